@@ -1,0 +1,1 @@
+"""What else one could do with the same items: PEFT methods under the same budget."""

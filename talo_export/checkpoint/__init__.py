@@ -1,0 +1,1 @@
+"""Surgery on files: byte ranges of a checkpoint planned, overwritten, verified and undone."""

@@ -1,0 +1,1 @@
+"""Works offline: a small trained vision-language model in a stock architecture, and its tasks."""

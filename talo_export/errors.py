@@ -1,0 +1,27 @@
+"""Foreseen failures.
+
+Every failure we foresaw is a `TaloError`: one sentence that names the thing, the value and what
+to do next. The command line prints that sentence and exits with the error's status; a traceback
+therefore always means a bug of ours.
+"""
+
+from __future__ import annotations
+
+
+class TaloError(Exception):
+    """A failure the user can act on. `str(error)` is the whole sentence shown to them."""
+
+    exit_status = 1
+
+
+class UsageError(TaloError):
+    """The request itself makes no sense (a layer out of range, an unknown task): exit status 2."""
+
+    exit_status = 2
+
+
+class ProofError(TaloError):
+    """A check of our own effect failed: nothing matched, nothing moved, or too much did.
+
+    Never caught to carry on: a knockout whose effect is not proved is worth nothing.
+    """

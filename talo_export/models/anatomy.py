@@ -1,0 +1,61 @@
+"""The decoder's layers and each layer's token mixers, found by structure.
+
+Names of classes, counts of layers and names of parameters are never looked up in a table: the
+decoder is the stack that turns token embeddings into the logits, and what a layer's attention is
+shows in what it does. Works on meta-device models: no weight is read here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+MixerKind = Literal[
+    "self-attention", "cross-attention", "linear-attention", "mamba", "convolution", "other"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Mixer:
+    """One token mixer of a layer (some layers have two).
+
+    `output` names the parameters of its output projection (weight and bias), `inputs` those of
+    q, k, v (fused or not, biases too) that no other layer reads, `shared` those that another layer
+    reads and which must therefore stay. All are full parameter names as in `named_parameters()`.
+    """
+
+    kind: MixerKind
+    path: str
+    """Module path inside the model, as in `model.get_submodule(path)`."""
+    output: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    declined: str | None = None
+    """Why this mixer cannot be knocked out, one sentence; None where it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One decoder layer. `index` counts from 0, next to the embeddings."""
+
+    index: int
+    path: str
+    mixers: tuple[Mixer, ...]
+    mlp_output: tuple[str, ...] = ()
+    """Parameters of the feed-forward block's output projection(s)."""
+
+    @property
+    def attention(self) -> tuple[Mixer, ...]:
+        """The self-attentions of this layer, empty where it has none."""
+        return tuple(mixer for mixer in self.mixers if mixer.kind == "self-attention")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """The stack of layers that produces the logits. `path` is the module list's path."""
+
+    path: str
+    layers: tuple[Layer, ...]
+
+    def __len__(self) -> int:
+        return len(self.layers)

@@ -1,0 +1,1 @@
+"""What others see: the model card, the report and the upload."""

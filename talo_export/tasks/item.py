@@ -1,0 +1,103 @@
+"""The two values every other room reads: an item (one question) and a task (many)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image as PILImage
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True)
+class ItemImage:
+    """An encoded picture, decoded only when a model asks for it.
+
+    Exactly one of `path` and `data` is set; `name` says where it came from, for error messages.
+    """
+
+    name: str
+    path: Path | None = None
+    data: bytes | None = field(default=None, repr=False)
+
+    def read(self) -> bytes:
+        """The encoded bytes, as stored."""
+        if self.data is not None:
+            return self.data
+        assert self.path is not None
+        return self.path.read_bytes()
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex digest of the encoded bytes: two items with the same picture share it."""
+        return hashlib.sha256(self.read()).hexdigest()
+
+    def open(self) -> PILImage.Image:
+        """Decode to RGB, transparency laid on white."""
+        from PIL import Image
+
+        with Image.open(io.BytesIO(self.read())) as picture:
+            if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+                picture = picture.convert("RGBA")
+                ground = Image.new("RGBA", picture.size, "white")
+                return Image.alpha_composite(ground, picture).convert("RGB")
+            return picture.convert("RGB")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question with its right answer.
+
+    Exactly one of `question` (shown through the model's chat template) and `prompt` (used
+    verbatim) is set. Multiple choice has `choices` and `answer`, an index into them; free-form
+    has no `choices` and a non-empty `accepted`. Items of one `group` never straddle a split.
+    """
+
+    id: str
+    group: str
+    question: str | None = None
+    prompt: str | None = None
+    choices: tuple[str, ...] = ()
+    answer: int | None = None
+    accepted: tuple[str, ...] = ()
+    images: tuple[ItemImage, ...] = ()
+    category: str | None = None
+
+    @property
+    def chance(self) -> float:
+        """Probability that a blind guess is right: 1/choices, 0 for free-form."""
+        return 1 / len(self.choices) if self.choices else 0.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """A named set of items with stable, distinct ids. `source` says where they were read from."""
+
+    name: str
+    items: tuple[Item, ...]
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def chance(self) -> float:
+        """Expected accuracy of blind guessing over the items."""
+        return sum(item.chance for item in self.items) / len(self.items)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex digest of everything a model is shown or judged by; changes when the task does."""
+        digest = hashlib.sha256()
+        for item in self.items:
+            row = [item.id, item.group, item.question, item.prompt, item.choices, item.answer,
+                   item.accepted, [image.sha256 for image in item.images]]  # fmt: skip
+            digest.update(json.dumps(row, ensure_ascii=False).encode())
+        return digest.hexdigest()
