@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from torch import nn
+
 MixerKind = Literal[
     "self-attention", "cross-attention", "linear-attention", "mamba", "convolution", "other"
 ]
@@ -59,3 +61,13 @@ class Decoder:
 
     def __len__(self) -> int:
         return len(self.layers)
+
+
+def find_decoder(model: nn.Module) -> Decoder:
+    """The decoder's layers, in the order hidden states pass them, with their token mixers.
+
+    Works on a meta-device model. Raises TaloError where no decoder stack can be told apart.
+    """
+    from talo_export.models.structure import read_decoder
+
+    return read_decoder(model)

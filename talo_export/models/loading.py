@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError
 from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+    PreTrainedConfig,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+)
 
-from talo_export.models.anatomy import Decoder
+from talo_export.errors import TaloError, UsageError
+from talo_export.models.anatomy import Decoder, find_decoder
+from talo_export.models.reference import ResolvedModel, resolve
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -29,6 +48,23 @@ class LoadedModel:
     """The commit the Hub served, None for a local directory."""
     is_vlm: bool
 
+    @property
+    def has_chat_template(self) -> bool:
+        """False for base language models, whose prompts must be given verbatim."""
+        return bool(
+            getattr(self.processor, "chat_template", None)
+            or getattr(self.tokenizer, "chat_template", None)
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the inputs go: the device of the token embeddings."""
+        weight = self.model.get_input_embeddings().weight
+        if weight.device.type != "meta":
+            return weight.device
+        # Offloaded: accelerate moves the weight in at every call and knows where to.
+        return torch.device(self.model.get_input_embeddings()._hf_hook.execution_device)
+
 
 def load_model(
     reference: str,
@@ -36,6 +72,201 @@ def load_model(
     dtype: str = "auto",
     device: str = "auto",
     trust_remote_code: bool = False,
+    device_map: str | None = None,
+    offload_folder: Path | None = None,
 ) -> LoadedModel:
-    """Load `PATH`, `OWNER/NAME` or either with `@revision`; VLM class where the config is one."""
-    raise NotImplementedError
+    """Load `PATH`, `OWNER/NAME` or `OWNER/NAME@REVISION`; VLM class where the config is one.
+
+    `dtype` is auto (the checkpoint's own), float32, bfloat16 or float16. `device` is auto, cpu,
+    cuda, cuda:N or mps; `device_map` (such as "auto") hands the placement to accelerate instead,
+    which spills into `offload_folder` what fits nowhere. Raises TaloError for anything that
+    cannot be loaded completely: a checkpoint that lacks or mismatches weights is never probed.
+    """
+    resolved = resolve(reference)
+    config = read_config(resolved, trust_remote_code)
+    is_vlm = is_vision_language(config)
+    model = load_weights(
+        resolved,
+        config,
+        dtype=dtype,
+        device=device,
+        trust_remote_code=trust_remote_code,
+        device_map=device_map,
+        offload_folder=offload_folder,
+    )
+    processor, tokenizer = load_processor(resolved, is_vlm, trust_remote_code)
+    return LoadedModel(
+        model=model,
+        processor=processor,
+        tokenizer=tokenizer,
+        decoder=find_decoder(model),
+        directory=resolved.directory,
+        name=resolved.name,
+        revision=resolved.revision,
+        is_vlm=is_vlm,
+    )
+
+
+def read_config(resolved: ResolvedModel, trust_remote_code: bool = False) -> PreTrainedConfig:
+    """The model's config. Raises TaloError where it is unreadable or of an unknown type."""
+    try:
+        return AutoConfig.from_pretrained(
+            resolved.directory,
+            trust_remote_code=trust_remote_code,
+            **({"gguf_file": resolved.gguf_file} if resolved.gguf_file else {}),
+        )
+    except (ValueError, OSError, KeyError) as error:
+        text = str(error)
+        if "trust_remote_code" in text:
+            raise TaloError(
+                f"{resolved.name} brings its own model code: read it, then pass "
+                "--trust-remote-code to let it run"
+            ) from error
+        if "model type" in text or "model_type" in text:
+            raise TaloError(
+                f"{resolved.name} is of a model type this transformers does not know: "
+                f"upgrade transformers ({first_line(text)})"
+            ) from error
+        raise TaloError(
+            f"the config of {resolved.name} cannot be read: {first_line(text)}"
+        ) from error
+
+
+def is_vision_language(config: PreTrainedConfig) -> bool:
+    """Whether the config belongs to the image-text-to-text class. TaloError if to neither kind.
+
+    A type in both mappings (Gemma 3) is a VLM where its config describes a vision part.
+    """
+    auto_map = getattr(config, "auto_map", None) or {}
+    kind = config.model_type
+    if kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        return True
+    if "AutoModelForImageTextToText" in auto_map:
+        return True
+    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or "AutoModelForCausalLM" in auto_map:
+        return False
+    raise TaloError(
+        f"model type {kind!r} is neither a vision-language model (image-text-to-text) nor a "
+        "causal language model: only decoders that generate text can be probed"
+    )
+
+
+def load_weights(
+    resolved: ResolvedModel,
+    config: PreTrainedConfig,
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+    trust_remote_code: bool = False,
+    device_map: str | None = None,
+    offload_folder: Path | None = None,
+) -> nn.Module:
+    """The network alone, complete, in eval mode and without gradients. Raises TaloError."""
+    if dtype != "auto" and dtype not in DTYPES:
+        raise UsageError(f"dtype {dtype!r} is none of auto, {', '.join(DTYPES)}")
+    auto = AutoModelForImageTextToText if is_vision_language(config) else AutoModelForCausalLM
+    options: dict[str, Any] = {
+        "dtype": DTYPES.get(dtype, "auto"),
+        "trust_remote_code": trust_remote_code,
+        "output_loading_info": True,
+        # Collected and reported below with the other gaps, in one sentence.
+        "ignore_mismatched_sizes": True,
+    }
+    if device_map is not None:
+        options["device_map"] = device_map
+        if offload_folder is not None:
+            options["offload_folder"] = str(offload_folder)
+    if resolved.gguf_file:
+        options["gguf_file"] = resolved.gguf_file
+    else:
+        options["config"] = config
+        options["use_safetensors"] = True
+    target = None if device_map is not None else pick_device(device)
+    try:
+        model, report = auto.from_pretrained(resolved.directory, **options)
+    except SafetensorError as error:
+        raise TaloError(
+            f"a weight file of {resolved.name} is damaged or cut short ({first_line(str(error))}): "
+            "fetch the model again"
+        ) from error
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        raise TaloError(f"{resolved.name} cannot be loaded: {first_line(str(error))}") from error
+    refuse_gaps(resolved.name, report)
+    if target is not None:
+        model = model.to(target)
+    model.eval()
+    model.requires_grad_(False)
+    return model
+
+
+def refuse_gaps(name: str, report: dict[str, Any]) -> None:
+    """Raise TaloError where the loading report names keys; what the class ignores is not in it."""
+    gaps = {
+        "missing": report["missing_keys"],
+        "unexpected": report["unexpected_keys"],
+        "mismatched": {key for key, *_ in report["mismatched_keys"]},
+    }
+    found = [f"{kind} {listed(keys)}" for kind, keys in gaps.items() if keys]
+    if found:
+        raise TaloError(
+            f"the weights of {name} do not fit its config: {'; '.join(found)}. "
+            "A model with random or leftover parts is not probed: fetch it again"
+        )
+
+
+def load_processor(
+    resolved: ResolvedModel, is_vlm: bool, trust_remote_code: bool = False
+) -> tuple[Any, Any]:
+    """(processor, tokenizer), the tokenizer itself twice for a text model. Raises TaloError.
+
+    The tokenizer pads on the left, and pads with its end token where it has no pad token: on our
+    copy alone, which is never saved.
+    """
+    loader = AutoProcessor if is_vlm else AutoTokenizer
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    if resolved.gguf_file:
+        options["gguf_file"] = resolved.gguf_file
+    try:
+        processor = loader.from_pretrained(resolved.directory, **options)
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, TypeError) as error:
+        part = "processor" if is_vlm else "tokenizer"
+        raise TaloError(
+            f"the {part} of {resolved.name} cannot be loaded: {first_line(str(error))}"
+        ) from error
+    tokenizer = getattr(processor, "tokenizer", processor)
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    return processor, tokenizer
+
+
+def pick_device(device: str) -> torch.device:
+    """`auto` is the first of cuda, mps, cpu that is there. Raises UsageError for an absent one."""
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise UsageError(f"device {device!r} is none of auto, cpu, cuda, cuda:N, mps") from None
+    there = {
+        "cpu": True,
+        "cuda": (chosen.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(chosen.type, False):
+        raise UsageError(f"device {device!r} is not on this machine: use --device auto or cpu")
+    return chosen
+
+
+def listed(names: Collection[str], most: int = 4) -> str:
+    """The first few names, and how many more there are."""
+    shown = sorted(names)[:most]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def first_line(text: str) -> str:
+    """Libraries explain at length; an error of ours is one sentence."""
+    return next((line.strip().rstrip(".") for line in text.splitlines() if line.strip()), text)

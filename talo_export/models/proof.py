@@ -1,0 +1,94 @@
+"""Proof that a knockout did what it says: exact zeros where they belong, and logits that moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from talo_export.errors import ProofError
+from talo_export.knockout import Knockout
+from talo_export.models.targets import Targets
+
+TOKENS = 5
+"""Length of the text that stands in for an example: enough for positions to mix."""
+
+
+@dataclass(frozen=True, eq=False)
+class BaseAnswer:
+    """The unmodified model's logits for one example, to hold knockouts against."""
+
+    example: Mapping[str, Any]
+    logits: Tensor
+
+    @classmethod
+    def of(cls, model: nn.Module, example: Mapping[str, Any] | None = None) -> BaseAnswer:
+        """One forward of `example`, by default of a few text tokens.
+
+        Raises ProofError where the model cannot be run on text alone and no example is given.
+        """
+        if example is None:
+            example = text_example(model)
+        try:
+            return cls(example, logits_of(model, example))
+        except (TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
+            raise ProofError(
+                f"{type(model).__name__} does not run on a few text tokens ({error}): "
+                "pass an example of its inputs"
+            ) from error
+
+
+def text_example(model: nn.Module) -> dict[str, Tensor]:
+    """Token ids 1 to 5 (below any special token that stands for an image), batch of one."""
+    device = model.get_input_embeddings().weight.device
+    ids = torch.arange(1, TOKENS + 1).unsqueeze(0).to("cpu" if device.type == "meta" else device)
+    example = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if getattr(model.config, "is_encoder_decoder", False):
+        example["decoder_input_ids"] = ids
+    return example
+
+
+def logits_of(model: nn.Module, example: Mapping[str, Any]) -> Tensor:
+    """(B, T, vocabulary) logits of one forward without a cache."""
+    with torch.no_grad():
+        return model(**example, use_cache=False).logits
+
+
+def prove_effect(model: nn.Module, targets: Targets, knockout: Knockout, base: BaseAnswer) -> None:
+    """One forward of the base's example under the knockout. Raises ProofError where it shows none.
+
+    Proved: under `zero` every output projection puts out exactly zero; the logits are not the
+    base's to the last bit.
+    """
+    seen: dict[str, bool] = {}
+    handles = []
+    if knockout.fill == "zero":
+        for path in {name.rpartition(".")[0] for name in targets.outputs}:
+            module = model.get_submodule(path)
+            if not any(True for _ in module.children()):
+                handles.append(module.register_forward_hook(_watch(seen, path)))
+    try:
+        logits = logits_of(model, base.example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    loud = [path for path, zero in seen.items() if not zero]
+    if loud:
+        raise ProofError(f"{', '.join(loud)} still puts out something under {knockout}")
+    if handles and not seen:
+        raise ProofError(f"the forward never passed {', '.join(targets.outputs)}: {knockout}")
+    if torch.equal(logits, base.logits):
+        raise ProofError(
+            f"the logits did not move under {knockout}: layer {targets.layer.path} puts out "
+            "nothing already, or it is not the layer that is used"
+        )
+
+
+def _watch(seen: dict[str, bool], path: str) -> Any:
+    def hook(module: nn.Module, args: Any, output: Tensor) -> None:
+        seen[path] = seen.get(path, True) and not bool(output.any())
+
+    return hook

@@ -1,0 +1,181 @@
+"""From what the user typed, `PATH`, `OWNER/NAME` or `OWNER/NAME@REVISION`, to a local directory.
+
+Nothing of a repository is executed here; a Hub repository is downloaded as it stands, without
+the copies of its weights in other formats, which no export reads.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import constants, list_repo_files, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils._validators import validate_repo_id
+
+from talo_export.errors import TaloError, UsageError
+
+OTHER_FORMATS = (
+    "*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack", "*.ot", "*.onnx", "*.onnx_data", "*.gguf",
+    "*.mlmodel", "*.tflite",
+)  # fmt: skip
+"""Weights in formats this tool does not edit; leaving them out halves many a download."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What was typed, taken apart. Exactly one of `path` and `repo_id` is set."""
+
+    name: str
+    path: Path | None = None
+    repo_id: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """A model that lies on this machine."""
+
+    directory: Path
+    name: str
+    """The path or Hub id as typed, without `@revision`."""
+    revision: str | None
+    """The commit the Hub served, None for a local directory."""
+    gguf_file: str | None = None
+    """The file's name inside `directory` where the reference names one `.gguf` file."""
+
+
+def parse_reference(text: str) -> Reference:
+    """Take `PATH`, `OWNER/NAME` or `OWNER/NAME@REVISION` apart.
+
+    Whatever exists on disk is a path, even if it contains an `@`; what cannot be a Hub id is one
+    too. Raises UsageError where the text is neither.
+    """
+    if not text.strip():
+        raise UsageError("the model reference is empty: give a directory or a Hub id OWNER/NAME")
+    path = Path(text).expanduser()
+    if path.exists():
+        return Reference(name=text, path=path)
+    name, _, revision = text.partition("@")
+    if "@" in text and not revision:
+        raise UsageError(f"{text!r} ends in '@': write a branch, tag or commit after it")
+    if revision and Path(name).expanduser().exists():
+        raise UsageError(f"{name} is a local path and has no revisions: leave out '@{revision}'")
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise TaloError(f"{name} does not exist: check the path, or give a Hub id OWNER/NAME")
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        raise UsageError(
+            f"{text!r} is neither a directory on this machine nor a Hub id OWNER/NAME[@REVISION]"
+        ) from None
+    return Reference(name=name, repo_id=name, revision=revision or None)
+
+
+def resolve(text: str) -> ResolvedModel:
+    """Bring the model onto this machine and check that its weights are safetensors.
+
+    Raises TaloError where it cannot be found, reached or read, saying what to do next.
+    """
+    reference = parse_reference(text)
+    if reference.path is not None:
+        if reference.path.suffix == ".gguf" and reference.path.is_file():
+            return ResolvedModel(
+                reference.path.parent, reference.name, None, gguf_file=reference.path.name
+            )
+        if not reference.path.is_dir():
+            raise TaloError(
+                f"{reference.path} is a file: give the directory that holds config.json "
+                "and the safetensors files"
+            )
+        directory, revision = reference.path, None
+    else:
+        assert reference.repo_id is not None
+        directory = download(reference.repo_id, reference.revision)
+        revision = directory.name
+    check_files(directory, reference)
+    return ResolvedModel(directory, reference.name, revision)
+
+
+def download(repo_id: str, revision: str | None) -> Path:
+    """The repository's snapshot in the Hub cache; what is already there is not fetched again."""
+    at = f"{repo_id}@{revision}" if revision else repo_id
+    try:
+        return Path(
+            snapshot_download(repo_id, revision=revision, ignore_patterns=list(OTHER_FORMATS))
+        )
+    except GatedRepoError as error:
+        raise TaloError(
+            f"{at} is gated: accept its terms at https://huggingface.co/{repo_id} "
+            "and log in with `hf auth login`"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise TaloError(
+            f"{repo_id} has no revision {revision!r}: see https://huggingface.co/{repo_id}/tree"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise TaloError(
+            f"the Hub knows no model {repo_id} (or it is private: log in with `hf auth login`), "
+            "and no such directory exists here"
+        ) from error
+    except LocalEntryNotFoundError as error:
+        why = (
+            "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the Hub could not be reached"
+        )
+        raise TaloError(
+            f"{at} is not in the local Hub cache and {why}: "
+            "go online once, or give a local directory"
+        ) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise TaloError(f"downloading {at} failed ({error}): run the same command again") from error
+
+
+def check_files(directory: Path, reference: Reference) -> None:
+    """A config and complete safetensors weights must be there. Raises TaloError naming the gap."""
+    if not (directory / "config.json").is_file():
+        raise TaloError(
+            f"{directory} has no config.json: give the directory of a transformers checkpoint"
+        )
+    for index in sorted(directory.glob("*.safetensors.index.json")):
+        check_index(index)
+    if any(directory.glob("*.safetensors")):
+        return
+    pickled = any(directory.glob("*.bin")) or any(directory.glob("*.pt"))
+    if not pickled and reference.repo_id is not None and not constants.HF_HUB_OFFLINE:
+        try:
+            files = list_repo_files(reference.repo_id, revision=reference.revision)
+        except (HfHubHTTPError, OSError):
+            files = []
+        pickled = any(name.endswith((".bin", ".pt", ".pth")) for name in files)
+    if pickled:
+        raise TaloError(
+            f"{reference.name} has its weights only as pickled .bin files, which are not edited in "
+            "place: convert them first with "
+            f'python -c "from transformers import AutoModel as M; M.from_pretrained('
+            f"'{reference.name}').save_pretrained('converted')\" "
+            "(with the model's own auto class), copy the tokenizer files and give that directory"
+        )
+    raise TaloError(f"{directory} has no *.safetensors weights")
+
+
+def check_index(index: Path) -> None:
+    """Every shard an index names must be a file beside it. Raises TaloError naming the first."""
+    try:
+        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        shards = {str(shard) for shard in weight_map.values()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TaloError(f"{index} is no safetensors index ({error}): fetch it again") from error
+    for shard in sorted(shards):
+        if not (index.parent / shard).is_file():
+            raise TaloError(
+                f"{index.name} names the shard {shard}, which is not in {index.parent}: "
+                "fetch the model again"
+            )
