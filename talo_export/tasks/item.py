@@ -58,6 +58,10 @@ class Item:
     Exactly one of `question` (shown through the model's chat template) and `prompt` (used
     verbatim) is set. Multiple choice has `choices` and `answer`, an index into them; free-form
     has no `choices` and a non-empty `accepted`. Items of one `group` never straddle a split.
+
+    `hint` is context that prompt styles place differently. `lettered` is False where the choices
+    are answered by their text (yes/no sets). `tolerance` is the largest absolute difference at
+    which a number still counts as an accepted one.
     """
 
     id: str
@@ -69,6 +73,9 @@ class Item:
     accepted: tuple[str, ...] = ()
     images: tuple[ItemImage, ...] = ()
     category: str | None = None
+    hint: str | None = None
+    lettered: bool = True
+    tolerance: float = 0.0
 
     @property
     def chance(self) -> float:
@@ -98,6 +105,7 @@ class Task:
         digest = hashlib.sha256()
         for item in self.items:
             row = [item.id, item.group, item.question, item.prompt, item.choices, item.answer,
-                   item.accepted, [image.sha256 for image in item.images]]  # fmt: skip
+                   item.accepted, [image.sha256 for image in item.images], item.hint,
+                   item.lettered, item.tolerance]  # fmt: skip
             digest.update(json.dumps(row, ensure_ascii=False).encode())
         return digest.hexdigest()

@@ -1,0 +1,119 @@
+"""From what a row says about its pictures to `ItemImage`s, checked but not decoded.
+
+A task file is data that may have come from anywhere, so a path in it reaches only files in its
+own directory or below: an absolute path or `..` that leads elsewhere is refused with what to do
+(put the images, or a link to their folder, beside the file). Links are followed: whoever laid
+one there meant it. Nothing is ever downloaded.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from talo_export.tasks.item import ItemImage
+from talo_export.tasks.problems import FieldError
+
+# Shorter text that is no file is a misspelt path rather than base64: the smallest PNG and GIF
+# there are take 92 and 36 characters, and anything a model can be asked about far more.
+SHORTEST_BASE64 = 64
+
+
+def read_image(value: Any, base: Path, field: str) -> ItemImage:
+    """One picture: a path relative to `base`, a data URI, base64, bytes, or a `datasets` Image.
+
+    Raises: FieldError if it is none of these, is missing, or has no readable image header.
+    """
+    image = _locate(value, base, field)
+    _check_header(image, field)
+    return image
+
+
+def _locate(value: Any, base: Path, field: str) -> ItemImage:
+    if isinstance(value, (bytes, bytearray)):
+        return ItemImage(name="bytes", data=bytes(value))
+    if isinstance(value, Mapping):
+        if value.get("bytes") is not None:
+            return ItemImage(name=str(value.get("path") or "bytes"), data=bytes(value["bytes"]))
+        if value.get("path"):
+            return _locate(value["path"], base, field)
+        raise FieldError(field, "an image object without 'bytes' or 'path'")
+    if not isinstance(value, str):
+        raise FieldError(field, f"an image is a path, a data URI or base64, not {value!r:.60}")
+    text = value.strip()
+    if text[:5].lower() == "data:":
+        return ItemImage(name="data URI", data=_data_uri(text, field))
+    if "://" in text[:16]:
+        raise FieldError(field, f"'{text:.80}' is a remote address: download it beside the file")
+    path = _inside(text, base, field)
+    if path is not None:
+        return ItemImage(name=text, path=path)
+    if len(text) >= SHORTEST_BASE64:
+        data = _base64(text)
+        if data is not None:
+            return ItemImage(name="base64", data=data)
+    raise FieldError(field, f"there is no image '{text:.80}' in {base}")
+
+
+def _inside(text: str, base: Path, field: str) -> Path | None:
+    """The file that `text` names below `base`, None if there is none there."""
+    if len(text) > 1024 or "\0" in text:
+        return None
+    root = os.path.abspath(base)
+    path = os.path.normpath(os.path.join(root, text))
+    try:
+        if not os.path.isfile(path):
+            return None
+    except OSError:
+        # A base64 string is no valid file name (too long a component).
+        return None
+    if os.path.commonpath([root, path]) != root:
+        raise FieldError(
+            field,
+            f"'{text:.80}' lies outside {root}: put the images, or a link to their folder, "
+            "beside the task file",
+        )
+    return Path(path)
+
+
+def _data_uri(text: str, field: str) -> bytes:
+    head, comma, body = text.partition(",")
+    if not comma:
+        raise FieldError(field, f"'{text:.40}' is not a data URI: it has no comma")
+    if not head.lower().endswith(";base64"):
+        return unquote_to_bytes(body)
+    data = _base64(body)
+    if data is None:
+        raise FieldError(field, f"'{text:.40}...' is a data URI whose base64 is broken")
+    return data
+
+
+def _base64(text: str) -> bytes | None:
+    packed = "".join(text.split())
+    # Some writers drop the padding; the length says how much is missing.
+    packed += "=" * (-len(packed) % 4)
+    try:
+        return base64.b64decode(packed, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _check_header(image: ItemImage, field: str) -> None:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(image.path or io.BytesIO(image.read())) as picture:
+            if 0 in picture.size:
+                raise FieldError(field, f"the image {image.name:.80} has no pixels")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise FieldError(
+            field, f"{image.name:.80} is not an image that can be read ({type(error).__name__})"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise FieldError(field, f"{image.name:.80}: {error}") from error

@@ -1,0 +1,40 @@
+"""From the text after `--task` to tasks: a file first, then the catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from talo_export.errors import UsageError
+from talo_export.tasks.files import find_task_file, load_task_file, load_task_files
+from talo_export.tasks.item import Task
+from talo_export.tasks.rows import READERS
+
+
+def load_task(reference: str, *, data: Path | None = None) -> Task:
+    """The one task that `reference` names: `FILE`, `FILE:CATEGORY`, or a name of the catalogue.
+
+    `data` is a local copy of the catalogue's data sets.
+
+    Raises: UsageError for an unknown name (suggesting the nearest) or one that means several.
+    """
+    if _looks_like_file(reference):
+        return load_task_file(reference)
+    raise UsageError(f"There is no task '{reference}', and no file of that name.")
+
+
+def load_tasks(pattern: str, *, data: Path | None = None) -> tuple[Task, ...]:
+    """The tasks that `pattern` names: as `load_task`, or several by `FILE:*`.
+
+    Raises: as `load_task`.
+    """
+    if _looks_like_file(pattern):
+        return load_task_files(pattern)
+    return (load_task(pattern, data=data),)
+
+
+def _looks_like_file(reference: str) -> bool:
+    """A file that exists, or a text whose ending says that it was meant as one."""
+    if find_task_file(reference) is not None or Path(reference).is_file():
+        return True
+    head = reference.partition(":")[0]
+    return Path(head).suffix.lower() in READERS or Path(reference).suffix.lower() in READERS

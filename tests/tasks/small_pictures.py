@@ -1,0 +1,14 @@
+"""Small pictures in real encodings, for tests of the tasks room."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image
+
+
+def encoded(color: str = "red", size: tuple[int, int] = (8, 6), kind: str = "PNG") -> bytes:
+    """The bytes of a small picture of one colour."""
+    buffer = io.BytesIO()
+    Image.new("RGB", size, color).save(buffer, kind)
+    return buffer.getvalue()
