@@ -1,0 +1,139 @@
+"""Confirm a chosen knockout on items that took no part in choosing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from talo_export.errors import TaloError, UsageError
+from talo_export.evidence.paired import (
+    accuracy_clusters,
+    gain_interval,
+    right,
+    seen_by_both,
+    sign_flip_p_value,
+)
+from talo_export.knockout import Knockout
+from talo_export.probing.scores import ScoreTable
+
+Verdict = Literal["confirmed", "unconfirmed", "harmful", "keep the base"]
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What the unseen items say. Shares in [0, 1] (gains in [-1, 1]); None where not applicable."""
+
+    knockout: Knockout | None
+    n: int
+    """Items answered by both the base and the knockout."""
+    n_groups: int
+    """Independent groups among them (items sharing an image are one)."""
+    base_accuracy: float | None
+    accuracy: float | None
+    gain: float | None
+    interval: tuple[float, float] | None
+    """Paired interval of the gain at `level`; see `paired.gain_interval`."""
+    level: float
+    p_value: float | None
+    """Exact, two-sided, paired; see `paired.sign_flip_p_value`."""
+    turned_right: int
+    turned_wrong: int
+    verdict: Verdict
+
+    @property
+    def sentence(self) -> str:
+        """One sentence for a person, in points."""
+        if self.knockout is None:
+            return "Keep the base: no layer was selected, so there was nothing to confirm."
+        assert self.gain is not None
+        assert self.interval is not None
+        assert self.p_value is not None
+        low, high = (100 * bound for bound in self.interval)
+        tail = {
+            "confirmed": "the gain is confirmed",
+            "unconfirmed": "the interval includes 0, so the gain is not confirmed",
+            "harmful": "the knockout is harmful",
+            "keep the base": "",
+        }[self.verdict]
+        return (
+            f"Without layer {self.knockout.layer}: {100 * self.gain:+.1f} points on {self.n} "
+            f"unseen items ({self.level:.0%} interval {low:+.1f} to {high:+.1f}, "
+            f"p = {self.p_value:.2g}): {tail}."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The `confirm` object of `probe --json`."""
+        return {
+            "n": self.n,
+            "base_accuracy": self.base_accuracy,
+            "accuracy": self.accuracy,
+            "gain": self.gain,
+            "ci95": None if self.interval is None else list(self.interval),
+            "p_value": self.p_value,
+            "verdict": self.verdict,
+            "level": self.level,
+            "groups": self.n_groups,
+            "turned_right": self.turned_right,
+            "turned_wrong": self.turned_wrong,
+        }
+
+
+def confirm(
+    table: ScoreTable, knockout: Knockout | None, *, seed: int, level: float = 0.95
+) -> Confirmation:
+    """Judge a knockout on a table of confirmation items; `knockout=None` keeps the base.
+
+    The verdict follows the interval alone: above 0 "confirmed", below 0 "harmful", else
+    "unconfirmed". The caller answers for the items being unseen. Raises TaloError where base and
+    knockout share no item, UsageError for a level outside (0, 1).
+    """
+    if not 0 < level < 1:
+        raise UsageError(f"A confidence level lies between 0 and 1, not at {level}.")
+    base = table.row(None)
+    answers = right(table)
+    if knockout is None:
+        n = int(table.scored[base].sum())
+        return Confirmation(
+            knockout=None,
+            n=n,
+            n_groups=len({g for g, s in zip(table.groups, table.scored[base], strict=True) if s}),
+            base_accuracy=float(answers[base].sum() / n) if n else None,
+            accuracy=None,
+            gain=None,
+            interval=None,
+            level=level,
+            p_value=None,
+            turned_right=0,
+            turned_wrong=0,
+            verdict="keep the base",
+        )
+    if knockout not in table.variants:
+        raise TaloError(
+            f"The confirmation items were never scored with layer {knockout.layer} knocked out "
+            f"({knockout.scope}, {knockout.fill}). Score them first."
+        )
+    both = seen_by_both(table, knockout)
+    clusters = accuracy_clusters(table, knockout)
+    before, after = answers[base][both], answers[table.row(knockout)][both]
+    interval = gain_interval(clusters, seed=seed, level=level)
+    return Confirmation(
+        knockout=knockout,
+        n=len(before),
+        n_groups=len(clusters),
+        base_accuracy=float(before.mean()),
+        accuracy=float(after.mean()),
+        gain=clusters.mean,
+        interval=interval,
+        level=level,
+        p_value=sign_flip_p_value(clusters),
+        turned_right=int((after & ~before).sum()),
+        turned_wrong=int((before & ~after).sum()),
+        verdict=_verdict(interval),
+    )
+
+
+def _verdict(interval: tuple[float, float]) -> Verdict:
+    low, high = interval
+    if low > 0:
+        return "confirmed"
+    return "harmful" if high < 0 else "unconfirmed"

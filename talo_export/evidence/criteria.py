@@ -1,0 +1,123 @@
+"""What makes a layer the best one: criteria, as functions of paired moments.
+
+A criterion sees only means and standard errors of the differences to the base, in arrays that may
+carry leading dimensions. One probing set is the case without them; a study of thousands of
+resampled probing sets runs the very same code on thousands of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Mean difference to the base and its standard error, both (..., L); NaN where unknown."""
+
+    mean: Array
+    error: Array
+
+    @property
+    def t(self) -> Array:
+        """mean / error; where every difference is the same, +-inf by the mean's sign (0 if 0)."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = self.mean / self.error
+        return np.where((self.error == 0) & (self.mean == 0), 0.0, ratio)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerMoments:
+    """Differences of every layer's knockout to the base on one probing set (or many).
+
+    `accuracy` and `probability` are shares, `margin` is in nats; the last two are None where only
+    text was generated.
+    """
+
+    accuracy: Moment
+    probability: Moment | None
+    margin: Moment | None
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """How layers are ranked, and what a layer must reach to be chosen at all.
+
+    A layer is admissible when its `mean` exceeds the minimum gain (in the unit of `measure`) and
+    its t exceeds `min_t`; the admissible layer with the highest `rank` is chosen.
+    """
+
+    name: str
+    measure: str
+    """`accuracy`, `probability` or `margin`: the field of `LayerMoments` that is ranked."""
+    min_t: float
+    says: str
+    """Completes "chosen by ...", for the sentence a person reads."""
+
+    def moment(self, moments: LayerMoments) -> Moment | None:
+        """The moment this criterion ranks; None where the scores for it do not exist."""
+        moment: Moment | None = getattr(moments, self.measure)
+        return moment
+
+    @property
+    def needs_scores(self) -> bool:
+        """Whether it needs log-likelihoods of the choices, not just generated text."""
+        return self.measure != "accuracy"
+
+
+CRITERIA: Mapping[str, Criterion] = {
+    criterion.name: criterion
+    for criterion in (
+        Criterion("accuracy", "accuracy", -np.inf, "accuracy"),
+        Criterion("accuracy-t", "accuracy", 2.0, "accuracy, where its paired t exceeds 2"),
+        Criterion("probability", "probability", -np.inf, "the right choice's probability"),
+        Criterion(
+            "probability-t",
+            "probability",
+            2.0,
+            "the right choice's probability, where its paired t exceeds 2",
+        ),
+        Criterion("margin", "margin", -np.inf, "the margin over the best wrong choice"),
+        Criterion(
+            "margin-t",
+            "margin",
+            2.0,
+            "the margin over the best wrong choice, where its paired t exceeds 2",
+        ),
+    )
+}
+
+
+def choose(
+    criterion: Criterion, moments: LayerMoments, allowed: NDArray[np.bool_], min_gain: float = 0.0
+) -> NDArray[np.int64]:
+    """Index of the chosen layer along the last axis, -1 for "keep the base"; shape (...).
+
+    Ties go to the larger margin gain, then to the larger probability gain, and to the smaller
+    index only when those are equal or unknown. `allowed` is (..., L) or (L,).
+    """
+    moment = criterion.moment(moments)
+    if moment is None:
+        raise ValueError(f"criterion {criterion.name!r} needs scores this table does not have")
+    with np.errstate(invalid="ignore"):
+        open_ = allowed & (moment.mean > min_gain) & (moment.t > criterion.min_t)
+    keys: list[Callable[[], Array | None]] = [
+        lambda: moment.mean,
+        lambda: None if moments.margin is None else moments.margin.mean,
+        lambda: None if moments.probability is None else moments.probability.mean,
+    ]
+    for key in keys:
+        values = key()
+        if values is None:
+            continue
+        masked = np.where(open_, np.nan_to_num(values, nan=-np.inf), -np.inf)
+        best = masked.max(axis=-1, keepdims=True)
+        # Sums of the same numbers in another order differ in the last bits: those are ties.
+        slack = np.where(np.isfinite(best), 1e-12 * np.maximum(1.0, np.abs(best)), 0.0)
+        open_ = open_ & (masked >= best - slack)
+    return np.where(open_.any(axis=-1), open_.argmax(axis=-1), -1)

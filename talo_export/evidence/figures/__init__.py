@@ -1,0 +1,1 @@
+"""Figures: each draws one frozen result to PNG (and SVG), without pyplot's global state."""

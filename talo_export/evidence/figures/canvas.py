@@ -1,0 +1,75 @@
+"""The look all figures share, and the one place where they are written to disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette: told apart with any of the common colour-vision deficiencies.
+GAIN = "#0072B2"
+LOSS = "#D55E00"
+CHOSEN = "#009E73"
+NEUTRAL = "#8A8A8A"
+INK = "#222222"
+FAINT = "#DDDDDD"
+
+_STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.edgecolor": NEUTRAL,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "svg.hashsalt": "talo-export",
+    "svg.fonttype": "none",
+}
+
+
+@contextmanager
+def figure(path: Path, width: float, height: float, *, svg: bool = False) -> Iterator[Figure]:
+    """A constrained-layout figure of this size in inches, written to `path` (PNG) on success.
+
+    With `svg`, the same drawing is also written beside it, with the suffix `.svg`. The bytes
+    depend on the drawing alone, not on the date.
+    """
+    with matplotlib.rc_context(_STYLE):
+        drawing = Figure(figsize=(width, height), dpi=160, layout="constrained", facecolor="white")
+        yield drawing
+        path.parent.mkdir(parents=True, exist_ok=True)
+        FigureCanvasAgg(drawing).print_png(str(path), metadata={"Software": None})
+        if svg:
+            FigureCanvasSVG(drawing).print_svg(
+                str(path.with_suffix(".svg")), metadata={"Date": None}
+            )
+
+
+def zero_line(axes: Axes, *, vertical: bool = False) -> None:
+    """Mark "no change"."""
+    if vertical:
+        axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
+    else:
+        axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
+
+
+def layer_ticks(depth: int, most: int = 20) -> list[int]:
+    """Round layer numbers to label, at most about `most` of them."""
+    for step in (1, 2, 5, 10, 20, 50):
+        if depth <= step * most:
+            return list(range(0, depth, step))
+    return list(range(0, depth, 100))

@@ -1,0 +1,213 @@
+"""Choose the layer to knock out from a probing table, or keep the base."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talo_export.errors import TaloError, UsageError
+from talo_export.evidence.criteria import CRITERIA, LayerMoments, Moment, choose
+from talo_export.evidence.paired import right
+from talo_export.knockout import Fill, Knockout, Scope
+from talo_export.probing.scores import ScoreTable
+
+ByLayer: TypeAlias = tuple["float | None", ...]
+"""One number a decoder layer, in layer order; None for a layer that was not measured."""
+
+DEFAULT_CRITERION = "accuracy"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which layer a probing set speaks for, and everything that was weighed."""
+
+    knockout: Knockout | None
+    """None: keep the base."""
+    reason: str
+    """One sentence for a person."""
+    criterion: str
+    min_gain: float
+    n: int
+    """Probing items the base answered."""
+    base_accuracy: float
+    accuracy: ByLayer
+    gains: ByLayer
+    """Accuracy minus the base's, as shares, on the items the layer saw."""
+    margin_gains: ByLayer | None
+    """Mean gain in margin, in nats; None where only text was generated."""
+    probability_gains: ByLayer | None
+    """Mean gain in the right choice's probability; None where only text was generated."""
+    unparsed: tuple[int | None, ...]
+    """Answers that could not be read, by layer."""
+    non_finite: tuple[int | None, ...]
+    """Items whose logits held a NaN or Inf, by layer. Such a layer is never chosen."""
+
+    @property
+    def gain(self) -> float | None:
+        """The chosen layer's gain on the probing items: optimistic, it was picked for it."""
+        return None if self.knockout is None else self.gains[self.knockout.layer]
+
+    def to_json(self) -> dict[str, Any]:
+        """The part of the `probe` object that comes from the probing items."""
+        return {
+            "n": self.n,
+            "base_accuracy": self.base_accuracy,
+            "accuracy": list(self.accuracy),
+            "gains": list(self.gains),
+            "margin_gains": None if self.margin_gains is None else list(self.margin_gains),
+            "probability_gains": (
+                None if self.probability_gains is None else list(self.probability_gains)
+            ),
+            "unparsed": list(self.unparsed),
+            "non_finite": list(self.non_finite),
+            "criterion": self.criterion,
+            "min_gain": self.min_gain,
+            "reason": self.reason,
+        }
+
+
+def select(
+    table: ScoreTable,
+    *,
+    min_gain: float = 0.0,
+    criterion: str = DEFAULT_CRITERION,
+    scope: Scope = "attention",
+    fill: Fill = "zero",
+    n_layers: int | None = None,
+) -> Selection:
+    """Choose among the knockouts of one scope and fill by a criterion of `CRITERIA`.
+
+    `min_gain` is a share for the accuracy and probability criteria, nats for the margin ones; a
+    layer must exceed it. Never chosen: a layer with a NaN or Inf among its logits, and one that
+    did not see every item the base saw (a race dropped it). `n_layers` is the decoder's depth
+    where layers at its end were not swept.
+
+    Raises UsageError for an unknown criterion or one that needs scores where only text was
+    generated, TaloError where the table has no such knockouts or the base's logits are broken.
+    """
+    if criterion not in CRITERIA:
+        raise UsageError(
+            f"Unknown selection criterion {criterion!r}. Choose one of: {', '.join(CRITERIA)}."
+        )
+    rule = CRITERIA[criterion]
+    knockouts = [v for v in table.variants if v is not None and (v.scope, v.fill) == (scope, fill)]
+    if not knockouts:
+        raise TaloError(
+            f"These scores hold no knockout of scope {scope!r} and fill {fill!r}. "
+            "Sweep that scope and fill first."
+        )
+    if rule.needs_scores and table.scores is None:
+        raise UsageError(
+            f"Criterion {criterion!r} needs log-likelihoods of the choices, but only text was "
+            "generated. Use --criterion accuracy, or probe with --scoring likelihood."
+        )
+    base = table.row(None)
+    _refuse_broken_base(table, base)
+    rows = [table.row(knockout) for knockout in knockouts]
+    moments = layer_moments(table, rows)
+    complete = np.array([bool(table.scored[row][table.scored[base]].all()) for row in rows])
+    finite = np.array([bool(table.finite[row][table.scored[row]].all()) for row in rows])
+    chosen = int(choose(rule, moments, complete & finite, min_gain))
+    knockout = knockouts[chosen] if chosen >= 0 else None
+
+    depth = max(n_layers or 0, 1 + max(knockout.layer for knockout in knockouts))
+
+    def by_layer(values: NDArray) -> tuple[Any, ...]:
+        spread: list[Any] = [None] * depth
+        for one, value in zip(knockouts, values.tolist(), strict=True):
+            spread[one.layer] = None if value != value else value
+        return tuple(spread)
+
+    seen = table.scored[rows]
+    answers = right(table)
+    n = int(table.scored[base].sum())
+    return Selection(
+        knockout=knockout,
+        reason=_reason(rule.name, rule.says, knockout, moments, chosen, n, finite),
+        criterion=criterion,
+        min_gain=min_gain,
+        n=n,
+        base_accuracy=float(answers[base].sum() / n),
+        accuracy=by_layer(_share(answers[rows].sum(axis=1), seen.sum(axis=1))),
+        gains=by_layer(moments.accuracy.mean),
+        margin_gains=None if moments.margin is None else by_layer(moments.margin.mean),
+        probability_gains=(
+            None if moments.probability is None else by_layer(moments.probability.mean)
+        ),
+        unparsed=by_layer((seen & ~table.parsed[rows]).sum(axis=1)),
+        non_finite=by_layer((seen & ~table.finite[rows]).sum(axis=1)),
+    )
+
+
+def layer_moments(table: ScoreTable, rows: list[int]) -> LayerMoments:
+    """Mean and standard error of the paired differences of these rows to the base, (L,) each."""
+    base = table.row(None)
+    both = table.scored[rows] & table.scored[base]
+    answers = right(table).astype(np.float64)
+
+    def moment(values: NDArray[np.float64] | None) -> Moment | None:
+        if values is None:
+            return None
+        with np.errstate(invalid="ignore"):
+            change = values[rows] - values[base]
+        return paired_moment(np.where(both & np.isfinite(change), change, np.nan))
+
+    accuracy = moment(answers)
+    assert accuracy is not None
+    return LayerMoments(accuracy, moment(table.probability), moment(table.margin))
+
+
+def paired_moment(change: NDArray[np.float64]) -> Moment:
+    """Mean and standard error over the last axis of differences, NaN entries left out."""
+    known = np.isfinite(change)
+    n = known.sum(axis=-1).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(known, change, 0.0).sum(axis=-1) / n
+        spread = np.where(known, change - mean[..., None], 0.0)
+        error = np.sqrt((spread**2).sum(axis=-1) / (n - 1) / n)
+    return Moment(mean=mean, error=error)
+
+
+def _share(part: NDArray, whole: NDArray) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):
+        return part / whole
+
+
+def _refuse_broken_base(table: ScoreTable, base: int) -> None:
+    broken = int((table.scored[base] & ~table.finite[base]).sum())
+    if broken:
+        raise TaloError(
+            f"The unmodified model gave NaN or Inf logits on {broken} of "
+            f"{int(table.scored[base].sum())} items, so no layer can be compared with it. "
+            "Try --dtype float32."
+        )
+    if not table.scored[base].any():
+        raise TaloError("The unmodified model answered no item: there is nothing to select from.")
+
+
+def _reason(
+    name: str,
+    says: str,
+    knockout: Knockout | None,
+    moments: LayerMoments,
+    chosen: int,
+    n: int,
+    finite: NDArray[np.bool_],
+) -> str:
+    items = f"{n} probing item{'' if n == 1 else 's'}"
+    broken = int((~finite).sum())
+    aside = f" ({broken} layers with NaN or Inf logits were left out)" if broken else ""
+    if knockout is None:
+        return f"No layer's knockout earns its place on {items}, judged by {says}{aside}."
+    gain = 100 * moments.accuracy.mean[chosen]
+    tied = int((np.abs(moments.accuracy.mean - moments.accuracy.mean[chosen]) < 1e-9).sum()) - 1
+    tie = ""
+    if name.startswith("accuracy") and tied:
+        by = "index, the margin being unknown" if moments.margin is None else "margin"
+        tie = f", ahead of {tied} layer{'' if tied == 1 else 's'} with the same gain by its {by}"
+    return (
+        f"Layer {knockout.layer} gains {gain:+.1f} points on {items}, chosen by {says}{tie}{aside}."
+    )

@@ -1,0 +1,92 @@
+"""The verdict of unseen items."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from talo_export.errors import TaloError, UsageError
+from talo_export.evidence.confirmation import confirm
+from talo_export.knockout import Knockout
+
+
+def answers(right: int, n: int = 40) -> list[int]:
+    return [1] * right + [0] * (n - right)
+
+
+def test_a_gain_on_many_items_is_confirmed(make_table):
+    found = confirm(make_table(answers(10), [answers(25)]), Knockout(0), seed=0)
+    assert found.verdict == "confirmed"
+    assert found.gain == pytest.approx(15 / 40)
+    assert found.interval[0] > 0
+    assert found.p_value < 0.001
+    assert (found.turned_right, found.turned_wrong) == (15, 0)
+    assert "confirmed" in found.sentence
+
+
+def test_a_loss_is_harmful(make_table):
+    found = confirm(make_table(answers(30), [answers(15)]), Knockout(0), seed=0)
+    assert found.verdict == "harmful"
+    assert found.interval[1] < 0
+
+
+def test_a_small_gain_is_unconfirmed(make_table):
+    found = confirm(make_table(answers(20), [answers(22)]), Knockout(0), seed=0)
+    assert found.verdict == "unconfirmed"
+    assert found.interval[0] <= 0 <= found.interval[1]
+    assert "not confirmed" in found.sentence
+
+
+def test_a_gain_on_many_items_of_few_images_is_not_confirmed(make_table):
+    groups = [f"image-{i // 20}" for i in range(40)]
+    found = confirm(make_table(answers(10), [answers(25)], groups=groups), Knockout(0), seed=0)
+    assert found.n_groups == 2
+    assert found.verdict == "unconfirmed"
+
+
+def test_keeping_the_base_states_its_accuracy_and_claims_nothing(make_table):
+    found = confirm(make_table(answers(10), [answers(25)]), None, seed=0)
+    assert found.verdict == "keep the base"
+    assert found.base_accuracy == pytest.approx(0.25)
+    assert found.gain is None
+    assert found.to_json()["ci95"] is None
+
+
+def test_the_same_seed_gives_the_same_json(make_table):
+    table = make_table(answers(18), [answers(22)])
+    first, second = (confirm(table, Knockout(0), seed=7).to_json() for _ in range(2))
+    assert json.dumps(first) == json.dumps(second)
+    assert set(first) >= {"n", "base_accuracy", "accuracy", "gain", "ci95", "p_value", "verdict"}
+
+
+def test_a_knockout_that_was_never_scored_is_an_error(make_table):
+    with pytest.raises(TaloError, match="layer 5"):
+        confirm(make_table(answers(3), [answers(4)]), Knockout(5), seed=0)
+
+
+def test_a_table_without_items_is_an_error(make_table):
+    empty = make_table(answers(3), [answers(4)]).take_items([])
+    with pytest.raises(TaloError, match="no item in common"):
+        confirm(empty, Knockout(0), seed=0)
+
+
+def test_a_level_outside_0_and_1_is_a_usage_error(make_table):
+    with pytest.raises(UsageError, match="95"):
+        confirm(make_table(answers(3), [answers(4)]), Knockout(0), seed=0, level=95)
+
+
+def test_without_any_effect_at_most_a_fortieth_of_runs_is_confirmed(make_table):
+    """5,000 simulated tasks whose knockout changes answers at random: 2.5 % on each side."""
+    n, runs = 60, 5000
+    changes = np.random.default_rng(0).multinomial(n, [0.08, 0.08, 0.84], size=runs)
+    outcomes, times = np.unique(changes, axis=0, return_counts=True)
+    verdicts: dict[str, int] = {}
+    for (right, wrong, same), weight in zip(outcomes, times, strict=True):
+        base = [0] * right + [1] * (n - right)
+        after = [1] * right + [0] * wrong + [1] * same
+        verdict = confirm(make_table(base, [after]), Knockout(0), seed=0).verdict
+        verdicts[verdict] = verdicts.get(verdict, 0) + int(weight)
+    assert 0 < verdicts["confirmed"] / runs <= 0.03
+    assert 0 < verdicts["harmful"] / runs <= 0.03
