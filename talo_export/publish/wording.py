@@ -1,0 +1,50 @@
+"""How numbers are written, the same on the card, in the notes and on the report page."""
+
+from __future__ import annotations
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def percent(fraction: float) -> str:
+    """0.611 -> `61.1 %`."""
+    return f"{100 * fraction:.1f} %"
+
+
+def signed(fraction: float) -> str:
+    """0.05 -> `+5.0`; a value that rounds to zero has no sign."""
+    number = f"{100 * fraction:.1f}"
+    if float(number) == 0:
+        return "0.0"
+    return f"+{number}" if fraction > 0 else number.replace("-", MINUS)
+
+
+def points(fraction: float) -> str:
+    """0.05 -> `+5.0 points`."""
+    return f"{signed(fraction)} points"
+
+
+def interval(ci95: tuple[float, float]) -> str:
+    """(0.01, 0.09) -> `95 % interval +1.0 to +9.0`."""
+    return f"95 % interval {signed(ci95[0])} to {signed(ci95[1])}"
+
+
+def p_value(p: float) -> str:
+    """0.0123 -> `0.012`; what is too small to tell is a bound."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.0995 else f"{p:.2f}"
+
+
+def size(n_bytes: int) -> str:
+    """2359296 -> `2.25 MiB`."""
+    if n_bytes < 1024:
+        return f"{n_bytes} bytes"
+    value = float(n_bytes)
+    for unit in ("KiB", "MiB", "GiB"):
+        value /= 1024
+        if value < 1024:
+            return f"{value:.3g} {unit}"
+    return f"{value / 1024:.3g} TiB"
+
+
+def count(n: int, noun: str) -> str:
+    """2, `tensor` -> `2 tensors`."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

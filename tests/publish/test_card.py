@@ -1,0 +1,206 @@
+"""What a card must say, and what it must never say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import yaml
+from card_facts import CONFIRMED, FULL
+from huggingface_hub import ModelCard, parse_eval_result_entries
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from talo_export.errors import TaloError
+from talo_export.knockout import Knockout
+from talo_export.publish.card import read_card, render_card
+from talo_export.publish.facts import BaseFacts, CardFacts, TaskFacts
+from talo_export.publish.metadata import eval_result_files
+
+BARE = replace(
+    FULL,
+    base=BaseFacts(name="/home/someone/models/base-2b"),
+    task=None,
+    probe=None,
+    confirmation=None,
+    side_effects=None,
+    comparison=(),
+    reproduce=(),
+    edited_files_sha256=(),
+    has_plot=False,
+    has_base_card=False,
+    versions=(),
+)
+
+
+def body(facts: CardFacts) -> str:
+    return ModelCard(render_card(facts)).text
+
+
+def opening(facts: CardFacts) -> str:
+    """What a reader sees before the first heading of the second level."""
+    return body(facts).split("\n## ")[0]
+
+
+def test_the_metadata_links_base_licence_task_kind_and_data_set() -> None:
+    data = ModelCard(render_card(FULL)).data.to_dict()
+    assert data["base_model"] == "Owner/Base-2B"
+    assert data["base_model_relation"] == "finetune"
+    assert data["license"] == "apache-2.0"
+    assert data["library_name"] == "transformers"
+    assert data["pipeline_tag"] == "image-text-to-text"
+    assert data["language"] == ["en", "no"]
+    assert data["datasets"] == ["derek-thomas/ScienceQA"]
+
+
+def test_the_model_index_states_the_confirmed_accuracy_not_the_probed_one() -> None:
+    (result,) = ModelCard(render_card(FULL)).data.eval_results
+    assert result.metric_value == pytest.approx(0.61)
+    assert result.dataset_type == "derek-thomas/ScienceQA"
+    assert "180 items" in result.metric_name
+
+
+def test_an_adapter_is_a_peft_model_and_an_adapter_of_its_base() -> None:
+    data = ModelCard(render_card(replace(FULL, kind="adapter"))).data
+    assert (data.library_name, data["base_model_relation"]) == ("peft", "adapter")
+
+
+def test_a_base_that_is_only_a_directory_gives_no_base_model_and_no_path() -> None:
+    text = render_card(BARE)
+    assert "base_model" not in ModelCard(text).data.to_dict()
+    assert "base-2b" in text
+    assert "/home" not in text
+
+
+def test_the_confirmed_gain_stands_with_its_n_and_interval_in_the_first_paragraph() -> None:
+    first = opening(FULL)
+    assert "+5.0 points" in first
+    assert "180 items never probed" in first
+    assert "95 % interval +1.0 to +9.0" in first
+
+
+@pytest.mark.parametrize(
+    ("verdict", "ci95", "says"),
+    [
+        ("unconfirmed", (-0.02, 0.12), "Not confirmed"),
+        ("harmful", (-0.12, -0.02), "Harmful"),
+    ],
+)
+def test_a_knockout_that_is_not_confirmed_says_so_before_anything_else(
+    verdict: str, ci95: tuple[float, float], says: str
+) -> None:
+    confirmation = replace(CONFIRMED, verdict=verdict, ci95=ci95)
+    text = body(replace(FULL, confirmation=confirmation))
+    lines = [line for line in text.splitlines() if line]
+    assert lines[0].startswith("# ")
+    assert lines[1].startswith(f"> **{says}.**")
+    assert "no gain has been confirmed" in text
+
+
+def test_a_layer_named_by_hand_claims_nothing() -> None:
+    text = render_card(BARE)
+    assert "**Not measured.** The layer was named by hand." in text
+    assert "points" not in text
+    assert "model-index" not in text
+    assert eval_result_files(BARE) == {}
+
+
+def test_what_got_worse_is_a_table_sorted_from_the_worst() -> None:
+    text = body(FULL)
+    assert "2 other tasks: 1 got worse, 1 got better, on average 0.0 points" in text
+    assert text.index("| math | 250 |") < text.index("| ocr | 39 |")
+
+
+def test_side_effects_nobody_measured_are_called_not_measured() -> None:
+    section = body(replace(FULL, side_effects=None)).split("## What got worse")[1]
+    assert section.lstrip().startswith("Not measured.")
+
+
+def test_a_gain_that_vanishes_under_calibration_is_called_a_possible_answer_bias() -> None:
+    vanished = replace(FULL, confirmation=replace(CONFIRMED, calibrated_gain=-0.01))
+    kept = replace(FULL, confirmation=replace(CONFIRMED, calibrated_gain=0.04))
+    assert "An answer bias may explain it" in body(vanished)
+    assert "An answer bias" not in body(kept)
+    assert "corrected in both models the gain is +4.0 points" in body(kept)
+
+
+def test_every_edited_tensor_is_listed_with_dtype_shape_file_and_size() -> None:
+    text = body(FULL)
+    assert "| `layers.12.q_proj.weight` | BF16 | 64 × 32 | `model-1.safetensors` | 4 KiB |" in text
+    assert "2 tensors in 1 file, 4.12 KiB in all, overwritten in place with exact zeros" in text
+    assert "ab" * 32 in text
+
+
+@pytest.mark.parametrize("facts", [FULL, BARE], ids=["full", "bare"])
+def test_no_card_has_placeholders_or_holes(facts: CardFacts) -> None:
+    text = render_card(facts)
+    for hole in ("More Information Needed", "None", "{{", "}}", "{%", "TODO", "nan"):
+        assert hole not in text
+    assert "\n\n\n\n" not in text
+
+
+def test_an_unknown_licence_is_said_to_be_unknown() -> None:
+    text = render_card(BARE)
+    assert "license:" not in text
+    assert "Unknown: the card of `base-2b` states no licence" in text
+
+
+def test_a_licence_of_its_own_is_named_and_linked() -> None:
+    base = replace(FULL.base, license="other", license_name="qwen-research", license_link="LICENSE")
+    text = render_card(replace(FULL, base=base))
+    assert "license_name: qwen-research" in text
+    assert "[qwen-research](LICENSE)" in text
+
+
+def test_undo_names_the_command_only_where_the_original_tensors_are_kept() -> None:
+    assert "talo-export undo" in body(replace(FULL, has_undo=True))
+    assert "talo-export undo" not in body(FULL)
+    assert f"take the base at revision `{'a' * 40}`" in body(FULL)
+
+
+def test_the_fill_and_the_scope_are_said_in_words() -> None:
+    text = opening(replace(FULL, knockout=Knockout(3, "o_proj", "uniform")))
+    assert "output projection of decoder layer 3 (of 28, counted from 0)" in text
+    assert "uniform averaging" in text
+
+
+def test_eval_results_are_read_back_by_the_hub_s_own_parser() -> None:
+    ((name, content),) = eval_result_files(FULL).items()
+    (entry,) = parse_eval_result_entries(yaml.safe_load(content))
+    assert name == ".eval_results/maps.yaml"
+    assert (entry.dataset_id, entry.task_id) == ("derek-thomas/ScienceQA", "maps")
+    assert entry.value == pytest.approx(0.61)
+    assert entry.dataset_revision == "b" * 40
+    assert "180 items" in entry.notes
+    assert "confirmed" in entry.notes
+
+
+def test_eval_results_of_a_local_task_say_that_it_is_no_hub_data_set() -> None:
+    task = TaskFacts(name="my maps", source="my maps.jsonl", scoring="generate", chance=0.25)
+    ((name, content),) = eval_result_files(replace(FULL, task=task)).items()
+    (entry,) = parse_eval_result_entries(yaml.safe_load(content))
+    assert name == ".eval_results/my-maps.yaml"
+    assert "/" not in entry.dataset_id
+    assert "not a Hub data set: my maps.jsonl" in entry.notes
+
+
+HEADINGS = [line for line in body(FULL).splitlines() if line.startswith("## ")]
+
+
+@settings(deadline=None, max_examples=50)
+@given(name=st.text(min_size=1, max_size=40), source=st.text(min_size=1, max_size=40))
+def test_no_task_name_breaks_the_card(name: str, source: str) -> None:
+    task = TaskFacts(name=name, source=source, scoring="likelihood", chance=0.5)
+    facts = replace(FULL, task=task)
+    card = ModelCard(render_card(facts))
+    headings = [line for line in card.text.splitlines() if line.startswith("## ")]
+    assert headings == HEADINGS
+    assert card.data.eval_results[0].dataset_name == name
+    for path, content in eval_result_files(facts).items():
+        assert path.count("/") == 1
+        assert parse_eval_result_entries(yaml.safe_load(content))[0].value == pytest.approx(0.61)
+
+
+def test_metadata_that_is_no_yaml_is_one_sentence() -> None:
+    with pytest.raises(TaloError, match="metadata cannot be read"):
+        read_card("---\nlicense: [\n---\n# A card\n")

@@ -1,0 +1,88 @@
+"""The code on the card runs as it stands, in a process that knows nothing of talo_export."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from peft import IA3Config, get_peft_model
+from publish_models import save_tiny_language_model, save_tiny_vlm
+from transformers import AutoModelForCausalLM
+
+from talo_export.knockout import Knockout
+from talo_export.publish.facts import BASE, BaseFacts, CardFacts
+from talo_export.publish.snippets import loading_snippet, short_snippet
+
+FACTS = CardFacts(
+    base=BaseFacts(name="tiny"),
+    knockout=Knockout(1),
+    n_layers=3,
+    edits=(),
+    is_vlm=True,
+    example_question='which way is "north" ?',
+)
+
+
+def save_adapter(base: Path, directory: Path) -> Path:
+    model = AutoModelForCausalLM.from_pretrained(base)
+    config = IA3Config(
+        task_type="CAUSAL_LM", target_modules=["layers.1.self_attn.o_proj"], feedforward_modules=[]
+    )
+    get_peft_model(model, config).save_pretrained(directory)
+    return directory
+
+
+def test_every_snippet_runs_in_a_fresh_process(
+    vlm: Path, language_model: Path, picture: Path, tmp_path: Path
+) -> None:
+    adapter = save_adapter(language_model, tmp_path / "adapter")
+    kinds = {
+        "vlm": replace(FACTS, repo_id=str(vlm)),
+        "vlm_without_template": replace(
+            FACTS,
+            repo_id=str(save_tiny_vlm(tmp_path / "plain_vlm", chat=False)),
+            has_chat_template=False,
+        ),
+        "text": replace(FACTS, is_vlm=False, repo_id=str(language_model)),
+        "text_without_template": replace(
+            FACTS,
+            is_vlm=False,
+            repo_id=str(save_tiny_language_model(tmp_path / "plain", chat=False)),
+            has_chat_template=False,
+        ),
+        "adapter": replace(FACTS, is_vlm=False, kind="adapter", repo_id=str(adapter)),
+    }
+    scripts = []
+    for name, facts in kinds.items():
+        script = tmp_path / f"{name}.py"
+        script.write_text(loading_snippet(facts).replace(BASE, str(language_model)))
+        scripts.append(str(script))
+    # One process for all of them: each still runs alone, in its own namespace.
+    runner = (
+        "import runpy, sys\n"
+        "for script in sys.argv[1:]:\n"
+        "    runpy.run_path(script)\n"
+        "    print('ran', script)\n"
+        "assert 'talo_export' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", runner, *scripts],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("ran ") == len(kinds)
+
+
+@pytest.mark.parametrize("is_vlm", [True, False])
+def test_the_short_snippet_is_three_lines_naming_class_and_repository(is_vlm: bool) -> None:
+    auto = "AutoModelForImageTextToText" if is_vlm else "AutoModelForCausalLM"
+    code = short_snippet("owner/name", auto_class=auto)
+    assert len(code.splitlines()) == 3
+    assert f'{auto}.from_pretrained("owner/name"' in code
