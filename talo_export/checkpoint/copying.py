@@ -1,0 +1,178 @@
+"""Copying one file as cheaply as the file system allows, and hashing it on the way.
+
+The order of preference: a reflink (the copy shares the original's blocks until one is written to),
+`copy_file_range` (the kernel copies), a plain loop. The source is only ever opened for reading.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from talo_export.checkpoint.plan import Edit
+from talo_export.errors import TaloError
+
+Method = Literal["link", "reflink", "copy_file_range", "copy"]
+
+CHUNK_BYTES = 4 << 20
+_FICLONE = 0x40049409
+"""The Linux ioctl that makes a reflink, from linux/fs.h."""
+_NOT_HERE = {
+    errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM,
+    errno.EBADF, errno.EACCES, errno.ETXTBSY,
+}  # fmt: skip
+"""What kernels answer where a faster way does not exist between two files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """How a file was copied and the hashes that were taken: of the source, of the edited copy."""
+
+    method: Method
+    sha256: str | None
+    sha256_edited: str | None
+
+
+def copy_edited(
+    source: Path,
+    target: Path,
+    edits: Sequence[Edit] = (),
+    *,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Copied:
+    """Copy `source` to the new file `target`, then put every edit's bytes in place, and fsync.
+
+    `progress` is called with the bytes done since the last call. A source that changes meanwhile
+    is an error. Hashes are not taken of a reflinked file without edits: it was never read.
+    """
+    with source.open("rb") as reader, target.open("xb") as writer:
+        before = os.fstat(reader.fileno())
+        size = before.st_size
+        cloned = _reflink(reader.fileno(), writer.fileno())
+        digests: tuple[str | None, str | None] = (None, None)
+        method: Method = "reflink"
+        if cloned:
+            if edits:
+                digests = hash_edited(reader.fileno(), size, edits)
+            progress(size)
+        else:
+            with ThreadPoolExecutor(max_workers=1) as pool:
+                hashing = pool.submit(hash_edited, reader.fileno(), size, edits)
+                method = _copy_bytes(reader.fileno(), writer.fileno(), size, progress)
+                digests = hashing.result()
+        for edit in edits:
+            _overwrite(writer.fileno(), edit)
+        os.fsync(writer.fileno())
+        after = os.fstat(reader.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise TaloError(f"{source} changed while it was copied: stop what writes to it.")
+    return Copied(method, digests[0], digests[1] if edits else None)
+
+
+def can_reflink(source: Path, folder: Path) -> bool:
+    """Whether the file system can clone `source` into `folder` (tried, then removed)."""
+    probe = folder / ".reflink"
+    try:
+        with source.open("rb") as reader, probe.open("xb") as writer:
+            return _reflink(reader.fileno(), writer.fileno())
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def hash_edited(fd: int, size: int, edits: Sequence[Edit]) -> tuple[str, str]:
+    """SHA-256 of a file's bytes, and of the same bytes with the edits in place.
+
+    One pass: the second hash is forked from the first at the first edited byte.
+    """
+    plain = hashlib.sha256()
+    edited: hashlib._Hash | None = None
+    position = 0
+    while position < size:
+        chunk = os.pread(fd, min(CHUNK_BYTES, size - position), position)
+        if not chunk:
+            raise OSError(errno.EIO, "the file became shorter while it was read")
+        touching = [
+            edit for edit in edits if edit.offset < position + len(chunk) and edit.end > position
+        ]
+        if touching and edited is None:
+            edited = plain.copy()
+        if edited is not None:
+            edited.update(_patched(chunk, position, touching) if touching else chunk)
+        plain.update(chunk)
+        position += len(chunk)
+    digest = plain.hexdigest()
+    return digest, digest if edited is None else edited.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as lowercase hexadecimal digits."""
+    with path.open("rb") as file:
+        return hash_edited(file.fileno(), os.fstat(file.fileno()).st_size, ())[0]
+
+
+def filling(pattern: bytes, start: int, length: int) -> bytes:
+    """`length` bytes of the endless repetition of `pattern`, from its byte `start`."""
+    phase = start % len(pattern)
+    repeats = (phase + length) // len(pattern) + 1
+    return (pattern * repeats)[phase : phase + length]
+
+
+def _patched(chunk: bytes, position: int, edits: Sequence[Edit]) -> bytes:
+    patched = bytearray(chunk)
+    for edit in edits:
+        begin, end = max(edit.offset, position), min(edit.end, position + len(chunk))
+        patched[begin - position : end - position] = filling(
+            edit.pattern, begin - edit.offset, end - begin
+        )
+    return bytes(patched)
+
+
+def _overwrite(fd: int, edit: Edit) -> None:
+    done = 0
+    while done < edit.nbytes:
+        block = filling(edit.pattern, done, min(CHUNK_BYTES, edit.nbytes - done))
+        done += os.pwrite(fd, block, edit.offset + done)
+
+
+def _reflink(source: int, target: int) -> bool:
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError as error:
+        if error.errno in _NOT_HERE:
+            return False
+        raise
+    return True
+
+
+def _copy_bytes(source: int, target: int, size: int, progress: Callable[[int], None]) -> Method:
+    method: Method = "copy_file_range" if hasattr(os, "copy_file_range") else "copy"
+    done = 0
+    while done < size:
+        wanted = min(CHUNK_BYTES, size - done)
+        if method == "copy_file_range":
+            try:
+                copied = os.copy_file_range(source, target, wanted, done, done)
+            except OSError as error:
+                if error.errno not in _NOT_HERE:
+                    raise
+                method = "copy"
+                continue
+            if copied == 0:
+                # Some file systems report success and copy nothing: the plain loop will tell.
+                method = "copy"
+                continue
+        else:
+            block = os.pread(source, wanted, done)
+            if not block:
+                raise OSError(errno.EIO, "the file became shorter while it was copied")
+            copied = os.pwrite(target, block, done)
+        done += copied
+        progress(copied)
+    return method

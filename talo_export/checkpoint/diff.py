@@ -1,0 +1,121 @@
+"""Which tensors of two checkpoints differ, by layer and module: for any two, not only ours.
+
+Tensors are matched by name, whatever shard they lie in, and compared byte by byte, streamed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from talo_export.checkpoint.comparing import all_zero, same_bytes
+from talo_export.checkpoint.layout import Located, read_layout
+
+Change = Literal["values", "shape", "dtype", "only in a", "only in b"]
+
+_NUMBERED = re.compile(r"^(?P<stack>.*?)\.(?P<layer>\d+)\.(?P<module>.+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorDifference:
+    """One tensor that is not the same in both. `stack` and `layer` are None outside any list."""
+
+    tensor: str
+    change: Change
+    stack: str | None
+    layer: int | None
+    module: str
+    """The rest of the name, without the parameter's own."""
+    dtype: str
+    shape: tuple[int, ...]
+    zero_in_b: bool
+    """Every byte of it is zero in b and not in a: what a knockout does."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, JSON types."""
+        return {
+            "tensor": self.tensor,
+            "change": self.change,
+            "stack": self.stack,
+            "layer": self.layer,
+            "module": self.module,
+            "dtype": self.dtype,
+            "shape": list(self.shape),
+            "zero_in_b": self.zero_in_b,
+        }
+
+
+@dataclass(frozen=True)
+class CheckpointDiff:
+    """The differences of two checkpoints, in the order of their layers."""
+
+    a: Path
+    b: Path
+    differences: tuple[TensorDifference, ...]
+    identical: int
+
+    def by_module(self) -> dict[tuple[str, int, str], tuple[TensorDifference, ...]]:
+        """Differences grouped by (stack, layer, module); layer -1 and stack '' outside any list."""
+        groups: dict[tuple[str, int, str], tuple[TensorDifference, ...]] = {}
+        for difference in self.differences:
+            layer = -1 if difference.layer is None else difference.layer
+            key = (difference.stack or "", layer, difference.module)
+            groups[key] = (*groups.get(key, ()), difference)
+        return groups
+
+    def to_json(self) -> dict[str, Any]:
+        """`{"a", "b", "identical", "differences": [...]}`."""
+        return {
+            "a": str(self.a),
+            "b": str(self.b),
+            "identical": self.identical,
+            "differences": [difference.to_json() for difference in self.differences],
+        }
+
+
+def diff_checkpoints(a: Path, b: Path) -> CheckpointDiff:
+    """Compare two checkpoint directories. Raises `TaloError` where one is unsound."""
+    left, right = read_layout(a), read_layout(b)
+    differences: list[TensorDifference] = []
+    identical = 0
+    for name in sorted({*left.tensors, *right.tensors}, key=_natural):
+        one, other = left.tensors.get(name), right.tensors.get(name)
+        if one is None or other is None:
+            present = one or other
+            assert present is not None
+            differences.append(_difference(present, "only in a" if other is None else "only in b"))
+            continue
+        if one.entry.dtype != other.entry.dtype:
+            differences.append(_difference(other, "dtype"))
+        elif one.entry.shape != other.entry.shape:
+            differences.append(_difference(other, "shape"))
+        else:
+            source, target = left.source(one.file), right.source(other.file)
+            if source.samefile(target) or same_bytes(source, one.entry, target, other.entry):
+                identical += 1
+            else:
+                differences.append(_difference(other, "values", all_zero(target, other.entry)))
+    return CheckpointDiff(a, b, tuple(differences), identical)
+
+
+def _difference(located: Located, change: Change, zero_in_b: bool = False) -> TensorDifference:
+    entry = located.entry
+    numbered = _NUMBERED.match(entry.name)
+    module = (numbered["module"] if numbered else entry.name).rpartition(".")[0]
+    return TensorDifference(
+        tensor=entry.name,
+        change=change,
+        stack=numbered["stack"] if numbered else None,
+        layer=int(numbered["layer"]) if numbered else None,
+        module=module or entry.name,
+        dtype=entry.dtype,
+        shape=entry.shape,
+        zero_in_b=zero_in_b,
+    )
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Layer 10 after layer 9."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

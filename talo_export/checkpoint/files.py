@@ -1,0 +1,114 @@
+"""The files of a checkpoint directory, and which paths may be trusted.
+
+A base directory is someone else's work: it may hold symbolic links, pipes, names that are not
+text. Every path the rest of the room reads comes from here, so nothing outside the directory (or,
+for a Hub cache, outside that repository's blobs) is ever read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from talo_export.errors import TaloError, UsageError
+
+SKIPPED = (".git", ".cache/huggingface")
+"""Records of where a download came from, not part of a checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFile:
+    """One file of a directory. `name` is relative, with forward slashes; `source` is resolved."""
+
+    name: str
+    source: Path
+    nbytes: int
+    in_cache: bool
+    """It lies in the Hub cache: its bytes belong to every user of that cache."""
+
+
+def list_files(directory: Path) -> tuple[BaseFile, ...]:
+    """Every file below `directory`, sorted by name.
+
+    Raises `UsageError` where the directory does not exist, `TaloError` naming the first entry that
+    is neither a plain file nor a link to one inside the directory or its Hub cache.
+    """
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is not a directory.")
+    root = directory.resolve()
+    blobs = cache_blobs(root)
+    found: list[BaseFile] = []
+    _walk(root, "", root, blobs, found)
+    return tuple(sorted(found, key=lambda file: file.name))
+
+
+def cache_blobs(directory: Path) -> Path | None:
+    """The `blobs` folder of the Hub cache entry that `directory` (resolved) is a snapshot of.
+
+    The cache's layout is `models--OWNER--NAME/{blobs,snapshots/REVISION}`, see
+    https://huggingface.co/docs/huggingface_hub/guides/manage-cache.
+    """
+    snapshots = directory.parent
+    entry = snapshots.parent
+    if snapshots.name == "snapshots" and entry.name.startswith("models--"):
+        blobs = entry / "blobs"
+        return blobs if blobs.is_dir() and not blobs.is_symlink() else None
+    return None
+
+
+def safe_name(name: object, where: str) -> str:
+    """`name` where it is a plain relative path that stays inside its directory.
+
+    Raises `TaloError` on absolute paths, `..`, back slashes, empty parts and control characters.
+    """
+    if not isinstance(name, str) or not name:
+        raise TaloError(f"{where} names {name!r}, which is not a file name.")
+    parts = name.split("/")
+    if (
+        "\\" in name
+        or any(ord(char) < 32 or 0xD800 <= ord(char) <= 0xDFFF for char in name)
+        or any(part in ("", ".", "..") for part in parts)
+        or PurePosixPath(name).is_absolute()
+        or (len(name) > 1 and name[1] == ":")
+    ):
+        raise TaloError(
+            f"{where} names {name!r}, which is no path inside the checkpoint directory."
+        )
+    return name
+
+
+def _walk(folder: Path, prefix: str, root: Path, blobs: Path | None, found: list[BaseFile]) -> None:
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            name = prefix + entry.name
+            if name in SKIPPED:
+                continue
+            try:
+                name.encode("utf-8")
+            except UnicodeEncodeError as error:
+                raise TaloError(
+                    f"{str(root)!r} holds a file whose name is not UTF-8 ({name!r}): rename it."
+                ) from error
+            if entry.is_dir(follow_symlinks=False):
+                _walk(Path(entry.path), name + "/", root, blobs, found)
+            else:
+                found.append(_file(Path(entry.path), name, root, blobs))
+
+
+def _file(path: Path, name: str, root: Path, blobs: Path | None) -> BaseFile:
+    try:
+        source = path.resolve(strict=True)
+        status = source.stat()
+    except (OSError, RuntimeError) as error:
+        raise TaloError(f"{path} is a link that leads nowhere: download the base again.") from error
+    in_cache = blobs is not None and source.is_relative_to(blobs)
+    if not in_cache and not source.is_relative_to(root):
+        raise TaloError(
+            f"{path} is a link out of the checkpoint, to {source}: put the file itself there, "
+            "or give the directory it lies in."
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise TaloError(f"{path} is not a plain file: remove it from the checkpoint.")
+    return BaseFile(name, source, status.st_size, in_cache)

@@ -1,0 +1,92 @@
+"""What a filled tensor's bytes are: one short pattern, repeated.
+
+`zero` is the byte pattern that decodes to exactly 0.0 in the tensor's storage; `uniform` and
+`mean` are one number in one of the float formats. The numbers are rounded as torch rounds a
+Python float it fills a tensor with (through float32 for the 16-bit formats), so the bytes on disk
+equal those of the same intervention on the live model. numpy only: importing torch would cost
+more memory than all the rest of a write.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talo_export.checkpoint.header import TensorEntry
+from talo_export.errors import UsageError
+from talo_export.knockout import Fill
+
+FLOATS = ("BF16", "F16", "F32", "F64")
+"""The dtypes that `uniform` and `mean` exist for."""
+
+CHUNK_BYTES = 4 << 20
+
+
+def encode(value: float, dtype: str) -> bytes:
+    """The little-endian bytes of one float element of `value`, rounded as torch does."""
+    if dtype == "F64":
+        return struct.pack("<d", value)
+    single = np.float32(value)
+    if dtype == "F32":
+        return single.tobytes()
+    if dtype == "F16":
+        return np.float16(single).tobytes()
+    if dtype == "BF16":
+        bits = int(single.view(np.uint32))
+        # Round half to even on the lower 16 bits; the fills are finite, so no NaN can arise.
+        bits += 0x7FFF + ((bits >> 16) & 1)
+        return struct.pack("<H", bits >> 16)
+    raise UsageError(f"uniform and mean fills exist for {', '.join(FLOATS)}, not for {dtype}.")
+
+
+def tensor_mean(path: Path, entry: TensorEntry) -> float:
+    """The mean of a float tensor on disk, summed in float64, `CHUNK_BYTES` at a time."""
+    if entry.dtype not in FLOATS:
+        raise UsageError(f"tensor {entry.name!r} is {entry.dtype}: its mean is not defined here.")
+    total, count = 0.0, 0
+    with path.open("rb") as file:
+        file.seek(entry.offset)
+        left = entry.nbytes
+        while left:
+            raw = file.read(min(left, CHUNK_BYTES))
+            left -= len(raw)
+            values = _decode(raw, entry.dtype)
+            total += float(values.sum(dtype=np.float64))
+            count += values.size
+    return total / count if count else 0.0
+
+
+def pattern(
+    fill: Fill, path: Path, entry: TensorEntry, *, d_out: int | None, is_bias: bool
+) -> bytes:
+    """The bytes repeated over `entry` for a fill of a plain (unquantised) tensor.
+
+    `d_out` is the number of output features of the projection, needed for `uniform` weights only.
+    Raises `UsageError` where the fill does not exist for the dtype.
+    """
+    if fill == "zero":
+        return b"\x00"
+    if entry.dtype not in FLOATS:
+        raise UsageError(
+            f"fill {fill!r} exists for float weights only and {entry.name!r} is {entry.dtype}: "
+            "use --fill zero."
+        )
+    if fill == "mean":
+        mean = tensor_mean(path, entry)
+        if not np.isfinite(mean):
+            raise UsageError(f"the mean of {entry.name!r} is not a finite number: use --fill zero.")
+        return encode(mean, entry.dtype)
+    if is_bias:
+        return b"\x00"
+    if not d_out:
+        raise UsageError(f"fill 'uniform' needs the output features of {entry.name!r}: use zero.")
+    return encode(1.0 / d_out, entry.dtype)
+
+
+def _decode(raw: bytes, dtype: str) -> NDArray[np.floating]:
+    if dtype == "BF16":
+        return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
+    return np.frombuffer(raw, {"F16": "<f2", "F32": "<f4", "F64": "<f8"}[dtype])

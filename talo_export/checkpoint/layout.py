@@ -1,0 +1,189 @@
+"""Which safetensors files of a directory are the checkpoint, and where every tensor lies.
+
+The rule is the one stock loading follows (`transformers.modeling_utils`): the file that
+`config.json` names in `transformers_weights`, else `model.safetensors`, else
+`model.safetensors.index.json` and the shards it names. A directory without these may hold exactly
+one other index or one other safetensors file. Every other weight file (stale shards, a
+`consolidated.safetensors`) is not part of what loads: it is copied, never edited, and said.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from talo_export.checkpoint.files import BaseFile, list_files, safe_name
+from talo_export.checkpoint.header import Header, TensorEntry, read_header
+from talo_export.errors import TaloError, UsageError
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+OURS = "talo_export_undo.safetensors"
+"""Written by `--keep-undo`: a safetensors file, but never part of a checkpoint."""
+MAX_INDEX_BYTES = 200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A tensor and the file (relative name) it lies in."""
+
+    file: str
+    entry: TensorEntry
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A checkpoint directory, understood: every file, every shard's header, every tensor."""
+
+    directory: Path
+    files: tuple[BaseFile, ...]
+    shards: Mapping[str, Header]
+    """The files stock loading reads, by relative name, in the index's order."""
+    tensors: Mapping[str, Located]
+    index: str | None
+    config: Mapping[str, Any]
+    """`config.json`, parsed; empty where there is none."""
+    warnings: tuple[str, ...]
+    """One sentence each: weight files that are left alone, tensors that the index forgot."""
+
+    def source(self, name: str) -> Path:
+        """The resolved path of the file called `name`."""
+        return next(file.source for file in self.files if file.name == name)
+
+
+def read_layout(directory: Path) -> Layout:
+    """Read every shard's header below `directory`. Raises `TaloError` on anything unsound."""
+    files = list_files(directory)
+    names = {file.name: file for file in files}
+    config = _json_object(names["config.json"]) if "config.json" in names else {}
+    explicit = config.get("transformers_weights")
+    chosen = _choose(directory, names, safe_name(explicit, "config.json") if explicit else None)
+    index: str | None = None
+    if chosen.endswith(".json"):
+        index = chosen
+        weight_map = _weight_map(names[index])
+        shards = tuple(dict.fromkeys(weight_map.values()))
+    else:
+        weight_map, shards = {}, (chosen,)
+    for shard in shards:
+        if shard not in names:
+            raise TaloError(
+                f"{directory / str(index)} names the shard {shard!r}, which is not there: "
+                "download the base again."
+            )
+    headers = {shard: read_header(names[shard].source) for shard in shards}
+    tensors = _locate(headers, directory)
+    warnings = _check_index(weight_map, tensors, directory, index)
+    warnings += tuple(
+        f"{name} is not loaded by stock engines' rules, so it is copied as it is."
+        for name in names
+        if name.endswith(".safetensors") and name not in headers and name != OURS
+    )
+    return Layout(directory, files, headers, tensors, index, config, warnings)
+
+
+def _choose(directory: Path, names: Mapping[str, BaseFile], explicit: str | None) -> str:
+    """The single file or the index that stands for the checkpoint."""
+    for name in (explicit, SINGLE, INDEX):
+        if name is not None and name in names:
+            return name
+        if name is not None and name == explicit:
+            raise TaloError(f"{directory}/config.json names {name!r}, which is not there.")
+    indices = [name for name in names if ".safetensors.index" in name and name.endswith(".json")]
+    singles = [
+        name
+        for name in names
+        if name.endswith(".safetensors") and name != OURS and not name.startswith("adapter_model")
+    ]
+    for candidates in (indices, singles):
+        if len(candidates) == 1:
+            return candidates[0]
+        if len(candidates) > 1:
+            shown = ", ".join(candidates[:4]) + (", ..." if len(candidates) > 4 else "")
+            raise TaloError(
+                f"{directory} holds several weight files and none is {SINGLE} or {INDEX} "
+                f"({shown}): give the directory of one checkpoint."
+            )
+    raise _no_safetensors(directory, names)
+
+
+def _no_safetensors(directory: Path, names: Mapping[str, BaseFile]) -> TaloError:
+    pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
+    if pickled:
+        return TaloError(
+            f"{directory} holds only pickled weights ({pickled[0]}): convert them first, with\n"
+            f'  python -c "import transformers as t; '
+            f"m = t.AutoModelForCausalLM.from_pretrained('{directory}', dtype='auto'); "
+            f"m.save_pretrained('{directory}-safetensors')\"\n"
+            "and copy the tokenizer's files beside the result."
+        )
+    if any(name.endswith(".gguf") for name in names):
+        return UsageError(
+            f"{directory} holds GGUF weights: give the .gguf file itself as the base."
+        )
+    if "adapter_config.json" in names:
+        return UsageError(f"{directory} is an adapter, not a checkpoint: give its base model.")
+    return TaloError(f"{directory} holds no safetensors weights.")
+
+
+def _json_object(file: BaseFile) -> dict[str, Any]:
+    if file.nbytes > MAX_INDEX_BYTES:
+        raise TaloError(
+            f"{file.name} has {file.nbytes} bytes, too many for a JSON file of a model."
+        )
+    try:
+        value = json.loads(file.source.read_bytes().decode("utf-8"))
+    except OSError as error:
+        raise TaloError(f"{file.source} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise TaloError(f"{file.name} is not valid JSON ({error}): download it again.") from error
+    if not isinstance(value, dict):
+        raise TaloError(f"{file.name} is not a JSON object: download it again.")
+    return value
+
+
+def _weight_map(file: BaseFile) -> dict[str, str]:
+    weight_map = _json_object(file).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise TaloError(f"{file.name} has no weight_map of tensors to shards: download it again.")
+    for shard in weight_map.values():
+        if not safe_name(shard, file.name).endswith(".safetensors"):
+            raise TaloError(f"{file.name} names {shard!r}, which is not a safetensors file.")
+    return weight_map
+
+
+def _locate(headers: Mapping[str, Header], directory: Path) -> dict[str, Located]:
+    tensors: dict[str, Located] = {}
+    for shard, header in headers.items():
+        for name, entry in header.tensors.items():
+            if name in tensors:
+                raise TaloError(
+                    f"{directory} holds tensor {name!r} twice, in {tensors[name].file} and in "
+                    f"{shard}: which one loads is an accident, so remove one."
+                )
+            tensors[name] = Located(shard, entry)
+    return tensors
+
+
+def _check_index(
+    weight_map: Mapping[str, str],
+    tensors: Mapping[str, Located],
+    directory: Path,
+    index: str | None,
+) -> tuple[str, ...]:
+    """The index tells the truth about where tensors lie; warns of tensors it does not name."""
+    if index is None:
+        return ()
+    for name, shard in weight_map.items():
+        if name not in tensors or tensors[name].file != shard:
+            raise TaloError(
+                f"{directory / index} says tensor {name!r} is in {shard}, which does not hold it: "
+                "the index and the shards are not of one model."
+            )
+    forgotten = [name for name in tensors if name not in weight_map]
+    if not forgotten:
+        return ()
+    return (f"{index} does not name {len(forgotten)} tensors of its shards ({forgotten[0]}, ...).",)

@@ -1,0 +1,168 @@
+"""What an export will change, worked out and checked before a byte is written.
+
+`plan_export` turns a knockout and the on-disk names of a layer's tensors into byte ranges and the
+bytes to put there. The plan is a frozen value: `--dry-run` prints it, the writer carries it out,
+the manifest records it, and verification checks the result against it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from talo_export.checkpoint import fills, formats
+from talo_export.checkpoint.files import BaseFile
+from talo_export.checkpoint.layout import Layout, Located, read_layout
+from talo_export.errors import ProofError, TaloError
+from talo_export.knockout import Knockout
+from talo_export.models.anatomy import Decoder
+from talo_export.models.targets import knockout_targets
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """`nbytes` bytes from `offset` (absolute) in `file` become `pattern`, repeated."""
+
+    file: str
+    tensor: str
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    nbytes: int
+    pattern: bytes
+    axis: int | None = None
+    """Which dimension of `shape` counts the output features; None for biases and codes."""
+
+    @property
+    def end(self) -> int:
+        """The first byte after the edited range."""
+        return self.offset + self.nbytes
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields of the public contract."""
+        return {
+            "file": self.file,
+            "tensor": self.tensor,
+            "dtype": self.dtype,
+            "shape": list(self.shape),
+            "offset": self.offset,
+            "bytes": self.nbytes,
+        }
+
+
+@dataclass(frozen=True)
+class EditPlan:
+    """A knockout as byte ranges of the files of one directory."""
+
+    directory: Path
+    knockout: Knockout
+    storage: str
+    """The storage format's name, `plain` for unquantised weights."""
+    edits: tuple[Edit, ...]
+    files: tuple[BaseFile, ...]
+    """Every file that will be copied."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def bytes_total(self) -> int:
+        """Bytes overwritten."""
+        return sum(edit.nbytes for edit in self.edits)
+
+    @property
+    def disk_needed(self) -> int:
+        """Bytes of a full copy: what must be free before anything is written."""
+        return sum(file.nbytes for file in self.files)
+
+    def edits_of(self, file: str) -> tuple[Edit, ...]:
+        """The edits of one file, in the order of their offsets."""
+        return tuple(edit for edit in self.edits if edit.file == file)
+
+    def to_json(self, out: Path | None = None, seconds: float = 0.0) -> dict[str, Any]:
+        """The document of `export --json`; `out` is None for a dry run."""
+        return {
+            "out": None if out is None else str(out),
+            "layer": self.knockout.layer,
+            "scope": self.knockout.scope,
+            "fill": self.knockout.fill,
+            "edits": [edit.to_json() for edit in self.edits],
+            "bytes_total": self.bytes_total,
+            "seconds": seconds,
+            "storage": self.storage,
+            "disk_needed": self.disk_needed,
+            "warnings": list(self.warnings),
+        }
+
+
+def plan_export(directory: Path, knockout: Knockout, anatomy: Decoder) -> EditPlan:
+    """The edits that carry `knockout` out on the checkpoint in `directory`.
+
+    `anatomy` is what `checkpoint_anatomy(directory)` returns: the decoder with every tensor named
+    as it is on disk. Raises `UsageError` for a layer, scope or fill the checkpoint does not have,
+    `TaloError` for unsound files and `ProofError` where nothing would be edited.
+    """
+    layout = read_layout(directory)
+    storage = formats.storage_format(layout.config)
+    names = knockout_targets(anatomy, knockout).filled
+    edits = [edit for name in dict.fromkeys(names) for edit in _edits(layout, name, knockout)]
+    edits.sort(key=lambda edit: (edit.file, edit.offset))
+    if not any(edit.nbytes for edit in edits):
+        raise ProofError(
+            f"layer {knockout.layer} has no bytes on disk for scope {knockout.scope!r}: "
+            "nothing would change."
+        )
+    _check_disjoint(edits)
+    return EditPlan(
+        directory=directory,
+        knockout=knockout,
+        storage=storage,
+        edits=tuple(edits),
+        files=layout.files,
+        warnings=layout.warnings,
+    )
+
+
+def _edits(layout: Layout, name: str, knockout: Knockout) -> tuple[Edit, ...]:
+    if name not in layout.tensors:
+        raise TaloError(
+            f"{layout.directory} does not hold tensor {name!r} of layer {knockout.layer}: "
+            "its files are not complete."
+        )
+    located = layout.tensors[name]
+    entry = located.entry
+    is_bias = len(entry.shape) < 2
+    axis = None if is_bias else _output_axis(layout, name, located)
+    filling = fills.pattern(
+        knockout.fill,
+        layout.source(located.file),
+        entry,
+        d_out=None if axis is None else entry.shape[axis],
+        is_bias=is_bias,
+    )
+    return (
+        Edit(
+            located.file, name, entry.dtype, entry.shape, entry.offset, entry.nbytes, filling, axis
+        ),
+    )
+
+
+def _output_axis(layout: Layout, name: str, located: Located) -> int:
+    """Which axis of a projection's matrix counts its output features.
+
+    Axis 0 as `torch.nn.Linear` stores it, axis 1 where GPT-2 kinds store the transpose: told apart
+    by the bias beside it, which those always have.
+    """
+    shape = located.entry.shape
+    bias = layout.tensors.get(name.removesuffix("weight") + "bias")
+    transposed = bias is not None and bias.entry.shape == shape[1:] and shape[0] != shape[1]
+    return 1 if transposed else 0
+
+
+def _check_disjoint(edits: list[Edit]) -> None:
+    for before, after in itertools.pairwise(edits):
+        if before.file == after.file and after.offset < before.end:
+            raise TaloError(
+                f"tensors {before.tensor!r} and {after.tensor!r} share bytes of {before.file}: "
+                "cutting one would cut the other."
+            )

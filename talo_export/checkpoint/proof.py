@@ -1,0 +1,165 @@
+"""Proof by logits: three fresh processes run the export, the base, and the base knocked out live.
+
+The export and the base are run by a script that knows stock transformers only. This process holds
+nothing but the logits, read back from files.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from talo_export.errors import ProofError
+from talo_export.knockout import Knockout
+
+STOCK_LOAD = Path(__file__).with_name("stock_load.py")
+
+RELATIVE_TOLERANCE = 1e-5
+"""Of the largest logit. The same operations on the same bytes give the same bits on one machine;
+this only forgives kernels that choose their order of summation by memory alignment."""
+
+
+@dataclass(frozen=True)
+class StockRun:
+    """What a stock process saw of one directory."""
+
+    class_name: str
+    missing_keys: tuple[str, ...]
+    unexpected_keys: tuple[str, ...]
+    mismatched_keys: tuple[str, ...]
+    logits: Mapping[str, np.ndarray]
+
+    @property
+    def clean(self) -> bool:
+        """The loading report names no key."""
+        return not (self.missing_keys or self.unexpected_keys or self.mismatched_keys)
+
+
+@dataclass(frozen=True)
+class LogitProof:
+    """The `load` and `logits` parts of `verify --json`."""
+
+    class_name: str
+    missing_keys: tuple[str, ...]
+    unexpected_keys: tuple[str, ...]
+    mismatched_keys: tuple[str, ...]
+    max_abs_difference_to_knockout: float
+    max_abs_difference_to_base: float
+    largest_logit: float
+
+    @property
+    def ok(self) -> bool:
+        """Loads as cleanly as the base, equals the live knockout, and is not the base."""
+        return (
+            not (self.missing_keys or self.unexpected_keys or self.mismatched_keys)
+            and self.max_abs_difference_to_knockout <= RELATIVE_TOLERANCE * self.largest_logit
+            and self.max_abs_difference_to_base > self.max_abs_difference_to_knockout
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's fields."""
+        return {
+            "load": {
+                "missing_keys": list(self.missing_keys),
+                "unexpected_keys": list(self.unexpected_keys),
+                "mismatched_keys": list(self.mismatched_keys),
+            },
+            "logits": {
+                "max_abs_difference_to_knockout": self.max_abs_difference_to_knockout,
+                "max_abs_difference_to_base": self.max_abs_difference_to_base,
+            },
+        }
+
+
+def prove_export(
+    export: Path,
+    base: Path,
+    knockout: Knockout,
+    inputs: Path | None = None,
+    *,
+    trust_remote_code: bool = False,
+) -> LogitProof:
+    """Compare the logits of the export with those of the live knockout and of the base.
+
+    `inputs` is a safetensors file of forward arguments named EXAMPLE/ARGUMENT, by default a few
+    text tokens. Raises `ProofError` where one of the processes fails or logits are not finite.
+    """
+    options = ["--trust-remote-code"] if trust_remote_code else []
+    exported = run_stock(export, inputs, trust_remote_code=trust_remote_code)
+    original = run_stock(base, inputs, trust_remote_code=trust_remote_code)
+    live = _run(
+        [
+            "-m", "talo_export.models.live_logits", str(base), "{out}",
+            "--layer", str(knockout.layer), "--scope", knockout.scope, "--fill", knockout.fill,
+            *options,
+        ],
+        inputs,
+    )[1]  # fmt: skip
+    return LogitProof(
+        class_name=exported.class_name,
+        missing_keys=exported.missing_keys,
+        unexpected_keys=exported.unexpected_keys,
+        mismatched_keys=exported.mismatched_keys,
+        max_abs_difference_to_knockout=max_difference(exported.logits, live),
+        max_abs_difference_to_base=max_difference(exported.logits, original.logits),
+        largest_logit=max(float(np.abs(logits).max()) for logits in live.values()),
+    )
+
+
+def run_stock(
+    directory: Path,
+    inputs: Path | None = None,
+    *,
+    gguf: str | None = None,
+    adapter: Path | None = None,
+    trust_remote_code: bool = False,
+) -> StockRun:
+    """Load `directory` in a fresh interpreter, by plain `from_pretrained`, and run it."""
+    options = ["--gguf", gguf] if gguf else []
+    options += ["--adapter", str(adapter)] if adapter else []
+    options += ["--trust-remote-code"] if trust_remote_code else []
+    printed, logits = _run(["-I", str(STOCK_LOAD), str(directory), "{out}", *options], inputs)
+    report = json.loads(printed.splitlines()[-1])
+    if report["talo_export"]:
+        raise ProofError(f"the stock process imported {report['talo_export'][0]}.")
+    return StockRun(
+        class_name=report["class"],
+        missing_keys=tuple(report["missing_keys"]),
+        unexpected_keys=tuple(report["unexpected_keys"]),
+        mismatched_keys=tuple(report["mismatched_keys"]),
+        logits=logits,
+    )
+
+
+def max_difference(left: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]) -> float:
+    """The largest absolute difference over all examples. Raises `ProofError` on NaN, or none."""
+    if not left or left.keys() != right.keys():
+        raise ProofError("the two runs did not give logits for the same examples.")
+    for example in left:
+        if left[example].shape != right[example].shape:
+            raise ProofError(f"example {example} has logits of two shapes.")
+        if not (np.isfinite(left[example]).all() and np.isfinite(right[example]).all()):
+            raise ProofError(f"example {example} has logits that are not finite numbers.")
+    return max(float(np.abs(left[example] - right[example]).max()) for example in left)
+
+
+def _run(arguments: list[str], inputs: Path | None) -> tuple[str, dict[str, np.ndarray]]:
+    with tempfile.TemporaryDirectory(prefix="talo-export-") as folder:
+        out = str(Path(folder) / "logits.safetensors")
+        command = [sys.executable, *(out if part == "{out}" else part for part in arguments)]
+        if inputs is not None:
+            command += ["--inputs", str(inputs)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            reason = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+            raise ProofError(f"a fresh process could not load or run the model: {reason[-1]}")
+        return done.stdout, load_file(out)

@@ -1,0 +1,93 @@
+"""Load a checkpoint with stock transformers alone, say what the loading report says, run it.
+
+A stand-alone script, run by its path in an isolated interpreter: it never imports talo_export, so
+what it sees is what anyone's engine sees. Usage:
+
+    python -I stock_load.py DIRECTORY OUT [--inputs INPUTS] [--gguf FILE] [--adapter DIRECTORY]
+                            [--trust-remote-code]
+
+INPUTS is a safetensors file whose tensors are named EXAMPLE/ARGUMENT (`0/input_ids`); without it
+one example of a few text tokens is run. OUT gets the logits, one tensor an example, named EXAMPLE.
+Standard output gets one JSON line: the class and the missing, unexpected and mismatched keys.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+
+def load(arguments: argparse.Namespace) -> tuple[torch.nn.Module, dict[str, list[str]]]:
+    """The model in the checkpoint's own dtype on the CPU, and the three lists of wrong keys."""
+    options: dict[str, Any] = {"trust_remote_code": arguments.trust_remote_code}
+    if arguments.gguf:
+        options["gguf_file"] = arguments.gguf
+    config = transformers.AutoConfig.from_pretrained(arguments.directory, **options)
+    is_vlm = (
+        config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+        or "AutoModelForImageTextToText" in (getattr(config, "auto_map", None) or {})
+    )
+    auto = transformers.AutoModelForImageTextToText if is_vlm else transformers.AutoModelForCausalLM
+    model, report = auto.from_pretrained(
+        arguments.directory, dtype="auto", output_loading_info=True, **options
+    )
+    keys = {kind: sorted(map(str, report[kind])) for kind in
+            ("missing_keys", "unexpected_keys", "mismatched_keys")}  # fmt: skip
+    if arguments.adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, arguments.adapter)
+    return model.eval(), keys
+
+
+def examples(path: str | None) -> dict[str, dict[str, torch.Tensor]]:
+    """Keyword arguments of the forward, by example."""
+    if path is None:
+        ids = torch.arange(1, 6).unsqueeze(0)
+        return {"0": {"input_ids": ids, "attention_mask": torch.ones_like(ids)}}
+    grouped: dict[str, dict[str, torch.Tensor]] = {}
+    for name, tensor in load_file(path).items():
+        example, _, argument = name.partition("/")
+        grouped.setdefault(example, {})[argument] = tensor
+    return grouped
+
+
+def run(model: Any, inputs: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The logits of every example, in float32; floating inputs are cast to the model's dtype."""
+    logits = {}
+    for example, given in inputs.items():
+        ready = {
+            name: tensor.to(model.dtype) if tensor.is_floating_point() else tensor
+            for name, tensor in given.items()
+        }
+        if getattr(model.config, "is_encoder_decoder", False):
+            ready.setdefault("decoder_input_ids", ready["input_ids"])
+        with torch.no_grad():
+            logits[example] = model(**ready, use_cache=False).logits.float().contiguous()
+    return logits
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("directory")
+    parser.add_argument("out")
+    parser.add_argument("--inputs")
+    parser.add_argument("--gguf")
+    parser.add_argument("--adapter")
+    parser.add_argument("--trust-remote-code", action="store_true")
+    arguments = parser.parse_args()
+    model, keys = load(arguments)
+    save_file(run(model, examples(arguments.inputs)), arguments.out)
+    ours = sorted(name for name in sys.modules if name.partition(".")[0] == "talo_export")
+    print(json.dumps({"class": type(model).__name__, "talo_export": ours, **keys}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The base back, from an export and either its undo file or the base itself, to the same hashes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from talo_export.checkpoint.copying import copy_edited, file_sha256
+from talo_export.checkpoint.files import BaseFile, list_files
+from talo_export.checkpoint.header import TensorEntry, read_header
+from talo_export.checkpoint.manifest import Manifest, read_manifest
+from talo_export.checkpoint.plan import Edit
+from talo_export.checkpoint.staging import check_output, staged
+from talo_export.checkpoint.undo_file import UNDO_FILE, undo_name
+from talo_export.errors import ProofError, TaloError, UsageError
+
+CHUNK_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class UndoReport:
+    """A rebuilt base: every file's SHA-256 equals the recorded one where one was recorded."""
+
+    out: Path
+    files: int
+    restored: tuple[str, ...]
+    """Tensors whose original bytes were put back."""
+    checked: int
+    """Files whose recorded hash was met."""
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, JSON types."""
+        return {
+            "out": str(self.out),
+            "files": self.files,
+            "restored": list(self.restored),
+            "checked": self.checked,
+            "seconds": self.seconds,
+        }
+
+
+def undo_export(
+    directory: Path,
+    out: Path,
+    *,
+    base: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> UndoReport:
+    """Rebuild the base of the export in `directory` as the new directory `out`.
+
+    The original tensors come from `base` where given, else from the export's own undo file.
+    Raises `UsageError` where there is neither, `ProofError` where a rebuilt file does not have the
+    recorded hash; then nothing is left.
+    """
+    started = time.perf_counter()
+    manifest = read_manifest(directory)
+    present = {file.name: file for file in list_files(directory)}
+    originals = _originals(directory, manifest, present, base)
+    target = check_output(out, directory)
+    total = sum(record.nbytes for record in manifest.files.values())
+    done = checked = 0
+
+    def advance(step: int) -> None:
+        nonlocal done
+        done += step
+        if progress is not None:
+            progress(done, total)
+
+    try:
+        with staged(target) as stage:
+            for name, record in manifest.files.items():
+                source = present.get(record.stored_as)
+                if source is None:
+                    raise TaloError(f"{directory} lacks {record.stored_as}: it cannot be undone.")
+                path = stage / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                edits = [edit for edit in manifest.edits if edit.file == name]
+                copied = copy_edited(source.source, path, progress=advance)
+                for edit in edits:
+                    _restore(path, edit, *originals[undo_name(edit)])
+                digest = file_sha256(path) if edits or copied.sha256 is None else copied.sha256
+                if record.sha256 is not None and digest != record.sha256:
+                    raise ProofError(
+                        f"{name} rebuilt from {directory} does not have the base's SHA-256 "
+                        f"{record.sha256}: the export was changed since, or the base is another."
+                    )
+                checked += record.sha256 is not None
+    except OSError as error:
+        raise TaloError(
+            f"writing {out} failed ({error.strerror or error}); nothing was left there."
+        ) from error
+    return UndoReport(
+        out=out,
+        files=len(manifest.files),
+        restored=tuple(edit.tensor for edit in manifest.edits),
+        checked=checked,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _originals(
+    directory: Path,
+    manifest: Manifest,
+    present: Mapping[str, BaseFile],
+    base: Path | None,
+) -> dict[str, tuple[Path, int]]:
+    """Where each edit's original bytes lie: file and absolute offset, by the edit's undo name."""
+    found: dict[str, tuple[Path, TensorEntry]] = {}
+    if base is not None:
+        files = {file.name: file.source for file in list_files(base)}
+        for edit in manifest.edits:
+            if edit.file in files:
+                entry = read_header(files[edit.file]).tensors.get(edit.tensor)
+                if entry is not None:
+                    found[undo_name(edit)] = (files[edit.file], entry)
+    elif UNDO_FILE in present:
+        source = present[UNDO_FILE].source
+        found = {name: (source, entry) for name, entry in read_header(source).tensors.items()}
+    else:
+        raise UsageError(
+            f"{directory} was written without --keep-undo: give the base with --base "
+            f"({manifest.base})."
+        )
+    for edit in manifest.edits:
+        original = found.get(undo_name(edit))
+        if original is None or original[1].nbytes != edit.nbytes:
+            raise TaloError(f"the original of {edit.tensor!r} is not in {base or UNDO_FILE}.")
+    return {name: (path, entry.offset) for name, (path, entry) in found.items()}
+
+
+def _restore(path: Path, edit: Edit, source: Path, offset: int) -> None:
+    with source.open("rb") as reader, path.open("r+b") as writer:
+        done = 0
+        while done < edit.nbytes:
+            chunk = os.pread(reader.fileno(), min(CHUNK_BYTES, edit.nbytes - done), offset + done)
+            if not chunk:
+                raise OSError(f"{source} became shorter while it was read")
+            done += os.pwrite(writer.fileno(), chunk, edit.offset + done)
+        os.fsync(writer.fileno())
+

@@ -1,0 +1,197 @@
+"""Holding an exported directory against its manifest and, where at hand, its base.
+
+File by file: every byte of every file is read and hashed. Tensor by tensor: every planned range
+holds its fill, and every other tensor's bytes are the base's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from talo_export.checkpoint.comparing import same_bytes
+from talo_export.checkpoint.copying import CHUNK_BYTES, file_sha256, filling, hash_edited
+from talo_export.checkpoint.files import BaseFile, list_files
+from talo_export.checkpoint.header import TensorEntry, read_header
+from talo_export.checkpoint.manifest import Manifest, read_manifest
+from talo_export.checkpoint.plan import Edit
+from talo_export.errors import TaloError
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What `verify` found on disk; `files` and `tensors` are the contract's.
+
+    Files are named as in the export. `unchecked` are those for which there is neither a recorded
+    hash nor a base to compare with; `wrong` those whose bytes are not what they must be.
+    """
+
+    identical: tuple[str, ...]
+    edited: tuple[str, ...]
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+    wrong: tuple[str, ...]
+    unchecked: tuple[str, ...]
+    tensors_identical: int
+    tensors_filled: tuple[str, ...]
+    tensors_other: tuple[str, ...]
+    """Tensors that are neither the base's nor filled as planned."""
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is missing, wrong or unexpected, and something was filled."""
+        broken = self.missing or self.extra or self.wrong or self.tensors_other
+        return not broken and bool(self.tensors_filled)
+
+    def to_json(self) -> dict[str, Any]:
+        """The `files` and `tensors` parts of `verify --json`."""
+        return {
+            "files": {
+                "identical": list(self.identical),
+                "edited": list(self.edited),
+                "missing": list(self.missing),
+                "extra": list(self.extra),
+                "wrong": list(self.wrong),
+                "unchecked": list(self.unchecked),
+            },
+            "tensors": {
+                "identical": self.tensors_identical,
+                "filled": list(self.tensors_filled),
+                "other": list(self.tensors_other),
+            },
+        }
+
+
+def verify_files(directory: Path, base: Path | None = None) -> FileReport:
+    """Compare every file and tensor of an export with its manifest, and with `base` if given.
+
+    Raises `TaloError` where there is no sound manifest, or a directory cannot be read.
+    """
+    manifest = read_manifest(directory)
+    present = {file.name: file for file in list_files(directory)}
+    origin = {} if base is None else {file.name: file for file in list_files(base)}
+    verdicts: dict[str, list[str]] = {
+        key: [] for key in ("identical", "edited", "missing", "wrong", "unchecked")
+    }
+    for name, record in manifest.files.items():
+        file = present.get(record.stored_as)
+        if file is None:
+            verdicts["missing"].append(record.stored_as)
+            continue
+        verdict = _compare(file, record.sha256_export or record.sha256, origin.get(name), manifest)
+        if base is not None and name not in origin:
+            verdict = "wrong"
+        verdicts[verdict].append(record.stored_as)
+    verdicts["missing"] += [name for name in manifest.added if name not in present]
+    expected = {record.stored_as for record in manifest.files.values()} | set(manifest.added)
+    identical, filled, other = _tensors(manifest, present, origin, verdicts["wrong"])
+    return FileReport(
+        identical=tuple(verdicts["identical"]),
+        edited=tuple(verdicts["edited"]),
+        missing=tuple(verdicts["missing"]),
+        extra=tuple(name for name in present if name not in expected),
+        wrong=tuple(verdicts["wrong"]),
+        unchecked=tuple(verdicts["unchecked"]),
+        tensors_identical=identical,
+        tensors_filled=filled,
+        tensors_other=other,
+    )
+
+
+def holds_fill(path: Path, edit: Edit) -> bool:
+    """Whether the file at `path` has `edit`'s pattern in all of its range."""
+    with path.open("rb") as file:
+        return _range_is_filled(file.fileno(), edit)
+
+
+def _compare(
+    file: BaseFile, recorded: str | None, original: BaseFile | None, manifest: Manifest
+) -> str:
+    """`identical`, `edited`, `wrong` or `unchecked`."""
+    edits = [edit for edit in manifest.edits if edit.file == file.name]
+    verdict = "edited" if edits else "identical"
+    if original is None and recorded is None:
+        return "unchecked"
+    if original is not None and recorded is None:
+        if original.source.samefile(file.source):
+            return verdict
+        recorded = _edited_hash(original.source, edits)
+    elif original is not None and _edited_hash(original.source, edits) != recorded:
+        return "wrong"
+    return verdict if file_sha256(file.source) == recorded else "wrong"
+
+
+def _edited_hash(path: Path, edits: list[Edit]) -> str:
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        return hash_edited(file.fileno(), size, edits)[1]
+
+
+def _tensors(
+    manifest: Manifest,
+    present: Mapping[str, BaseFile],
+    origin: Mapping[str, BaseFile],
+    wrong: Iterable[str],
+) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
+    """How many tensors are the base's; which are filled as planned; which are neither.
+
+    A file whose bytes are as they must be has all its tensors; only in a wrong one is each of them
+    compared, where the base is at hand.
+    """
+    identical = 0
+    filled: list[str] = []
+    other: list[str] = []
+    suspicious = set(wrong)
+    for name, record in manifest.files.items():
+        planned = {edit.tensor: edit for edit in manifest.edits if edit.file == name}
+        file = present.get(record.stored_as)
+        entries = _entries(file) if name.endswith(".safetensors") else {}
+        other += [tensor for tensor in planned if tensor not in entries]
+        if file is None:
+            continue
+        original = origin.get(name) if record.stored_as in suspicious else None
+        before = _entries(original)
+        for tensor, entry in entries.items():
+            edit = planned.get(tensor)
+            if edit is not None:
+                good = _matches(entry, edit) and holds_fill(file.source, edit)
+                (filled if good else other).append(tensor)
+            elif record.stored_as not in suspicious:
+                identical += 1
+            elif original is not None:
+                same = tensor in before and same_bytes(
+                    original.source, before[tensor], file.source, entry
+                )
+                identical += same
+                if not same:
+                    other.append(tensor)
+    return identical, tuple(filled), tuple(other)
+
+
+def _entries(file: BaseFile | None) -> Mapping[str, TensorEntry]:
+    """The tensors of a file; none where it is absent or so damaged that it has no sound header."""
+    if file is None:
+        return {}
+    try:
+        return read_header(file.source).tensors
+    except TaloError:
+        return {}
+
+
+def _matches(entry: TensorEntry, edit: Edit) -> bool:
+    return (entry.offset, entry.nbytes, entry.shape, entry.dtype) == (
+        edit.offset, edit.nbytes, edit.shape, edit.dtype,
+    )  # fmt: skip
+
+
+def _range_is_filled(fd: int, edit: Edit) -> bool:
+    done = 0
+    while done < edit.nbytes:
+        chunk = os.pread(fd, min(CHUNK_BYTES, edit.nbytes - done), edit.offset + done)
+        if not chunk or chunk != filling(edit.pattern, done, len(chunk)):
+            return False
+        done += len(chunk)
+    return True

@@ -1,0 +1,270 @@
+"""Carrying a plan out: a byte-for-byte copy of the base with the planned ranges overwritten.
+
+Validate everything, write beside the target, rename last. The base is never opened for writing,
+no weights pass through memory but the buffer of a copy, and a failure leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from talo_export.checkpoint.copying import Copied, can_reflink, copy_edited
+from talo_export.checkpoint.files import BaseFile, safe_name
+from talo_export.checkpoint.layout import read_layout
+from talo_export.checkpoint.manifest import MANIFEST, FileRecord, Manifest, current_versions
+from talo_export.checkpoint.plan import EditPlan
+from talo_export.checkpoint.staging import check_output, staged
+from talo_export.checkpoint.undo_file import UNDO_FILE, write_undo_file
+from talo_export.errors import TaloError, UsageError
+
+CARD = "README.md"
+BASE_CARD = "BASE_README.md"
+RESULTS = ".eval_results/"
+KEPT = ".talo_export_base/"
+"""Where files of the base go whose names we need (a base that is itself an export has them all),
+and the base's own evaluation results, which are not the export's."""
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes copied so far and the bytes to copy."""
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """A finished export."""
+
+    out: Path
+    plan: EditPlan
+    manifest: Manifest
+    method: str
+    """How most bytes were copied: `link`, `reflink`, `copy_file_range` or `copy`."""
+    seconds: float
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `export --json`."""
+        document = self.plan.to_json(self.out, self.seconds)
+        return document | {"method": self.method, "warnings": list(self.warnings)}
+
+
+def write_export(
+    plan: EditPlan,
+    out: Path,
+    *,
+    base: str,
+    revision: str | None = None,
+    extra: Mapping[str, bytes] | None = None,
+    task: Any = None,
+    selection: Any = None,
+    confirmation: Any = None,
+    link: bool = False,
+    link_cache: bool = False,
+    keep_undo: bool = False,
+    progress: Progress | None = None,
+) -> WriteReport:
+    """Write the patched checkpoint to the new directory `out`.
+
+    `extra` are the files to add (`README.md`, `layers.png`, `.eval_results/*.yaml`); the manifest
+    is written here. `task`, `selection` and `confirmation` are JSON values for it. `link` makes
+    hard links of untouched weight files, `link_cache` also where they lie in the Hub cache.
+    Raises `UsageError` for an output that cannot be, `TaloError` where the base changed since the
+    plan, the disk is full or a file cannot be read or written; then nothing is left.
+    """
+    started = time.perf_counter()
+    target = check_output(out, plan.directory)
+    extra = dict(extra or {})
+    stored = _stored_names(plan.files, extra, keep_undo)
+    linked = _linked(plan, link=link, link_cache=link_cache)
+    _validate(plan)
+    try:
+        with staged(target) as stage:
+            _check_disk(plan, stage, linked, extra)
+            copied = _copy_all(plan, stage, stored, linked, progress or (lambda done, total: None))
+            added = [MANIFEST, *extra]
+            if keep_undo:
+                write_undo_file(plan, stage / UNDO_FILE)
+                added.append(UNDO_FILE)
+            manifest = Manifest(
+                base=base,
+                revision=revision,
+                knockout=plan.knockout,
+                storage=plan.storage,
+                edits=plan.edits,
+                files={
+                    file.name: FileRecord(
+                        file.nbytes,
+                        copied[file.name].sha256,
+                        stored[file.name],
+                        copied[file.name].sha256_edited,
+                    )
+                    for file in plan.files
+                },
+                added=tuple(sorted(added)),
+                task=task,
+                selection=selection,
+                confirmation=confirmation,
+                versions=current_versions(),
+            )
+            _write_files(stage, extra | {MANIFEST: manifest.to_bytes()})
+    except OSError as error:
+        raise TaloError(
+            f"writing {out} failed ({error.strerror or error}); nothing was left there."
+        ) from error
+    return WriteReport(
+        out=out,
+        plan=plan,
+        manifest=manifest,
+        method=_main_method(plan.files, copied),
+        seconds=time.perf_counter() - started,
+        warnings=plan.warnings + _link_warnings(plan.files, copied),
+    )
+
+
+def _stored_names(
+    files: Iterable[BaseFile], extra: Mapping[str, bytes], keep_undo: bool
+) -> dict[str, str]:
+    """Where each file of the base goes, so that the files we add have their names free."""
+    for name in extra:
+        safe_name(name, "the export")
+        if name == MANIFEST or name.startswith(KEPT):
+            raise UsageError(f"{name} cannot be added to an export: the name is taken.")
+    ours = {MANIFEST, *extra} | ({UNDO_FILE} if keep_undo else set())
+    names = {file.name for file in files}
+    if CARD in extra and CARD in names:
+        ours.add(BASE_CARD)
+    stored: dict[str, str] = {}
+    for file in files:
+        name = file.name
+        foreign_result = name.startswith(RESULTS) and CARD in extra
+        if name == CARD and CARD in extra:
+            stored[name] = BASE_CARD
+        elif name in ours or name.startswith(KEPT) or foreign_result:
+            stored[name] = KEPT + name
+        else:
+            stored[name] = name
+    displaced = [name for name in extra if name in names and name.endswith(_WEIGHTS_AND_CONFIG)]
+    if displaced:
+        raise UsageError(f"{displaced[0]} belongs to the base and is never replaced.")
+    return stored
+
+
+_WEIGHTS_AND_CONFIG = (".safetensors", ".json", ".gguf", ".py")
+
+
+def _linked(plan: EditPlan, *, link: bool, link_cache: bool) -> frozenset[str]:
+    """Names of the files that become hard links: weight files without edits."""
+    if not (link or link_cache):
+        return frozenset()
+    edited = {edit.file for edit in plan.edits}
+    weights = [
+        file
+        for file in plan.files
+        if file.name.endswith((".safetensors", ".gguf", ".bin")) and file.name not in edited
+    ]
+    cached = [file for file in weights if file.in_cache]
+    if cached and not link_cache:
+        raise UsageError(
+            f"{cached[0].name} lies in the Hub cache: a hard link would share its bytes with every "
+            "user of the cache, so say --link-cache if you mean it, or drop --link."
+        )
+    return frozenset(file.name for file in weights)
+
+
+def _validate(plan: EditPlan) -> None:
+    """The base is still what was planned on: same files, same tensors in the same places."""
+    layout = read_layout(plan.directory)
+    if layout.files != plan.files:
+        raise TaloError(f"the files of {plan.directory} changed since the plan: run it again.")
+    for edit in plan.edits:
+        located = layout.tensors.get(edit.tensor)
+        if located is None or located.file != edit.file:
+            raise TaloError(f"tensor {edit.tensor!r} moved since the plan: run it again.")
+        entry = located.entry
+        if (edit.offset, edit.nbytes) != (entry.offset, entry.nbytes):
+            raise TaloError(f"tensor {edit.tensor!r} moved since the plan: run it again.")
+        if not edit.pattern or edit.nbytes % len(edit.pattern):
+            raise TaloError(f"the fill of {edit.tensor!r} does not fit its {edit.nbytes} bytes.")
+
+
+def _check_disk(
+    plan: EditPlan, stage: Path, linked: frozenset[str], extra: Mapping[str, bytes]
+) -> None:
+    largest = max(plan.files, key=lambda file: file.nbytes)
+    needed = sum(file.nbytes for file in plan.files if file.name not in linked)
+    if can_reflink(largest.source, stage):
+        needed = sum(edit.nbytes for edit in plan.edits)
+    needed += sum(map(len, extra.values()))
+    free = shutil.disk_usage(stage).free
+    if free < needed:
+        raise TaloError(
+            f"{stage.parent} has {free / 1e9:.2f} GB free and the export needs "
+            f"{needed / 1e9:.2f} GB: free some space or choose another output."
+        )
+
+
+def _copy_all(
+    plan: EditPlan,
+    stage: Path,
+    stored: Mapping[str, str],
+    linked: frozenset[str],
+    progress: Progress,
+) -> dict[str, Copied]:
+    total, done = plan.disk_needed, 0
+
+    def advance(step: int) -> None:
+        nonlocal done
+        done += step
+        progress(done, total)
+
+    copied: dict[str, Copied] = {}
+    for file in plan.files:
+        target = stage / stored[file.name]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if file.name in linked and _hard_link(file.source, target):
+            copied[file.name] = Copied("link", None, None)
+            advance(file.nbytes)
+        else:
+            edits = plan.edits_of(file.name)
+            copied[file.name] = copy_edited(file.source, target, edits, progress=advance)
+    return copied
+
+
+def _hard_link(source: Path, target: Path) -> bool:
+    """False where the file system does not link these two (another device, no such feature)."""
+    try:
+        os.link(source, target)
+    except OSError:
+        return False
+    return True
+
+
+def _write_files(stage: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        path = stage / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _main_method(files: Iterable[BaseFile], copied: Mapping[str, Copied]) -> str:
+    bytes_by_method: dict[str, int] = {}
+    for file in files:
+        method = copied[file.name].method
+        bytes_by_method[method] = bytes_by_method.get(method, 0) + file.nbytes
+    return max(bytes_by_method, key=lambda method: bytes_by_method[method])
+
+
+def _link_warnings(files: Iterable[BaseFile], copied: Mapping[str, Copied]) -> tuple[str, ...]:
+    cached = [file for file in files if copied[file.name].method == "link" and file.in_cache]
+    if not cached:
+        return ()
+    return (
+        f"{len(cached)} weight files are hard links into the Hub cache: never edit them in place.",
+    )

@@ -1,0 +1,86 @@
+"""The logits of a live knockout, computed in a process of its own.
+
+    python -m talo_export.models.live_logits BASE OUT --layer K [--scope S] [--fill F]
+                                             [--inputs INPUTS] [--trust-remote-code]
+
+One half of the proof that files and memory agree; the other half knows stock transformers only.
+INPUTS is a safetensors file whose tensors are named EXAMPLE/ARGUMENT (`0/input_ids`), by default
+one example of a few text tokens; OUT gets one tensor of float32 logits an example.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from talo_export.knockout import Knockout
+from talo_export.models.anatomy import find_decoder
+from talo_export.models.interventions import knock_out
+from talo_export.models.loading import load_weights, read_config
+from talo_export.models.proof import logits_of, text_example
+from talo_export.models.reference import resolve
+
+
+def live_logits(
+    base: str,
+    knockout: Knockout,
+    inputs: Path | None = None,
+    *,
+    trust_remote_code: bool = False,
+) -> dict[str, Tensor]:
+    """Logits (B, T, vocabulary) of every example with `knockout` carried out in memory, on the CPU.
+
+    Raises what loading and knocking out raise.
+    """
+    resolved = resolve(base)
+    config = read_config(resolved, trust_remote_code)
+    model: Any = load_weights(resolved, config, device="cpu", trust_remote_code=trust_remote_code)
+    given = {"0": text_example(model)} if inputs is None else read_examples(inputs)
+    with knock_out(model, find_decoder(model), knockout):
+        return {
+            name: logits_of(model, _cast(example, model.dtype)).float().contiguous()
+            for name, example in given.items()
+        }
+
+
+def read_examples(path: Path) -> dict[str, dict[str, Tensor]]:
+    """Keyword arguments of the forward, by example, from tensors named EXAMPLE/ARGUMENT."""
+    grouped: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in load_file(path).items():
+        example, _, argument = name.partition("/")
+        grouped.setdefault(example, {})[argument] = tensor
+    return grouped
+
+
+def _cast(example: Mapping[str, Tensor], dtype: Any) -> dict[str, Tensor]:
+    return {
+        name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+        for name, tensor in example.items()
+    }
+
+
+def main() -> None:
+    """Run the command line of the module's docstring."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("base")
+    parser.add_argument("out")
+    parser.add_argument("--layer", type=int, required=True)
+    parser.add_argument("--scope", default="attention")
+    parser.add_argument("--fill", default="zero")
+    parser.add_argument("--inputs", type=Path)
+    parser.add_argument("--trust-remote-code", action="store_true")
+    given = parser.parse_args()
+    knockout = Knockout(given.layer, given.scope, given.fill)
+    logits = live_logits(
+        given.base, knockout, given.inputs, trust_remote_code=given.trust_remote_code
+    )
+    save_file(logits, given.out)
+
+
+if __name__ == "__main__":
+    main()
