@@ -36,7 +36,8 @@ class StockRun:
     missing_keys: tuple[str, ...]
     unexpected_keys: tuple[str, ...]
     mismatched_keys: tuple[str, ...]
-    logits: Mapping[str, np.ndarray]
+    found: Mapping[str, np.ndarray]
+    """By example: logits, or what was asked for instead (see `stock_load.py`)."""
 
     @property
     def clean(self) -> bool:
@@ -109,8 +110,8 @@ def prove_export(
         missing_keys=exported.missing_keys,
         unexpected_keys=exported.unexpected_keys,
         mismatched_keys=exported.mismatched_keys,
-        max_abs_difference_to_knockout=max_difference(exported.logits, live),
-        max_abs_difference_to_base=max_difference(exported.logits, original.logits),
+        max_abs_difference_to_knockout=max_difference(exported.found, live),
+        max_abs_difference_to_base=max_difference(exported.found, original.found),
         largest_logit=max(float(np.abs(logits).max()) for logits in live.values()),
     )
 
@@ -127,7 +128,7 @@ def run_stock(
     options = ["--gguf", gguf] if gguf else []
     options += ["--adapter", str(adapter)] if adapter else []
     options += ["--trust-remote-code"] if trust_remote_code else []
-    printed, logits = _run(["-I", str(STOCK_LOAD), str(directory), "{out}", *options], inputs)
+    printed, found = _run(["-I", str(STOCK_LOAD), str(directory), "{out}", *options], inputs)
     report = json.loads(printed.splitlines()[-1])
     if report["talo_export"]:
         raise ProofError(f"the stock process imported {report['talo_export'][0]}.")
@@ -136,7 +137,7 @@ def run_stock(
         missing_keys=tuple(report["missing_keys"]),
         unexpected_keys=tuple(report["unexpected_keys"]),
         mismatched_keys=tuple(report["mismatched_keys"]),
-        logits=logits,
+        found=found,
     )
 
 

@@ -4,10 +4,13 @@ A stand-alone script, run by its path in an isolated interpreter: it never impor
 what it sees is what anyone's engine sees. Usage:
 
     python -I stock_load.py DIRECTORY OUT [--inputs INPUTS] [--gguf FILE] [--adapter DIRECTORY]
+                            [--dtype NAME] [--device NAME] [--new-tokens N --pad-token ID]
                             [--trust-remote-code]
 
 INPUTS is a safetensors file whose tensors are named EXAMPLE/ARGUMENT (`0/input_ids`); without it
-one example of a few text tokens is run. OUT gets the logits, one tensor an example, named EXAMPLE.
+one example of a few text tokens is run. OUT gets one tensor an example, named EXAMPLE: the logits;
+with `--new-tokens` the tokens that greedy generation adds; for an example with the argument
+`continuation`, whose input ends before the last of those tokens, their summed log-probability.
 Standard output gets one JSON line: the class and the missing, unexpected and mismatched keys.
 """
 
@@ -25,7 +28,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 
 
 def load(arguments: argparse.Namespace) -> tuple[torch.nn.Module, dict[str, list[str]]]:
-    """The model in the checkpoint's own dtype on the CPU, and the three lists of wrong keys."""
+    """The model, and the three lists of wrong keys."""
     options: dict[str, Any] = {"trust_remote_code": arguments.trust_remote_code}
     if arguments.gguf:
         options["gguf_file"] = arguments.gguf
@@ -36,8 +39,9 @@ def load(arguments: argparse.Namespace) -> tuple[torch.nn.Module, dict[str, list
     )
     auto = transformers.AutoModelForImageTextToText if is_vlm else transformers.AutoModelForCausalLM
     model, report = auto.from_pretrained(
-        arguments.directory, dtype="auto", output_loading_info=True, **options
+        arguments.directory, dtype=arguments.dtype, output_loading_info=True, **options
     )
+    model.to(arguments.device)
     keys = {kind: sorted(map(str, report[kind])) for kind in
             ("missing_keys", "unexpected_keys", "mismatched_keys")}  # fmt: skip
     if arguments.adapter:
@@ -59,19 +63,54 @@ def examples(path: str | None) -> dict[str, dict[str, torch.Tensor]]:
     return grouped
 
 
-def run(model: Any, inputs: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """The logits of every example, in float32; floating inputs are cast to the model's dtype."""
-    logits = {}
+def run(
+    model: Any,
+    inputs: dict[str, dict[str, torch.Tensor]],
+    new_tokens: int | None = None,
+    pad_token: int | None = None,
+) -> dict[str, torch.Tensor]:
+    """What OUT gets for every example; floating inputs are cast to the model's dtype."""
+    found = {}
     for example, given in inputs.items():
         ready = {
-            name: tensor.to(model.dtype) if tensor.is_floating_point() else tensor
+            name: tensor.to(model.device, model.dtype if tensor.is_floating_point() else None)
             for name, tensor in given.items()
         }
-        if getattr(model.config, "is_encoder_decoder", False):
-            ready.setdefault("decoder_input_ids", ready["input_ids"])
+        continuation = ready.pop("continuation", None)
         with torch.no_grad():
-            logits[example] = model(**ready, use_cache=False).logits.float().contiguous()
-    return logits
+            if new_tokens is not None:
+                found[example] = generate(model, ready, new_tokens, pad_token)
+                continue
+            if getattr(model.config, "is_encoder_decoder", False):
+                ready.setdefault("decoder_input_ids", ready["input_ids"])
+            logits = model(**ready, use_cache=False).logits.float()
+        found[example] = logits if continuation is None else likelihood(logits, continuation)
+    return {example: tensor.cpu().contiguous() for example, tensor in found.items()}
+
+
+def generate(
+    model: Any, inputs: dict[str, torch.Tensor], new_tokens: int, pad_token: int | None
+) -> torch.Tensor:
+    """(new tokens,) what greedy generation adds to one example."""
+    made = model.generate(
+        **inputs,
+        max_new_tokens=new_tokens,
+        do_sample=False,
+        num_beams=1,
+        temperature=None,
+        top_p=None,
+        top_k=None,
+        pad_token_id=pad_token,
+    )
+    if getattr(model.config, "is_encoder_decoder", False):
+        return made[0]
+    return made[0, inputs["input_ids"].shape[1] :]
+
+
+def likelihood(logits: torch.Tensor, continuation: torch.Tensor) -> torch.Tensor:
+    """Scalar, nats: log-probability of the tokens that follow, the last positions' logits given."""
+    rows = torch.log_softmax(logits[0, -len(continuation) :], dim=-1)
+    return rows.gather(1, continuation.unsqueeze(1)).double().sum()
 
 
 def main() -> None:
@@ -81,10 +120,15 @@ def main() -> None:
     parser.add_argument("--inputs")
     parser.add_argument("--gguf")
     parser.add_argument("--adapter")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--new-tokens", type=int)
+    parser.add_argument("--pad-token", type=int)
     parser.add_argument("--trust-remote-code", action="store_true")
     arguments = parser.parse_args()
     model, keys = load(arguments)
-    save_file(run(model, examples(arguments.inputs)), arguments.out)
+    found = run(model, examples(arguments.inputs), arguments.new_tokens, arguments.pad_token)
+    save_file(found, arguments.out)
     ours = sorted(name for name in sys.modules if name.partition(".")[0] == "talo_export")
     print(json.dumps({"class": type(model).__name__, "talo_export": ours, **keys}))
 

@@ -1,0 +1,47 @@
+"""The Typer application: the commands in the order a user meets them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import talo_export
+from talo_export.cli import evaluate, export, inspect, probe, tasks, verify
+
+app = typer.Typer(
+    name="talo-export",
+    help=(
+        "Find the decoder layer whose attention hurts a task, prove it, cut it out of the "
+        "weights on disk, and publish a checkpoint that every stock engine loads.\n\n"
+        "Start with [bold]talo-export probe --task maps[/bold]: it needs no network and no GPU."
+    ),
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"talo-export {talo_export.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+app.command()(probe.probe)
+app.command()(export.export)
+app.command()(verify.verify)
+app.command()(evaluate.evaluate)
+app.command(no_args_is_help=False)(tasks.tasks)
+app.command()(inspect.inspect)

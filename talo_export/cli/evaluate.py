@@ -1,0 +1,67 @@
+"""`talo-export evaluate`: how well does a checkpoint do on a task, by stock inference?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from talo_export.cli import options
+from talo_export.cli.failures import told
+from talo_export.cli.output import Sink
+
+
+def evaluate(
+    model: options.Model = None,
+    task: options.TaskName = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", rich_help_panel=options.TASK, help="Only N items, drawn by the seed."
+        ),
+    ] = None,
+    scoring: options.ScoringKind = "generate",
+    choice_text: options.ChoiceText = None,
+    normalise: options.Normalise = "none",
+    seed: options.Seed = 0,
+    dtype: options.Dtype = "auto",
+    device: options.Device = "auto",
+    device_map: options.DeviceMap = None,
+    offload: options.Offload = None,
+    batch_size: options.BatchSize = "auto",
+    trust_remote_code: options.TrustRemoteCode = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Accuracy of any checkpoint on any task, item for item."""
+    with told():
+        sink = Sink(json_mode=json, quiet=quiet)
+        from talo_export.cli.progress import SweepProgress
+        from talo_export.cli.show_evaluate import show_evaluate
+        from talo_export.jobs.asking import Setup, parse_batch_size, scoring_of
+        from talo_export.jobs.evaluate import run_evaluate
+
+        setup = Setup(
+            model=model,
+            dtype=dtype,
+            device=device,
+            device_map=device_map,
+            offload=offload,
+            batch_size=parse_batch_size(batch_size),
+            trust_remote_code=trust_remote_code,
+        )
+        with SweepProgress(sink) as progress:
+            document = run_evaluate(
+                setup,
+                task=task,
+                limit=limit,
+                seed=seed,
+                scoring=scoring_of(scoring, choice_text=choice_text, normalise=normalise),
+                note=sink.note,
+                progress=progress,
+            )
+        sink.result(
+            document,
+            summary=f"{document['accuracy']:.4f}",
+            show=lambda to: show_evaluate(document, to),
+        )

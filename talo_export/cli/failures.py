@@ -1,0 +1,60 @@
+"""Errors as a table: from what was raised to one sentence and an exit status.
+
+Our own foreseen failures carry their sentence (`TaloError`). Here are the ones that the operating
+system and the libraries raise under us. Whatever is in neither keeps its traceback: a bug of ours.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from talo_export.errors import TaloError
+
+INTERRUPTED = 130
+"""The shell's status for a process ended by Ctrl-C."""
+
+_SYSTEM_ERRORS: dict[int, str] = {
+    errno.ENOSPC: "the disk is full: free some space, then run the same line again",
+    errno.EDQUOT: "the disk quota is used up: free some space, then run the same line again",
+    errno.EROFS: "the file system is read-only: name a writable directory with --out",
+    errno.EACCES: "permission denied: check who owns it, or name another directory with --out",
+    errno.EPERM: "not permitted: check who owns it, or name another directory with --out",
+}
+
+
+def sentence(error: BaseException) -> str | None:
+    """What to tell the user about this error, None where it was not foreseen."""
+    if isinstance(error, TaloError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{_SYSTEM_ERRORS[error.errno]}."
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for this
+        return (
+            f"out of memory ({str(error).splitlines()[0]}); lower --batch-size, use --dtype "
+            "bfloat16, or spread the model with --device-map auto."
+        )
+    return None
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Run a command's body: a foreseen failure becomes one sentence on stderr and a status."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted: run the same line again to go on.", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        # The reader (`| head`) has gone: nothing is left to tell anyone.
+        sys.stderr.close()
+        raise SystemExit(1) from None
+    except (TaloError, OSError, RuntimeError) as error:
+        text = sentence(error)
+        if text is None:
+            raise
+        print(f"error: {text}", file=sys.stderr)
+        raise SystemExit(getattr(error, "exit_status", 1)) from error

@@ -1,0 +1,59 @@
+"""The one place that prints. Commands hand over a result and how to show it to a person.
+
+Human mode: tables and sentences on stdout, notes and progress on stderr. JSON mode: one document
+on stdout and nothing else. Quiet mode: only the sentence that matters most.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Mode = Literal["human", "json", "quiet"]
+
+
+class Sink:
+    """Where a command's words go."""
+
+    def __init__(self, *, json_mode: bool, quiet: bool) -> None:
+        self.mode: Mode = "json" if json_mode else "quiet" if quiet else "human"
+
+    def note(self, text: str) -> None:
+        """A passing remark (stderr, human mode only)."""
+        if self.mode == "human":
+            console(stderr=True).print(text, style="dim", highlight=False, markup=False)
+
+    def warn(self, text: str) -> None:
+        """What the user should know although the work goes on (stderr, in every mode)."""
+        print(f"warning: {text}", file=sys.stderr)
+
+    def result(
+        self, document: Mapping[str, Any], *, summary: str, show: Callable[[Console], None]
+    ) -> None:
+        """The command's result: `document` as JSON, `summary` when quiet, `show` for a person."""
+        if self.mode == "json":
+            json.dump(document, sys.stdout, indent=1, ensure_ascii=False, allow_nan=False)
+            sys.stdout.write("\n")
+        elif self.mode == "quiet":
+            print(summary)
+        else:
+            show(console())
+
+    @property
+    def live(self) -> bool:
+        """Whether moving progress may be drawn: only for a person at a terminal."""
+        return self.mode == "human" and sys.stderr.isatty()
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console on stdout or stderr; plain text where that is not a terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    # A pipe has no width: give tables room instead of folding them at 80 columns.
+    return Console(stderr=stderr, width=None if stream.isatty() else 120, soft_wrap=False)

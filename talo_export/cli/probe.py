@@ -1,0 +1,123 @@
+"""`talo-export probe`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from talo_export.cli import options
+from talo_export.cli.failures import told
+from talo_export.cli.output import Sink
+
+
+def probe(
+    model: options.Model = None,
+    task: options.TaskName = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            rich_help_panel=options.OUTPUT,
+            show_default="runs/<model>/<task>",
+            help="Directory of the run.",
+        ),
+    ] = None,
+    shots: Annotated[
+        str,
+        typer.Option(
+            metavar="N|all",
+            rich_help_panel=options.SEARCH,
+            help="Items to probe with; the others confirm. `all` sweeps every item, selects none.",
+        ),
+    ] = "20",
+    min_gain: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel=options.SEARCH,
+            metavar="POINTS",
+            help="Keep the base unless a layer gains more than this, in points of accuracy.",
+        ),
+    ] = 0.0,
+    criterion: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=options.SEARCH, help="What makes a layer the best one."),
+    ] = None,
+    scope: options.ExportScope = "attention",
+    fill: options.FillName = "zero",
+    engine: Annotated[
+        Literal["auto", "naive", "resume", "lockstep"],
+        typer.Option(
+            rich_help_panel=options.SEARCH,
+            help="How the sweep reuses the base's activations; every engine gives the same result.",
+        ),
+    ] = "auto",
+    scoring: options.ScoringKind = "generate",
+    choice_text: options.ChoiceText = None,
+    normalise: options.Normalise = "none",
+    seed: options.Seed = 0,
+    dtype: options.Dtype = "auto",
+    device: options.Device = "auto",
+    device_map: options.DeviceMap = None,
+    offload: options.Offload = None,
+    batch_size: options.BatchSize = "auto",
+    trust_remote_code: options.TrustRemoteCode = False,
+    checkpoint: Annotated[
+        bool,
+        typer.Option(
+            "--checkpoint/--no-checkpoint",
+            rich_help_panel=options.OUTPUT,
+            help="Write the patched checkpoint when a layer earns it.",
+        ),
+    ] = True,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh", rich_help_panel=options.OUTPUT, help="Start over an earlier run in --out."
+        ),
+    ] = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Find the layer that hurts a task, confirm it on other items, write the patched checkpoint.
+
+    Without --model and --task the bundled demo answers its own maps. Interrupt it whenever you
+    like: the same line goes on where it stopped, and a finished run is shown, not redone.
+    """
+    with told():
+        sink = Sink(json_mode=json, quiet=quiet)
+        from talo_export.cli.progress import SweepProgress
+        from talo_export.cli.show_probe import show_probe, summary
+        from talo_export.evidence.selection import DEFAULT_CRITERION
+        from talo_export.jobs.asking import Setup, parse_batch_size, parse_shots, scoring_of
+        from talo_export.jobs.probe import ProbeRequest, run_probe
+
+        request = ProbeRequest(
+            setup=Setup(
+                model=model,
+                dtype=dtype,
+                device=device,
+                device_map=device_map,
+                offload=offload,
+                batch_size=parse_batch_size(batch_size),
+                trust_remote_code=trust_remote_code,
+            ),
+            task=task,
+            out=out,
+            shots=parse_shots(shots),
+            seed=seed,
+            scoring=scoring_of(scoring, choice_text=choice_text, normalise=normalise),
+            min_gain=min_gain / 100,
+            criterion=criterion or DEFAULT_CRITERION,
+            scope=scope,
+            fill=fill,
+            engine=engine,
+            checkpoint=checkpoint,
+            fresh=fresh,
+        )
+        with SweepProgress(sink) as progress:
+            document = run_probe(request, note=sink.note, progress=progress)
+        sink.result(document, summary=document["summary"], show=lambda to: show_probe(document, to))

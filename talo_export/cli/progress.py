@@ -1,0 +1,119 @@
+"""What a person sees while a sweep runs: items done, time left, the leader, gains by layer.
+
+At a terminal a live display on stderr; elsewhere a plain line now and then, so that a log shows
+that the work goes on. Nothing at all with --json or --quiet.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from talo_export.cli.output import Sink, console
+from talo_export.cli.strip import strip
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+    from talo_export.knockout import Knockout
+    from talo_export.probing.progress import Progress, Watcher
+
+PLAIN_EVERY = 15.0
+"""Seconds between plain lines where stderr is not a terminal."""
+
+
+class SweepProgress:
+    """A context; call it with a phase's name to get the watcher of that phase."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._live: Live | None = None
+
+    def __enter__(self) -> SweepProgress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end_live()
+
+    def __call__(self, phase: str) -> Watcher | None:
+        """Begin a phase ("probing 20 items"); the one before is over."""
+        self._end_live()
+        if self._sink.mode != "human":
+            return None
+        started = last = time.monotonic()
+        if self._sink.live:
+            from rich.live import Live
+
+            self._live = Live(
+                console=console(stderr=True), refresh_per_second=8, transient=True, screen=False
+            )
+            self._live.start()
+
+        def watch(event: Progress) -> None:
+            nonlocal last
+            if event.note is not None:
+                self._sink.note(event.note)
+            now = time.monotonic()
+            if self._live is not None:
+                self._live.update(_picture(phase, event, now - started, self._live.console.width))
+            elif now - last >= PLAIN_EVERY:
+                last = now
+                print(_line(phase, event, now - started), file=sys.stderr)
+
+        return watch
+
+    def _end_live(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def _picture(phase: str, event: Progress, seconds: float, width: int) -> object:
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
+
+    bar = ProgressBar(total=max(event.total, 1), completed=event.done, width=min(60, width - 2))
+    rows: list[object] = [Text(_line(phase, event, seconds)), bar]
+    if len(event.gains) > 1:
+        best = leader(event)
+        gains = by_layer(event)
+        rows += strip(gains, width=width, chosen=None if best is None else best.layer)
+    return Group(*rows)  # type: ignore[arg-type]
+
+
+def _line(phase: str, event: Progress, seconds: float) -> str:
+    parts = [f"{phase}: {event.done}/{event.total} answers"]
+    fresh = event.done - event.resumed
+    if event.resumed:
+        parts.append(f"{event.resumed} from the journal")
+    if fresh and event.done < event.total:
+        parts.append(f"{_clock(seconds * (event.total - event.done) / fresh)} left")
+    best = leader(event) if len(event.gains) > 1 else None
+    if best is not None:
+        parts.append(f"leading: layer {best.layer} {100 * event.gains[best]:+.1f}")
+    return ", ".join(parts)
+
+
+def leader(event: Progress) -> Knockout | None:
+    """The knockout with the highest running gain, None before there is one."""
+    return max(event.gains, key=lambda knockout: event.gains[knockout], default=None)
+
+
+def by_layer(event: Progress) -> list[float | None]:
+    """Running gains in points, one a layer, None for a layer without one."""
+    found = {knockout.layer: 100 * gain for knockout, gain in event.gains.items()}
+    return [found.get(layer) for layer in range(max(found) + 1)]
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,104 @@
+"""The result of a probe, for a person: what was asked, found, confirmed and written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from talo_export.cli.strip import strip
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_COLOURS = {"confirmed": "green", "harmful": "red"}
+
+
+def show_probe(document: dict[str, Any], to: Console) -> None:
+    """Print the document of `probe --json` as a page of sentences and one strip of bars."""
+    probe, confirm = document["probe"], document["confirm"]
+    chosen = document["selected_layer"]
+    _row(to, "model", f"{document['model']}, {document['layers']} decoder layers")
+    _row(
+        to,
+        "task",
+        f"{document['task']}, scored by {document['scoring']}, chance {document['chance']:.0%}",
+    )
+    _row(to, "probe", f"{probe['n']} items, base {probe['base_accuracy']:.1%}")
+    gains = [None if gain is None else 100 * gain for gain in probe["gains"]]
+    to.print()
+    to.print("        points of accuracy gained without each layer's attention", style="dim")
+    for line in strip(gains, width=to.width - 8, chosen=chosen):
+        to.print("        ", line, sep="")
+    to.print()
+    if any(probe["unparsed"]):
+        worst = max(count or 0 for count in probe["unparsed"])
+        _row(to, "", f"unreadable answers: up to {worst} of {probe['n']} for one layer")
+    _row(to, "choice", probe["reason"])
+    if confirm is not None and chosen is not None:
+        low, high = confirm["ci95"]
+        _row(
+            to,
+            "confirm",
+            f"{confirm['n']} other items: {confirm['base_accuracy']:.1%} -> "
+            f"{confirm['accuracy']:.1%}, {100 * confirm['gain']:+.1f} points, "
+            f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}, p = {confirm['p_value']:.2g}",
+        )
+    _row(to, "verdict", _verdict(document), style=_COLOURS.get(_word(document), ""))
+    if document["checkpoint"] is not None:
+        _row(to, "wrote", document["checkpoint"])
+        proof = document["proof"]
+        _row(
+            to,
+            "proof",
+            f"{proof['tensors_filled']} tensors filled, {proof['tensors_identical']} identical; "
+            f"a fresh process loaded it with stock transformers and answered "
+            f"{proof['answers_equal']} of {proof['answers']} items as the probe did",
+        )
+    _row(to, "cost", _cost(document["cost"]))
+    _row(to, "run", document["run"])
+
+
+def summary(document: dict[str, Any]) -> str:
+    """The one sentence that `--quiet` prints."""
+    return _verdict(document)
+
+
+def _word(document: dict[str, Any]) -> str:
+    return "not asked" if document["confirm"] is None else str(document["confirm"]["verdict"])
+
+
+def _verdict(document: dict[str, Any]) -> str:
+    """What the run says, in a sentence."""
+    layer, confirm = document["selected_layer"], document["confirm"]
+    if confirm is None:
+        return "every item was swept (--shots all): nothing was selected or confirmed."
+    if layer is None:
+        return f"keep the base: {document['probe']['reason']}"
+    gain = f"{100 * confirm['gain']:+.1f} points on {confirm['n']} items never probed"
+    return {
+        "confirmed": f"confirmed: knocking out layer {layer}'s attention gives {gain}.",
+        "unconfirmed": f"unconfirmed: layer {layer} gives {gain}, and the interval includes 0.",
+        "harmful": f"harmful: layer {layer} looked good on the probing items but gives {gain}; "
+        "no checkpoint was written.",
+    }[confirm["verdict"]]
+
+
+def _cost(cost: dict[str, Any]) -> str:
+    naive = cost["layer_evaluations_naive"]
+    spared = f" instead of {naive:,}" if naive > cost["layer_evaluations"] else ""
+    return (
+        f"{cost['layer_evaluations']:,} layer evaluations{spared}, "
+        f"{cost['vision_evaluations']:,} of the vision tower, {cost['seconds']:.0f} s, "
+        f"peak memory {cost['peak_memory_bytes'] / 2**30:.1f} GiB"
+    )
+
+
+def _row(to: Console, label: str, text: str, style: str = "") -> None:
+    """A label and its text, the text's own lines hanging under each other."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=7)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(label, style="dim"), Text(text, style=style))
+    to.print(grid)

@@ -1,0 +1,73 @@
+"""Gains by layer as a bar strip: one character a layer, up for a gain, down for a loss.
+
+Drawn with block characters alone, so that it reads the same in a pipe. Folds to the width at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_UP = "▁▂▃▄▅▆▇█"
+_DOWN = "▔▀█"
+_LABEL = 7  # columns left of the bars: "+12.5 "
+
+
+def strip(gains: Sequence[float | None], *, width: int, chosen: int | None = None) -> list[Text]:
+    """Lines of the strip for `gains` (points, one a layer; None for a layer not scored).
+
+    Bars up and bars down have each their own scale, named at the left; `chosen` is marked.
+    """
+    finite = [gain for gain in gains if gain is not None and isfinite(gain)]
+    top, bottom = max([0.0, *finite]), min([0.0, *finite])
+    across = max(10, width - _LABEL)
+    lines: list[Text] = []
+    for start in range(0, len(gains), across):
+        lines += _rows(gains[start : start + across], start, top, bottom, chosen)
+    return lines
+
+
+def _rows(
+    gains: Sequence[float | None], start: int, top: float, bottom: float, chosen: int | None
+) -> list[Text]:
+    from rich.text import Text
+
+    up = Text(f"{top:+6.1f} " if top > 0 else " " * _LABEL)
+    axis = Text(f"{'layer':>6} ", style="dim")
+    down = Text(f"{bottom:+6.1f} " if bottom < 0 else " " * _LABEL)
+    for offset, gain in enumerate(gains):
+        layer = start + offset
+        mark = "bold reverse" if layer == chosen else ""
+        known = gain is not None and isfinite(gain)
+        up.append(_block(gain, top, _UP) if known else " ", style="green")
+        axis.append(_tick(layer) if layer != chosen else "^", style=mark)
+        down.append(_block(gain, bottom, _DOWN) if known else " ", style="magenta")
+    numbers = Text(" " * _LABEL + _numbers(start, len(gains)), style="dim")
+    rows = [up, axis] if top > 0 else [axis]
+    return [*rows, down, numbers] if bottom < 0 else [*rows, numbers]
+
+
+def _block(gain: float | None, extreme: float, blocks: str) -> str:
+    """The block for a gain on the side of `extreme`; a space on the other side."""
+    if not gain or not extreme or gain / extreme <= 0:
+        return " "
+    return blocks[min(len(blocks) - 1, int(gain / extreme * len(blocks) - 1e-9))]
+
+
+def _tick(layer: int) -> str:
+    return "┼" if layer % 5 == 0 else "─"
+
+
+def _numbers(start: int, count: int) -> str:
+    """Layer numbers under the ticks, every ten layers (every five where they fit)."""
+    step = 5 if start + count < 100 else 10
+    line = [" "] * (count + 3)
+    for layer in range(start, start + count):
+        if layer % step == 0:
+            for position, digit in enumerate(str(layer)):
+                line[layer - start + position] = digit
+    return "".join(line).rstrip()

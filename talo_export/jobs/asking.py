@@ -1,0 +1,113 @@
+"""Who is asked and what: from the user's words to a loaded model and a task.
+
+The bundled demo is the default of both. Task names starting with `demo/` always mean the demo's;
+a bare name means the demo's when the demo is the model, and the catalogue's otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from talo_export.errors import UsageError
+from talo_export.tasks.item import Task
+
+if TYPE_CHECKING:
+    from talo_export.models.loading import LoadedModel
+    from talo_export.probing.settings import Scoring
+
+DEMO = "demo"
+DEFAULT_TASK = "maps"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The model and how it is run. `model` None is the bundled demo."""
+
+    model: str | None = None
+    dtype: str = "auto"
+    device: str = "auto"
+    device_map: str | None = None
+    offload: Path | None = None
+    batch_size: int | Literal["auto"] = "auto"
+    trust_remote_code: bool = False
+
+    @property
+    def is_demo(self) -> bool:
+        return self.model is None or self.model == DEMO
+
+    @property
+    def name(self) -> str:
+        """What the model is called in results: the demo's name, or the user's reference."""
+        return DEMO if self.is_demo else str(self.model)
+
+    @property
+    def reference(self) -> str:
+        """What is loaded: a path or a Hub id with its revision."""
+        return model_reference(self.model)
+
+    def load(self) -> LoadedModel:
+        """Load it for inference."""
+        from talo_export.models.loading import load_model
+
+        return load_model(
+            self.reference,
+            dtype=self.dtype,
+            device=self.device,
+            device_map=self.device_map,
+            offload_folder=self.offload,
+            trust_remote_code=self.trust_remote_code,
+        )
+
+
+def model_reference(model: str | None) -> str:
+    """The path of the bundled demo, or what the user wrote."""
+    if model is None or model == DEMO:
+        from talo_export.demo import demo_model_directory
+
+        return str(demo_model_directory())
+    return model
+
+
+def find_task(asked: str | None, *, model_is_demo: bool) -> Task:
+    """The task of that name or file. Raises `UsageError` naming the nearest where there is none."""
+    from talo_export.demo import demo_task_names, load_demo_task
+    from talo_export.tasks.sources import load_task
+
+    name = asked or DEFAULT_TASK
+    if name.startswith(f"{DEMO}/"):
+        bare = name.removeprefix(f"{DEMO}/")
+        if bare not in demo_task_names():
+            raise UsageError(
+                f"the demo has no task {bare!r}; it has {', '.join(demo_task_names())}."
+            )
+        return load_demo_task(bare)
+    if model_is_demo and name in demo_task_names():
+        return load_demo_task(name)
+    return load_task(name)
+
+
+def parse_batch_size(text: str) -> int | Literal["auto"]:
+    """`auto` or a positive number."""
+    if text == "auto":
+        return "auto"
+    return _positive(text, "--batch-size", "auto")
+
+
+def parse_shots(text: str) -> int | None:
+    """A positive number of probing items, or None for `all`."""
+    return None if text == "all" else _positive(text, "--shots", "all")
+
+
+def _positive(text: str, option: str, word: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise UsageError(f"{option} is {text!r}; give a whole number from 1, or {word!r}.")
+    return int(text)
+
+
+def scoring_of(kind: str, *, choice_text: bool | None, normalise: str) -> Scoring:
+    """The scoring settings of the options' words."""
+    from talo_export.probing.settings import Scoring
+
+    return Scoring(kind=kind, choice_text=choice_text, normalise=normalise)  # type: ignore[arg-type]

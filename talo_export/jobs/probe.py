@@ -1,0 +1,325 @@
+"""The main job: sweep, select, confirm, write the patched checkpoint and prove it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from talo_export.checkpoint.naming import checkpoint_anatomy
+from talo_export.checkpoint.plan import plan_export
+from talo_export.checkpoint.verify import verify_files
+from talo_export.errors import ProofError, UsageError
+from talo_export.evidence.confirmation import Confirmation, confirm
+from talo_export.evidence.layer_plot import draw_layers
+from talo_export.evidence.selection import DEFAULT_CRITERION, Selection, select
+from talo_export.jobs.asking import DEFAULT_TASK, DEMO, Setup, find_task
+from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
+from talo_export.jobs.export import write_patched
+from talo_export.jobs.identity import model_fingerprint
+from talo_export.jobs.replay import Replay, replay
+from talo_export.jobs.run import RunDirectory, default_directory, write_atomically
+from talo_export.knockout import Fill, Knockout, Scope
+from talo_export.models.loading import LoadedModel
+from talo_export.models.reference import resolve
+from talo_export.probing.cost import Cost
+from talo_export.probing.journal import Journal
+from talo_export.probing.settings import Scoring
+from talo_export.probing.sweep import EngineName, SweepResult, all_knockouts, sweep
+from talo_export.tasks.item import Item, Task
+from talo_export.tasks.splits import Split, split_task
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """What `talo-export probe` was asked for. `shots` None probes every item and selects none.
+
+    `min_gain` is a share: 0.05 is five points.
+    """
+
+    setup: Setup = field(default_factory=Setup)
+    task: str | None = None
+    out: Path | None = None
+    shots: int | None = 20
+    seed: int = 0
+    scoring: Scoring = field(default_factory=Scoring)
+    min_gain: float = 0.0
+    criterion: str = DEFAULT_CRITERION
+    scope: Scope = "attention"
+    fill: Fill = "zero"
+    engine: EngineName = "auto"
+    checkpoint: bool = True
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """What the scores said."""
+
+    probed: SweepResult
+    selection: Selection
+    confirmed: SweepResult | None
+    confirmation: Confirmation | None
+
+    @property
+    def knockout(self) -> Knockout | None:
+        """The layer to cut; None also where every item was swept and none selected."""
+        return None if self.confirmation is None else self.confirmation.knockout
+
+    @property
+    def cost(self) -> Cost:
+        return self.probed.cost + (self.confirmed.cost if self.confirmed else Cost())
+
+
+def run_probe(
+    request: ProbeRequest, *, note: Note = silent, progress: Watch = unwatched
+) -> dict[str, Any]:
+    """Do the job, go on with it, or show it if it is done: the document of `probe --json`.
+
+    Raises `TaloError` and its kinds, each a sentence for the user; what was scored until then
+    stays in the run's journal, and the same request goes on from there.
+    """
+    task = find_task(request.task, model_is_demo=request.setup.is_demo)
+    note(f"task {task.name}: {len(task)} items from {task.source}, chance {task.chance:.0%}")
+    split = split_task(task, request.shots, request.seed)
+    base = resolve(request.setup.reference)
+    run = RunDirectory(request.out or default_directory(request.setup.name, task.name))
+    fingerprint = model_fingerprint(base.directory, base.revision)
+    run.open(_recorded(request, task, fingerprint), fresh=request.fresh)
+    finished = run.result()
+    if finished is not None:
+        note(f"{run.path} holds the finished run; --fresh starts over")
+        return finished
+
+    loaded = request.setup.load()
+    with Journal.open(run.journal, _identity(request, task, fingerprint)) as journal:
+        findings = _measure(request, loaded, split, journal, progress)
+    _draw(request, loaded, findings, run)
+    document = _document(request, task, loaded, findings, run)
+    if request.checkpoint and findings.confirmation is not None:
+        document |= _write(request, loaded, findings, document, run, split, note)
+    write_atomically(run.vector, json.dumps(_vector(document), indent=1) + "\n")
+    run.finish(document)
+    return document
+
+
+def _measure(
+    request: ProbeRequest, loaded: LoadedModel, split: Split, journal: Journal, progress: Watch
+) -> _Findings:
+    """Sweep the probing items, select, and confirm on the others."""
+    knockouts = all_knockouts(loaded.decoder, request.scope, request.fill)
+    if not knockouts:
+        raise UsageError(
+            f"{request.setup.name} has no layer whose {request.scope} can be knocked out; see "
+            f"`talo-export inspect {request.setup.name}`."
+        )
+
+    def score(doing: str, items: Sequence[Item], variants: Sequence[Knockout | None]) -> SweepResult:
+        return sweep(
+            loaded,
+            items,
+            variants,
+            request.scoring,
+            journal=journal,
+            batch_size=request.setup.batch_size,
+            engine=request.engine,
+            progress=progress(f"{doing} {len(items)} items"),
+        )
+
+    probed = score("probing", split.probe, (None, *knockouts))
+    selection = select(
+        probed.table,
+        min_gain=request.min_gain,
+        criterion=request.criterion,
+        scope=request.scope,
+        fill=request.fill,
+        n_layers=len(loaded.decoder),
+    )
+    if request.shots is None:
+        return _Findings(probed, selection, None, None)
+    if selection.knockout is None:
+        nothing = confirm(probed.table.take_items([]), None, seed=request.seed)
+        return _Findings(probed, selection, None, nothing)
+    confirmed = score("confirming", split.confirm, (None, selection.knockout))
+    judged = confirm(confirmed.table, selection.knockout, seed=request.seed)
+    return _Findings(probed, selection, confirmed, judged)
+
+
+def _draw(
+    request: ProbeRequest, loaded: LoadedModel, findings: _Findings, run: RunDirectory
+) -> None:
+    draw_layers(
+        findings.probed.table,
+        findings.selection,
+        findings.confirmation if findings.knockout else None,
+        run.plot,
+        title=f"{Path(request.setup.name).name}, {request.task or DEFAULT_TASK}",
+        scope=request.scope,
+        fill=request.fill,
+        seed=request.seed,
+    )
+
+
+def _write(
+    request: ProbeRequest,
+    loaded: LoadedModel,
+    findings: _Findings,
+    document: dict[str, Any],
+    run: RunDirectory,
+    split: Split,
+    note: Note,
+) -> dict[str, Any]:
+    """Export the chosen knockout and prove it; nothing for a knockout that harms or is none."""
+    confirmation, knockout = findings.confirmation, findings.knockout
+    if knockout is None or confirmation is None or confirmation.verdict == "harmful":
+        return {}
+    assert findings.confirmed is not None
+    base = resolve(request.setup.reference)
+    anatomy = checkpoint_anatomy(
+        base.directory, trust_remote_code=request.setup.trust_remote_code
+    )
+    # What a killed run left is ours and unfinished: the run has no result yet.
+    shutil.rmtree(run.checkpoint, ignore_errors=True)
+    write_patched(
+        base,
+        plan_export(base.directory, knockout, anatomy),
+        run.checkpoint,
+        name=request.setup.name,
+        n_layers=len(anatomy),
+        document=document,
+        plot=run.plot.read_bytes(),
+    )
+    note(f"wrote {run.checkpoint}; proving it in a fresh process")
+    files = verify_files(run.checkpoint, base.directory)
+    if not files.ok:
+        raise ProofError(
+            f"{run.checkpoint} is not what was planned: {files.to_json()}. "
+            "Check the disk, then run the same line again."
+        )
+    answers = replay(
+        loaded, run.checkpoint, split.confirm, findings.confirmed.table, knockout, request.scoring
+    )
+    if not answers.ok:
+        raise ProofError(
+            f"{run.checkpoint}, loaded by stock transformers, does not answer as the probe did: "
+            f"{answers.sentence}"
+        )
+    return {
+        "checkpoint": str(run.checkpoint),
+        "proof": {
+            "tensors_filled": len(files.tensors_filled),
+            "tensors_identical": files.tensors_identical,
+            **_replayed(answers),
+        },
+    }
+
+
+def _replayed(answers: Replay) -> dict[str, int]:
+    return {
+        "answers": answers.n,
+        "answers_equal": answers.equal,
+        "answers_within_rounding": len(answers.rounding),
+    }
+
+
+def _document(
+    request: ProbeRequest, task: Task, loaded: LoadedModel, findings: _Findings, run: RunDirectory
+) -> dict[str, Any]:
+    """`probe --json`, before anything was written."""
+    cost, confirmation = findings.cost, findings.confirmation
+    return {
+        "model": request.setup.name,
+        "revision": loaded.revision,
+        "task": task.name,
+        "task_source": task.source,
+        "task_items": len(task),
+        "chance": task.chance,
+        "scoring": request.scoring.kind,
+        "seed": request.seed,
+        "shots": request.shots,
+        "layers": len(loaded.decoder),
+        "fill": request.fill,
+        "scope": request.scope,
+        "probe": {**findings.selection.to_json(), "ids": list(findings.probed.table.item_ids)},
+        "selected_layer": None if findings.knockout is None else findings.knockout.layer,
+        "confirm": None if confirmation is None else confirmation.to_json(),
+        "checkpoint": None,
+        "proof": None,
+        "run": str(run.path),
+        "command": command_line(request),
+        "cost": {
+            "layer_evaluations": cost.layer_evaluations,
+            "layer_evaluations_naive": cost.layer_evaluations_naive,
+            "vision_evaluations": cost.vision_evaluations,
+            "token_evaluations": cost.token_evaluations,
+            "seconds": cost.seconds,
+            "peak_memory_bytes": cost.peak_memory_bytes,
+        },
+    }
+
+
+def _vector(document: dict[str, Any]) -> dict[str, Any]:
+    """The task-layer interaction vector by itself, for analyses."""
+    keys = ("model", "revision", "task", "scoring", "seed", "layers", "scope", "fill")
+    measured = ("n", "base_accuracy", "gains", "margin_gains", "probability_gains")
+    return {key: document[key] for key in keys} | {
+        key: document["probe"][key] for key in measured
+    }
+
+
+def _identity(request: ProbeRequest, task: Task, fingerprint: str) -> dict[str, str]:
+    """Everything an outcome depends on: what the journal is kept under."""
+    return {
+        "model": request.setup.name,
+        "model_fingerprint": fingerprint,
+        "task": task.name,
+        "task_fingerprint": task.fingerprint,
+        "dtype": request.setup.dtype,
+        "seed": str(request.seed),
+        **request.scoring.identity(),
+    }
+
+
+def _recorded(request: ProbeRequest, task: Task, fingerprint: str) -> dict[str, Any]:
+    """The request as the run's manifest keeps it: a choice, once made, is not made again."""
+    return {
+        **_identity(request, task, fingerprint),
+        "seed": request.seed,
+        "shots": request.shots,
+        "min_gain": request.min_gain,
+        "criterion": request.criterion,
+        "scope": request.scope,
+        "fill": request.fill,
+        "checkpoint": request.checkpoint,
+    }
+
+
+def command_line(request: ProbeRequest) -> str:
+    """The line that gives this run again, options at their defaults left out."""
+    default, setup, plain = ProbeRequest(), request.setup, Setup()
+    words = ["talo-export", "probe"]
+
+    def option(name: str, value: object, usual: object) -> None:
+        if value != usual:
+            words.extend([name, str(value)])
+
+    option("--model", setup.name, DEMO)
+    option("--task", request.task or DEFAULT_TASK, None)
+    option("--shots", "all" if request.shots is None else request.shots, default.shots)
+    option("--seed", request.seed, default.seed)
+    option("--scoring", request.scoring.kind, default.scoring.kind)
+    if request.scoring.choice_text is not None:
+        words.append("--choice-text" if request.scoring.choice_text else "--choice-letter")
+    option("--normalise", request.scoring.normalise, default.scoring.normalise)
+    option("--min-gain", 100 * request.min_gain, 100 * default.min_gain)
+    option("--criterion", request.criterion, default.criterion)
+    option("--scope", request.scope, default.scope)
+    option("--fill", request.fill, default.fill)
+    option("--dtype", setup.dtype, plain.dtype)
+    if setup.trust_remote_code:
+        words.append("--trust-remote-code")
+    return shlex.join(words)

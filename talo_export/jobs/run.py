@@ -1,0 +1,146 @@
+"""A run: the directory a probe fills, and what makes it resumable.
+
+`manifest.json` holds the request that the run answers and, once it is finished, the result. A
+request that differs from the one recorded is refused by naming what differs, so no journal is
+ever read under another task, model or seed. Everything is written beside and renamed, hence a
+kill leaves either the old file or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from talo_export.errors import TaloError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Paths inside one run."""
+
+    path: Path
+
+    @property
+    def manifest(self) -> Path:
+        return self.path / "manifest.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "scores.sqlite"
+
+    @property
+    def vector(self) -> Path:
+        return self.path / "vector.json"
+
+    @property
+    def plot(self) -> Path:
+        return self.path / "layers.png"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint"
+
+    def result(self) -> dict[str, Any] | None:
+        """The recorded result, None while the run is unfinished."""
+        return None if not self.manifest.exists() else self._read().get("result")
+
+    def request(self) -> dict[str, Any]:
+        """The request this run answers. Raises `TaloError` where this is no run."""
+        if not self.manifest.exists():
+            raise TaloError(
+                f"{self.path} is not a run: it has no manifest.json; "
+                "name the directory that `talo-export probe` printed."
+            )
+        return dict(self._read()["request"])
+
+    def open(self, request: Mapping[str, Any], *, fresh: bool) -> None:
+        """Begin or go on: record the request, or check that it is the one recorded.
+
+        `fresh` empties an earlier run first, and only a directory that is a run or empty.
+        """
+        if self.manifest.exists():
+            if not fresh:
+                self._check_same(request)
+                return
+            self._empty()
+        elif self.path.is_dir() and any(self.path.iterdir()):
+            raise TaloError(
+                f"{self.path} exists and is not a run of talo-export; "
+                "name another directory with --out."
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._write({"format": FORMAT, "request": dict(request), "result": None})
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Record the result: from now on the same request is shown, not redone."""
+        self._write({**self._read(), "result": dict(result)})
+
+    def _empty(self) -> None:
+        """Remove what a run holds, and nothing else that may lie there."""
+        for file in (self.manifest, self.journal, self.vector, self.plot):
+            for path in self.path.glob(f"{file.name}*"):
+                path.unlink()
+        shutil.rmtree(self.checkpoint, ignore_errors=True)
+
+    def _check_same(self, request: Mapping[str, Any]) -> None:
+        recorded = self.request()
+        # A round trip through JSON, so that tuples and lists compare as what is stored.
+        asked = json.loads(json.dumps(dict(request)))
+        differing = [
+            f"{key} (recorded {recorded.get(key)!r}, asked {asked.get(key)!r})"
+            for key in sorted({*recorded, *asked})
+            if recorded.get(key) != asked.get(key)
+        ]
+        if differing:
+            raise TaloError(
+                f"{self.path} holds a run of another request: {'; '.join(differing)}. "
+                "Name another directory with --out, or start over with --fresh."
+            )
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            manifest = json.loads(self.manifest.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise TaloError(
+                f"{self.manifest} is not readable as JSON ({error}); start over with --fresh "
+                "or another --out."
+            ) from error
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise TaloError(
+                f"{self.manifest} is of another format than this version writes ({FORMAT}); "
+                "start over with --fresh or another --out."
+            )
+        return manifest
+
+    def _write(self, manifest: Mapping[str, Any]) -> None:
+        write_atomically(self.manifest, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write beside, flush to disk, rename: a reader sees the old file or the whole new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def default_directory(model_name: str, task_name: str) -> Path:
+    """`runs/<model>/<task>` below the working directory, each part safe as a file name."""
+    return Path("runs") / _file_name(Path(model_name).name or model_name) / _file_name(task_name)
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "unnamed"

@@ -1,0 +1,58 @@
+"""Is an exported directory what its manifest says, and does it load and compute so?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from talo_export.checkpoint.manifest import Manifest, read_manifest
+from talo_export.checkpoint.proof import prove_export
+from talo_export.checkpoint.verify import FileReport, verify_files
+from talo_export.errors import ProofError
+from talo_export.jobs.asking import model_reference
+from talo_export.models.reference import resolve
+
+
+def run_verify(
+    directory: Path, *, base: str | None = None, trust_remote_code: bool = False
+) -> dict[str, Any]:
+    """The document of `verify --json`; `ok` is False where anything is not as planned.
+
+    `base` is the checkpoint it was made from, by default the one that the manifest names.
+    """
+    manifest = read_manifest(directory)
+    origin = resolve(base or _base_reference(manifest))
+    files = verify_files(directory, origin.directory)
+    document = {"ok": False, **files.to_json(), "load": {}, "logits": {}}
+    problems = _problems(files)
+    if not problems:
+        # Bytes that are wrong are reported as such; computing with them would prove nothing.
+        try:
+            proof = prove_export(
+                directory, origin.directory, manifest.knockout, trust_remote_code=trust_remote_code
+            )
+        except ProofError as error:
+            problems.append(str(error))
+        else:
+            document |= proof.to_json()
+            if not proof.ok:
+                problems.append("it does not load cleanly or compute what the live knockout does.")
+    return document | {"ok": not problems, "problems": problems}
+
+
+def _base_reference(manifest: Manifest) -> str:
+    base = model_reference(manifest.base)
+    return f"{base}@{manifest.revision}" if manifest.revision else base
+
+
+def _problems(files: FileReport) -> list[str]:
+    kinds = {
+        "missing": files.missing,
+        "not planned": files.extra,
+        "changed": files.wrong,
+        "tensors neither the base's nor filled as planned": files.tensors_other,
+    }
+    found = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
+    if not files.tensors_filled:
+        found.append("no tensor is filled")
+    return found

@@ -1,0 +1,43 @@
+"""What was foreseen ends in one sentence and a status; what was not keeps its traceback."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from talo_export.cli.failures import told
+from talo_export.errors import TaloError, UsageError
+
+
+def status_of(error: BaseException) -> int:
+    with pytest.raises(SystemExit) as ended, told():
+        raise error
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def test_a_foreseen_failure_is_one_sentence_and_status_1(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert status_of(TaloError("shard 2 is missing: fetch it again.")) == 1
+    assert capsys.readouterr().err == "error: shard 2 is missing: fetch it again.\n"
+
+
+def test_wrong_usage_is_status_2() -> None:
+    assert status_of(UsageError("layer 99 does not exist.")) == 2
+
+
+def test_a_full_disk_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(OSError(errno.ENOSPC, "No space left on device", "/data/x")) == 1
+    assert capsys.readouterr().err.startswith("error: /data/x: the disk is full: free some space")
+
+
+def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(KeyboardInterrupt()) == 130
+    assert "run the same line again" in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    with pytest.raises(RuntimeError, match="shapes"), told():
+        raise RuntimeError("shapes do not match")

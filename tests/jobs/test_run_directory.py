@@ -1,0 +1,69 @@
+"""A run's directory: resumable by the same request, closed to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from talo_export.errors import TaloError
+from talo_export.jobs.run import RunDirectory, default_directory
+
+REQUEST = {"model": "m", "task": "t", "seed": 0}
+
+
+def test_a_new_run_records_its_request_and_has_no_result(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    run.open(REQUEST, fresh=False)
+    assert run.request() == REQUEST
+    assert run.result() is None
+
+
+def test_a_finished_run_gives_its_result_to_the_same_request(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    run.open(REQUEST, fresh=False)
+    run.finish({"selected_layer": 3})
+    run.open(REQUEST, fresh=False)
+    assert run.result() == {"selected_layer": 3}
+
+
+def test_another_request_is_refused_naming_what_differs(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    run.open(REQUEST, fresh=False)
+    with pytest.raises(TaloError, match=r"seed \(recorded 0, asked 1\)") as refused:
+        run.open({**REQUEST, "seed": 1}, fresh=False)
+    assert "--fresh" in str(refused.value)
+    assert "task" not in str(refused.value).split(":", 1)[1].split(".")[0]
+
+
+def test_fresh_starts_over_but_leaves_foreign_files(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    run.open(REQUEST, fresh=False)
+    run.journal.write_bytes(b"old scores")
+    (run.path / "notes.txt").write_text("mine")
+    run.finish({})
+    run.open({**REQUEST, "seed": 1}, fresh=True)
+    assert run.request()["seed"] == 1
+    assert not run.journal.exists()
+    assert (run.path / "notes.txt").read_text() == "mine"
+
+
+def test_a_directory_of_something_else_is_never_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("important")
+    with pytest.raises(TaloError, match="is not a run"):
+        RunDirectory(tmp_path).open(REQUEST, fresh=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_damaged_manifest_is_named(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.manifest.write_text('{"format": 1, "requ')
+    with pytest.raises(TaloError, match=r"manifest\.json is not readable as JSON"):
+        run.open(REQUEST, fresh=False)
+
+
+def test_names_become_safe_directories() -> None:
+    assert default_directory("owner/name@v1", "scienceqa/maps") == Path(
+        "runs/name-v1/scienceqa-maps"
+    )
+    assert default_directory("/models/x/", "..") == Path("runs/x/unnamed")
