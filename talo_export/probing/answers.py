@@ -1,0 +1,58 @@
+"""From what a model put out to an Outcome."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from talo_export.probing.encoding import Encoded
+from talo_export.probing.scores import Outcome
+from talo_export.probing.settings import Normalise
+from talo_export.tasks.answers import read_answer
+from talo_export.tasks.item import Item
+
+BROKEN = Outcome(correct=False, parsed=False, answer="", finite=False)
+"""A NaN or Inf among the logits: no answer at all, however an argmax would have fallen."""
+
+
+def by_likelihood(encoded: Encoded, sums: Sequence[float], normalise: Normalise) -> Outcome:
+    """The choice of greatest log-likelihood; `sums` are nats over each choice's tokens.
+
+    The first choice wins an exact tie, as argmax does.
+    """
+    if not all(map(math.isfinite, sums)):
+        return BROKEN
+    item = encoded.item
+    scores = sums if encoded.lettered else normalised(encoded, sums, normalise)
+    choice = max(range(len(scores)), key=lambda index: (scores[index], -index))
+    return Outcome(
+        correct=choice == item.answer,
+        parsed=True,
+        answer=item.choices[choice],
+        choice=choice,
+        scores=tuple(scores),
+    )
+
+
+def by_text(item: Item, text: str, letter_scores: Sequence[float] | None, finite: bool) -> Outcome:
+    """The answer read out of generated text; `letter_scores` are the letters' nats, if any."""
+    if not finite:
+        return BROKEN
+    reading = read_answer(text, item)
+    return Outcome(
+        correct=reading.correct,
+        parsed=reading.parsed,
+        answer=text.strip(),
+        choice=reading.choice,
+        scores=None if letter_scores is None else tuple(letter_scores),
+    )
+
+
+def normalised(encoded: Encoded, sums: Sequence[float], normalise: Normalise) -> list[float]:
+    """Each choice's sum as it is, or divided by its number of tokens or characters."""
+    if normalise == "tokens":
+        return [s / len(ids) for s, ids in zip(sums, encoded.continuations, strict=True)]
+    if normalise == "characters":
+        pairs = zip(sums, encoded.item.choices, strict=True)
+        return [s / max(len(text), 1) for s, text in pairs]
+    return list(sums)

@@ -1,0 +1,157 @@
+"""What a sweep cost, counted on the layers that really ran.
+
+Hooks on every decoder layer and on the vision tower count each call by its number of rows, so
+the numbers describe what happened rather than what an engine believes it did.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from talo_export.models.anatomy import Decoder
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The work behind a set of outcomes.
+
+    One layer evaluation = one decoder layer run on one item's prompt (for a variant). A pass over
+    later tokens only, reading the prompt from a cache, is no layer evaluation: it is counted in
+    `token_evaluations`, one for each layer, row and token. `layer_evaluations_naive` is what one
+    whole forward pass per cell would have taken. `vision_evaluations` counts runs of the vision
+    tower, one for each item and run.
+    """
+
+    layer_evaluations: int = 0
+    layer_evaluations_naive: int = 0
+    vision_evaluations: int = 0
+    token_evaluations: int = 0
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.layer_evaluations + other.layer_evaluations,
+            self.layer_evaluations_naive + other.layer_evaluations_naive,
+            self.vision_evaluations + other.vision_evaluations,
+            self.token_evaluations + other.token_evaluations,
+            self.seconds + other.seconds,
+            max(self.peak_memory_bytes, other.peak_memory_bytes),
+        )
+
+
+@dataclass
+class Meter:
+    """Running totals while `metered` is open. Only passes inside `item` count: proofs do not."""
+
+    prompt_length: int | None = None
+    layer_evaluations: int = 0
+    vision_evaluations: int = 0
+    token_evaluations: int = 0
+    naive: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    @contextmanager
+    def item(self, prompt_length: int) -> Iterator[None]:
+        """Count what runs inside as work on one item with a prompt of so many tokens."""
+        self.prompt_length = prompt_length
+        try:
+            yield
+        finally:
+            self.prompt_length = None
+
+    def cost(self, device: torch.device) -> Cost:
+        """Totals up to now, with the process's (or the accelerator's) peak memory."""
+        return Cost(
+            layer_evaluations=self.layer_evaluations,
+            layer_evaluations_naive=self.naive,
+            vision_evaluations=self.vision_evaluations,
+            token_evaluations=self.token_evaluations,
+            seconds=time.perf_counter() - self.started,
+            peak_memory_bytes=peak_memory(device),
+        )
+
+
+@contextmanager
+def metered(model: nn.Module, decoder: Decoder) -> Iterator[Meter]:
+    """Count layer and vision evaluations of `model` until the block ends."""
+    meter = Meter()
+    handles = [
+        model.get_submodule(layer.path).register_forward_pre_hook(
+            lambda _module, args, kwargs: _count(meter, args, kwargs), with_kwargs=True
+        )
+        for layer in decoder.layers
+    ]
+    handles += [
+        tower.register_forward_pre_hook(lambda _module, _args: _count_vision(meter))
+        for tower in vision_towers(model, decoder)
+    ]
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    try:
+        yield meter
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def vision_towers(model: nn.Module, decoder: Decoder) -> list[nn.Module]:
+    """The outermost sub-models beside the decoder that take pixels; empty for a text model."""
+    towers: dict[str, nn.Module] = {}
+    for path, module in model.named_modules():
+        if not path or decoder.path.startswith(f"{path}.") or path.startswith(decoder.path):
+            continue
+        if any(path.startswith(f"{outer}.") for outer in towers):
+            continue
+        if isinstance(module, PreTrainedModel) and takes_pixels(module):
+            towers[path] = module
+    return list(towers.values())
+
+
+def takes_pixels(module: PreTrainedModel) -> bool:
+    """Whether a sub-model reads images and no text, by what it says of its inputs."""
+    modalities = module.input_modalities
+    return "pixel" in str(module.main_input_name) or (
+        "image" in modalities and "text" not in modalities
+    )
+
+
+def hidden_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
+    """The hidden states (rows, tokens, width) among a layer's arguments."""
+    hidden = args[0] if args else kwargs["hidden_states"]
+    assert isinstance(hidden, torch.Tensor)
+    return hidden
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the accelerator's allocation peak since metering began, else the process's peak."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _count(meter: Meter, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    if meter.prompt_length is None:
+        return
+    # Some stacks carry several streams in front: the last three axes are rows, tokens, width.
+    rows, tokens = hidden_argument(args, kwargs).shape[-3:-1]
+    if tokens >= meter.prompt_length:
+        meter.layer_evaluations += rows
+    else:
+        meter.token_evaluations += rows * tokens
+
+
+def _count_vision(meter: Meter) -> None:
+    if meter.prompt_length is not None:
+        meter.vision_evaluations += 1

@@ -1,0 +1,260 @@
+"""From an item to a model's inputs, through the model's own chat template and processor.
+
+Every item is encoded by itself, a batch of one without padding. No padding side, no mask over
+pads and no neighbour in the batch can then touch an answer; what runs together in a sweep are the
+variants of the model, which all see the same item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from talo_export.errors import TaloError
+from talo_export.models.loading import LoadedModel
+from talo_export.probing.settings import Scoring
+from talo_export.tasks.item import LETTERS, Item
+from talo_export.tasks.prompts import Prompt, render
+
+# Llama 3's templates print today's date unless they are given one, this one where today's cannot
+# be had. A measurement repeated next week must see the same prompt.
+TEMPLATE_DATE = {"date_string": "26 Jul 2024"}
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """One item as the model takes it.
+
+    `inputs` are keyword arguments of the model, (1, length) for token ids; `continuations` the
+    token ids that each choice adds after the prompt (one token where letters are scored), empty
+    for a free-form item. `lettered` says that `continuations` are the choices' letters.
+    """
+
+    item: Item
+    inputs: dict[str, Any]
+    length: int
+    continuations: tuple[tuple[int, ...], ...]
+    lettered: bool
+
+    def extended(self, tokens: Sequence[int]) -> dict[str, Any]:
+        """The inputs with these tokens after the prompt."""
+        return extend_inputs(self.inputs, tokens)
+
+
+def encode(loaded: LoadedModel, item: Item, scoring: Scoring) -> Encoded:
+    """Encode one item for a scoring.
+
+    Raises TaloError naming the item where it does not fit the model: longer than the context,
+    pictures for a text model, letters that the tokenizer cannot tell apart, a free-form item
+    under likelihood.
+    """
+    style = {} if scoring.prompt_style is None else {"style": scoring.prompt_style}
+    prompt = render(item, **style)
+    if scoring.kind == "likelihood" and not item.choices:
+        raise TaloError(
+            f"item {item.id!r} has no choices to compare: score it with --scoring generate."
+        )
+    text, templated = prompt_text(loaded, item, prompt, scoring.system)
+    inputs = model_inputs(loaded, item, prompt, text)
+    by_letter = letters_scored(prompt, scoring) and bool(item.choices)
+    endings = choice_endings(item, by_letter, templated)
+    drop, continuations = continue_prompt(loaded.tokenizer, text, endings, item)
+    if scoring.kind == "generate":
+        # Text is generated from the whole prompt: letters have a place there only where each is
+        # the very next token.
+        firsts = tuple(ids[:1] for ids in continuations)
+        usable = by_letter and not drop and len(set(firsts)) == len(firsts)
+        continuations = firsts if usable else ()
+    else:
+        inputs = without_last(inputs, drop, item)
+        if by_letter:
+            inputs, continuations = up_to_the_letter(inputs, continuations, item)
+    length = int(inputs["input_ids"].shape[1])
+    added = max(map(len, continuations), default=0)
+    if scoring.kind == "generate":
+        added = scoring.new_tokens(bool(item.choices))
+    check_length(loaded, item, length, added)
+    return Encoded(
+        item=item,
+        inputs={name: _to(loaded.model.device, value) for name, value in inputs.items()},
+        length=length,
+        continuations=continuations,
+        lettered=by_letter and bool(continuations),
+    )
+
+
+def letters_scored(prompt: Prompt, scoring: Scoring) -> bool:
+    """Whether choices are compared by letter: as asked, else where the prompt shows letters."""
+    return prompt.lettered if scoring.choice_text is None else not scoring.choice_text
+
+
+def prompt_text(
+    loaded: LoadedModel, item: Item, prompt: Prompt, system: str | None
+) -> tuple[str, bool]:
+    """The text that is tokenised, and whether it went through a chat template."""
+    if prompt.verbatim or not loaded.has_chat_template:
+        if not prompt.images:
+            return prompt.text, False
+        token = getattr(loaded.processor, "image_token", None)
+        if token is None:
+            raise TaloError(
+                f"item {item.id!r} has a picture, but the processor of {loaded.name} names no "
+                "image token and no chat template: give the model a chat template."
+            )
+        missing = len(prompt.images) - prompt.text.count(token)
+        return f"{token}\n" * max(missing, 0) + prompt.text, False
+    speaker = loaded.processor if _speaks(loaded.processor) else loaded.tokenizer
+    # Templates of processors iterate over parts; those of plain tokenizers expect a text.
+    parts = speaker is not loaded.tokenizer
+    content: Any = prompt.text
+    if parts:
+        content = [{"type": "image"} for _ in prompt.images]
+        content.append({"type": "text", "text": prompt.text})
+    turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    if system is not None:
+        told: Any = [{"type": "text", "text": system}] if parts else system
+        turns.insert(0, {"role": "system", "content": told})
+    date = TEMPLATE_DATE if "date_string" in str(speaker.chat_template) else {}
+    rendered = speaker.apply_chat_template(
+        turns, tokenize=False, add_generation_prompt=True, **date
+    )
+    return str(rendered), True
+
+
+def model_inputs(loaded: LoadedModel, item: Item, prompt: Prompt, text: str) -> dict[str, Any]:
+    """Run the tokenizer or processor on one text and its pictures, special tokens once."""
+    bos = loaded.tokenizer.bos_token
+    options: dict[str, Any] = {"return_tensors": "pt"}
+    if bos and text.startswith(bos):
+        options["add_special_tokens"] = False
+    if not loaded.is_vlm:
+        if prompt.images:
+            raise TaloError(f"item {item.id!r} has a picture, but {loaded.name} reads text only.")
+        if loaded.has_chat_template and not prompt.verbatim:
+            options["add_special_tokens"] = False
+        encoded = loaded.tokenizer(text, **options)
+    else:
+        pictures = [picture.open() for picture in prompt.images]
+        if pictures:
+            options["images"] = [pictures]
+        try:
+            encoded = loaded.processor(text=[text], **options)
+        except (ValueError, TypeError, IndexError) as error:
+            raise TaloError(
+                f"item {item.id!r} does not fit the processor of {loaded.name}: {error}"
+            ) from error
+    if not encoded["input_ids"].numel():
+        raise TaloError(f"item {item.id!r} is an empty prompt: the model has nothing to go on.")
+    return {name: value for name, value in encoded.items() if value is not None}
+
+
+def choice_endings(item: Item, by_letter: bool, templated: bool) -> tuple[str, ...]:
+    """What each choice adds to the prompt's text: its letter or text, after one space.
+
+    A chat template ends with its own separator, so nothing is put between there.
+    """
+    said = LETTERS[: len(item.choices)] if by_letter else item.choices
+    return tuple(choice if templated else f" {choice}" for choice in said)
+
+
+def continue_prompt(
+    tokenizer: Any, text: str, endings: Sequence[str], item: Item
+) -> tuple[int, tuple[tuple[int, ...], ...]]:
+    """(how many of the prompt's last tokens change, the token ids each ending adds instead).
+
+    Prompt and ending are tokenised together and compared with the prompt alone, so the tokenizer
+    itself decides whether "A" or " A" is the token that follows, and merges over the boundary are
+    scored as they would be read. Nearly always nothing of the prompt changes.
+    """
+    if not endings:
+        return 0, ()
+    alone = tokenizer(text, add_special_tokens=False)["input_ids"]
+    joint = [tokenizer(text + ending, add_special_tokens=False)["input_ids"] for ending in endings]
+    shared = min(_common(alone, ids) for ids in joint)
+    continuations = tuple(tuple(ids[shared:]) for ids in joint)
+    if not all(continuations):
+        empty = endings[[bool(ids) for ids in continuations].index(False)]
+        raise TaloError(f"item {item.id!r}: the choice {empty!r} has no token to score.")
+    return len(alone) - shared, continuations
+
+
+def up_to_the_letter(
+    inputs: dict[str, Any], continuations: Sequence[tuple[int, ...]], item: Item
+) -> tuple[dict[str, Any], tuple[tuple[int, ...], ...]]:
+    """Inputs up to the position where the letters part, and the one token each has there.
+
+    Tokens that all letters begin with (a space of its own) belong to the prompt.
+    """
+    shared = min(_common(continuations[0], ids) for ids in continuations)
+    if any(len(ids) == shared for ids in continuations):
+        raise TaloError(
+            f"item {item.id!r}: the tokenizer cannot tell its letters apart; "
+            "score the choices' texts instead (--choice-text)."
+        )
+    firsts = tuple(ids[shared : shared + 1] for ids in continuations)
+    return extend_inputs(inputs, continuations[0][:shared]), firsts
+
+
+def extend_inputs(inputs: dict[str, Any], tokens: Sequence[int]) -> dict[str, Any]:
+    """The inputs with these tokens after the prompt."""
+    if not tokens:
+        return inputs
+    added = torch.tensor([list(tokens)])
+    shape = inputs["input_ids"].shape
+    # Beside ids and mask, processors give kinds of tokens, where 0 is text.
+    fill = {"input_ids": added, "attention_mask": torch.ones_like(added)}
+    return {
+        name: torch.cat(
+            [value, fill.get(name, torch.zeros_like(added)).to(value.device, value.dtype)], dim=1
+        )
+        if isinstance(value, Tensor) and value.shape == shape
+        else value
+        for name, value in inputs.items()
+    }
+
+
+def without_last(inputs: dict[str, Any], drop: int, item: Item) -> dict[str, Any]:
+    """The inputs without their last `drop` tokens."""
+    if not drop:
+        return inputs
+    shape = inputs["input_ids"].shape
+    if drop >= shape[1]:
+        raise TaloError(f"item {item.id!r}: nothing of its prompt is left before the choices.")
+    return {
+        name: value[:, :-drop] if isinstance(value, Tensor) and value.shape == shape else value
+        for name, value in inputs.items()
+    }
+
+
+def check_length(loaded: LoadedModel, item: Item, length: int, added: int) -> None:
+    """Raise `ItemTooLongError` where prompt and answer exceed the model's positions."""
+    config = loaded.model.config.get_text_config(decoder=True)
+    limit = getattr(config, "max_position_embeddings", None)
+    if limit is not None and length + added > limit:
+        raise ItemTooLongError(
+            f"item {item.id!r} takes {length} tokens and {added} more for its answer, but "
+            f"{loaded.name} has room for {limit}: shorten it, or pass --skip-too-long."
+        )
+
+
+class ItemTooLongError(TaloError):
+    """An item does not fit the model's context."""
+
+
+def _speaks(processor: Any) -> bool:
+    return bool(getattr(processor, "chat_template", None))
+
+
+def _common(first: Sequence[int], second: Sequence[int]) -> int:
+    for at, (one, other) in enumerate(zip(first, second, strict=False)):
+        if one != other:
+            return at
+    return min(len(first), len(second))
+
+
+def _to(device: torch.device, value: Any) -> Any:
+    return value.to(device) if isinstance(value, Tensor) else value

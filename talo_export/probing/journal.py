@@ -1,0 +1,169 @@
+"""The journal of a run: outcomes written down as they come, so that a kill loses nothing.
+
+One SQLite file in write-ahead mode, one row an outcome, one transaction a batch. A row is never
+changed or deleted. A process killed at any moment leaves whole transactions only; SQLite drops a
+torn tail by its checksums when the file is next opened. The identity of the run (model, task,
+scoring, ...) is stored with the outcomes, and a journal of another run is never read.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+from talo_export.errors import TaloError
+from talo_export.knockout import Fill, Knockout, Scope
+from talo_export.probing.scores import Outcome
+
+FORMAT = "1"
+APPLICATION_ID = 0x74616C6F  # "talo": tells our files from other SQLite files.
+
+SCHEMA = """
+CREATE TABLE identity (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE outcome (
+    variant TEXT NOT NULL, item TEXT NOT NULL, outcome TEXT NOT NULL, PRIMARY KEY (variant, item)
+) WITHOUT ROWID;
+"""
+
+Outcomes = dict["Knockout | None", dict[str, Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One outcome with its place: which variant (None: the base) answered which item."""
+
+    variant: Knockout | None
+    item_id: str
+    outcome: Outcome
+
+
+class Journal:
+    """An open journal. Use as a context manager, or call `close`."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path, identity: Mapping[str, str]) -> Journal:
+        """Open or create the journal of the run that `identity` (name -> value) describes.
+
+        Raises TaloError where the file holds another run's outcomes (naming what differs), is
+        not a journal, is damaged, or cannot be written.
+        """
+        asked = {"format": FORMAT, **identity}
+        with _told(path):
+            connection = sqlite3.connect(path, timeout=30)
+        try:
+            with _told(path):
+                _prepare(path, connection, asked)
+        except TaloError:
+            connection.close()
+            raise
+        return cls(path, connection)
+
+    def append(self, cells: Iterable[Cell]) -> None:
+        """Write cells down, all or none. A cell that is there already stays as it is."""
+        rows = [
+            (variant_key(cell.variant), cell.item_id, json.dumps(asdict(cell.outcome)))
+            for cell in cells
+        ]
+        with _told(self.path), self._connection:
+            self._connection.executemany("INSERT OR IGNORE INTO outcome VALUES (?, ?, ?)", rows)
+
+    def outcomes(self) -> Outcomes:
+        """Everything written so far, by variant and item id."""
+        found: Outcomes = {}
+        with _told(self.path):
+            for variant, item, text in self._connection.execute("SELECT * FROM outcome"):
+                found.setdefault(read_variant(variant), {})[item] = _read_outcome(text)
+        return found
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file."""
+        with _told(self.path):
+            self._connection.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def variant_key(variant: Knockout | None) -> str:
+    """Text that stands for a variant in the journal: `base` or `attention/zero/12`."""
+    return "base" if variant is None else f"{variant.scope}/{variant.fill}/{variant.layer}"
+
+
+def read_variant(key: str) -> Knockout | None:
+    """Inverse of `variant_key`."""
+    if key == "base":
+        return None
+    scope, fill, layer = key.split("/")
+    return Knockout(int(layer), cast(Scope, scope), cast(Fill, fill))
+
+
+def _prepare(path: Path, connection: sqlite3.Connection, asked: Mapping[str, str]) -> None:
+    (kind,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if kind != APPLICATION_ID and tables:
+        raise TaloError(f"{path} is a database of another program: name another run directory.")
+    # NORMAL keeps every commit over a kill of the process, and a consistent file over a power cut.
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    if not tables:
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in SCHEMA.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            connection.executemany("INSERT INTO identity VALUES (?, ?)", sorted(asked.items()))
+        return
+    stored = dict(connection.execute("SELECT * FROM identity"))
+    differing = [
+        f"{name} (recorded {stored.get(name)!r}, asked {asked.get(name)!r})"
+        for name in sorted({*stored, *asked})
+        if stored.get(name) != asked.get(name)
+    ]
+    if differing:
+        raise TaloError(
+            f"{path} holds the scores of another run: {'; '.join(differing)}. "
+            "Name another directory with --out, or start over with --fresh."
+        )
+
+
+def _read_outcome(text: str) -> Outcome:
+    fields = json.loads(text)
+    if fields["scores"] is not None:
+        fields["scores"] = tuple(fields["scores"])
+    return Outcome(**fields)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say in one sentence what SQLite's errors mean for this file."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", None)
+        text = str(error)
+        if "disk is full" in text:
+            advice = (
+                "the disk is full. Everything committed before is kept: "
+                "make room and run the same line again"
+            )
+        elif "locked" in text:
+            advice = "another process is writing it: wait for that run, or name another --out"
+        elif "malformed" in text or "not a database" in text:
+            advice = f"it is damaged ({text}): start over with --fresh or another --out"
+        elif "unable to open" in text or "readonly" in text:
+            advice = f"it cannot be opened for writing ({text}): check the directory --out names"
+        else:
+            advice = f"SQLite reports {text!r} ({code}): check the disk, then run the line again"
+        raise TaloError(f"the journal {path} failed: {advice}.") from error
