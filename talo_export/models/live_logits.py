@@ -5,7 +5,8 @@
 
 One half of the proof that files and memory agree; the other half knows stock transformers only.
 INPUTS is a safetensors file whose tensors are named EXAMPLE/ARGUMENT (`0/input_ids`), by default
-one example of a few text tokens; OUT gets one tensor of float32 logits an example.
+one example of a few text tokens. OUT gets two tensors of float32 logits an example, named
+`base/EXAMPLE` (before the knockout) and `knockout/EXAMPLE`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def live_logits(
     *,
     trust_remote_code: bool = False,
 ) -> dict[str, Tensor]:
-    """Logits (B, T, vocabulary) of every example with `knockout` carried out in memory, on the CPU.
+    """Logits (B, T, vocabulary) of every example, without and with `knockout`, on the CPU.
 
     Raises what loading and knocking out raise.
     """
@@ -41,11 +42,9 @@ def live_logits(
     config = read_config(resolved, trust_remote_code)
     model: Any = load_weights(resolved, config, device="cpu", trust_remote_code=trust_remote_code)
     given = {"0": text_example(model)} if inputs is None else read_examples(inputs)
+    found = _logits(model, given, "base")
     with knock_out(model, find_decoder(model), knockout):
-        return {
-            name: logits_of(model, _cast(example, model.dtype)).float().contiguous()
-            for name, example in given.items()
-        }
+        return found | _logits(model, given, "knockout")
 
 
 def read_examples(path: Path) -> dict[str, dict[str, Tensor]]:
@@ -55,6 +54,15 @@ def read_examples(path: Path) -> dict[str, dict[str, Tensor]]:
         example, _, argument = name.partition("/")
         grouped.setdefault(example, {})[argument] = tensor
     return grouped
+
+
+def _logits(
+    model: Any, given: Mapping[str, Mapping[str, Tensor]], what: str
+) -> dict[str, Tensor]:
+    return {
+        f"{what}/{name}": logits_of(model, _cast(example, model.dtype)).float().contiguous()
+        for name, example in given.items()
+    }
 
 
 def _cast(example: Mapping[str, Tensor], dtype: Any) -> dict[str, Tensor]:

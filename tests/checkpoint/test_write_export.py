@@ -197,7 +197,7 @@ def test_hard_links_share_untouched_shards_only(
     plan = plan_export(sharded, Knockout(0, "o_proj"), llama)
     write_export(plan, tmp_path / "out", base="base", link=True)
     edited = {edit.file for edit in plan.edits}
-    shards = [path for path in sharded.glob("*.safetensors")]
+    shards = list(sharded.glob("*.safetensors"))
     assert len(edited) < len(shards)
     for shard in shards:
         assert shard.samefile(tmp_path / "out" / shard.name) == (shard.name not in edited)

@@ -1,0 +1,97 @@
+"""The export answers, in stock processes, as the live knockout does."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM
+
+from talo_export.checkpoint.plan import plan_export
+from talo_export.checkpoint.proof import LogitProof, max_difference, prove_export, run_stock
+from talo_export.checkpoint.writer import write_export
+from talo_export.errors import ProofError
+from talo_export.knockout import Knockout
+from talo_export.models.anatomy import Decoder, find_decoder
+from talo_export.models.interventions import knock_out
+
+IDS = torch.tensor([[3, 9, 27, 17, 51, 25]])
+
+
+def test_a_stock_process_gives_exactly_the_logits_of_the_live_knockout(
+    built: dict[str, tuple[Path, Decoder]], tmp_path: Path
+) -> None:
+    base, decoder = built["sharded"]
+    write_export(plan_export(base, Knockout(1), decoder), tmp_path / "out", base="base")
+    inputs = tmp_path / "inputs.safetensors"
+    save_file({"a/input_ids": IDS, "b/input_ids": IDS.flip(1)}, inputs)
+    proof = prove_export(tmp_path / "out", base, Knockout(1), inputs)
+    assert proof.ok
+    assert proof.max_abs_difference_to_knockout == 0.0
+    assert proof.max_abs_difference_to_base > 0.0
+    assert not any((proof.missing_keys, proof.unexpected_keys, proof.mismatched_keys))
+    assert not dataclasses.replace(proof, max_abs_difference_to_knockout=0.1).ok
+    assert not dataclasses.replace(proof, max_abs_difference_to_base=0.0).ok
+    assert not dataclasses.replace(proof, missing_keys=("a.weight",)).ok
+
+
+@pytest.mark.parametrize(
+    ("name", "scope", "fill"),
+    [
+        ("single", "attention", "uniform"),
+        ("single", "layer", "mean"),
+        ("bf16", "o_proj", "zero"),
+        ("bf16", "attention", "mean"),
+        ("fp16", "layer", "uniform"),
+        ("gpt2", "attention", "zero"),
+        ("gpt2", "attention", "uniform"),
+        ("gpt2", "mlp", "mean"),
+    ],
+)
+def test_files_and_memory_agree_for_every_scope_and_fill(
+    built: dict[str, tuple[Path, Decoder]], tmp_path: Path, name: str, scope: str, fill: str
+) -> None:
+    base, decoder = built[name]
+    knockout = Knockout(1, scope, fill)  # type: ignore[arg-type]
+    write_export(plan_export(base, knockout, decoder), tmp_path / "out", base="base")
+    exported = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype="auto").eval()
+    live = AutoModelForCausalLM.from_pretrained(base, dtype="auto").eval()
+    with torch.no_grad():
+        found, untouched = exported(IDS).logits, live(IDS).logits
+        with knock_out(live, find_decoder(live), knockout):
+            expected = live(IDS).logits
+    assert torch.equal(found, expected)
+    assert not torch.equal(found, untouched)
+
+
+def test_a_stock_process_that_fails_is_an_error_with_its_last_words(
+    single: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "fails.py"
+    script.write_text("import sys; sys.exit('no such architecture')")
+    monkeypatch.setattr("talo_export.checkpoint.proof.STOCK_LOAD", script)
+    with pytest.raises(ProofError, match="no such architecture"):
+        run_stock(single)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{}, {"b": np.zeros(3)}, {"a": np.zeros(2)}, {"a": np.array([0.0, np.nan, 0.0])}],
+    ids=["nothing", "another example", "another shape", "not a number"],
+)
+def test_logits_that_cannot_be_compared_prove_nothing(other: dict[str, np.ndarray]) -> None:
+    with pytest.raises(ProofError):
+        max_difference({"a": np.zeros(3)}, other)
+
+
+def test_the_proof_has_the_fields_of_the_contract() -> None:
+    document = LogitProof("X", (), (), (), 0.0, 1.0, 2.0).to_json()
+    assert set(document["load"]) == {"missing_keys", "unexpected_keys", "mismatched_keys"}
+    assert set(document["logits"]) == {
+        "max_abs_difference_to_knockout",
+        "max_abs_difference_to_base",
+    }
