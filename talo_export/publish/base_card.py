@@ -19,14 +19,19 @@ LICENSE_ID = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 
 def base_facts(
-    directory: Path, *, name: str, hub_id: str | None = None, revision: str | None = None
+    directory: Path,
+    *,
+    name: str,
+    hub_id: str | None = None,
+    revision: str | None = None,
+    card: str = "README.md",
 ) -> BaseFacts:
-    """Read the base's `README.md` in `directory`, for the facts a derived model's card repeats.
+    """Read the base's card in `directory`, for the facts a derived model's card repeats.
 
     A card that is missing or whose metadata cannot be parsed gives unknown facts, not an error:
     the card then says that the licence is unknown, which is the truth about such a base.
     """
-    data = _front_matter(directory / "README.md")
+    data = _front_matter(directory / card)
     identifier, license_name, link = _license(data)
     if link and "://" not in link and not (directory / link).is_file():
         # The link names a file of the base's repository that is not beside these weights.

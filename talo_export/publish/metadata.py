@@ -16,8 +16,6 @@ from talo_export.publish.facts import CardFacts, ConfirmationFacts, TaskFacts
 from talo_export.publish.wording import interval, points
 
 TAGS = ("talo-export", "layer-knockout", "task-interfering-layers")
-MODEL_NAME = "knockout"
-"""The model-index's name until the card is addressed to a repository."""
 
 
 def card_data(facts: CardFacts) -> ModelCardData:
@@ -41,7 +39,7 @@ def card_data(facts: CardFacts) -> ModelCardData:
         tags=list(TAGS),
         datasets=[dataset] if dataset else None,
         metrics=["accuracy"] if facts.confirmation else None,
-        model_name=(facts.repo_id or MODEL_NAME).split("/")[-1] if facts.confirmation else None,
+        model_name=model_name(facts) if facts.confirmation else None,
         eval_results=_model_index(facts),
         **extra,
     )
@@ -50,6 +48,12 @@ def card_data(facts: CardFacts) -> ModelCardData:
 def pipeline_tag(facts: CardFacts) -> str:
     """The base's own tag, else the one of its kind of model."""
     return facts.base.pipeline_tag or ("image-text-to-text" if facts.is_vlm else "text-generation")
+
+
+def model_name(facts: CardFacts) -> str:
+    """How readers of the model-index call these weights."""
+    task = f"-{facts.task.name}" if facts.task else ""
+    return slug(f"{facts.base.short_name}-without-{facts.knockout.layer}{task}")
 
 
 def eval_result_files(facts: CardFacts) -> dict[str, bytes]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hub_server import TOKEN, HubServer
+from huggingface_hub import constants
 from PIL import Image
 from publish_models import save_tiny_language_model, save_tiny_vlm
 
@@ -27,3 +31,33 @@ def picture(tmp_path: Path) -> Path:
     path = tmp_path / "picture.png"
     Image.new("RGB", (20, 20), (200, 30, 30)).save(path)
     return path
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A Hub on loopback that huggingface_hub talks to in this test, logged in, cache empty."""
+    with HubServer().running() as server:
+        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        yield server
+
+
+def fresh_environment(hub: HubServer, home: Path, **more: str) -> dict[str, str]:
+    """The environment of a process on another machine: nothing cached, no token, this Hub."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(home),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "OMP_NUM_THREADS": "1",
+        **more,
+    }

@@ -1,0 +1,161 @@
+"""What the Hub has to say before anything is sent: token, target, base, card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, constants, get_token, hf_hub_download
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.hf_api import RepoFile
+
+from talo_export.checkpoint.manifest import MANIFEST
+from talo_export.errors import TaloError
+from talo_export.publish.card import read_card
+from talo_export.publish.hub_errors import LOG_IN
+from talo_export.publish.publication import CARD, Publication
+
+OF_THE_HUB = ".gitattributes"
+"""The one file every new repository has."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The repository as it was found."""
+
+    exists: bool
+    commit: str | None
+    warnings: tuple[str, ...]
+
+
+def check_target(
+    publication: Publication,
+    staged: Path,
+    repo_id: str,
+    *,
+    private: bool,
+    revision: str | None,
+    accept_base_terms: bool,
+) -> Target:
+    """Ask the Hub whether this push may begin. Nothing is written there.
+
+    Raises `TaloError` for whatever stands in the way, and lets huggingface_hub's own errors pass.
+    """
+    api = HfApi()
+    _check_token(api, repo_id)
+    if publication.kind == "checkpoint" and not (private or accept_base_terms):
+        _check_base_terms(api, publication)
+    target = _look(api, publication, staged, repo_id, revision=revision, private=private)
+    _check_card(staged)
+    return target
+
+
+def _check_token(api: HfApi, repo_id: str) -> None:
+    if get_token() is None:
+        raise TaloError(f"There is no token for {constants.ENDPOINT}: {LOG_IN}.")
+    me = api.whoami()
+    role = me.get("auth", {}).get("accessToken", {}).get("role")
+    if role == "read":
+        raise TaloError(
+            f"The token of {me['name']} may only read: make one with the role `write` at "
+            f"{constants.ENDPOINT}/settings/tokens, then {LOG_IN}."
+        )
+
+
+def _check_base_terms(api: HfApi, publication: Publication) -> None:
+    """A copy of weights that stand behind terms is not made public by default."""
+    base = publication.base
+    why = None
+    if base.gated or (base.hub_id and _is_gated(api, base.hub_id)):
+        why = "is gated: whoever downloads it has to accept its terms first"
+    elif base.license and ("-nd-" in base.license or base.license.endswith("-nd")):
+        why = f"is licensed {base.license}, which allows no modified copies"
+    if why:
+        raise TaloError(
+            f"The base {base.hub_id or base.short_name} {why}. Push with --private, or as an "
+            "adapter (--as adapter carries none of its weights), or, if its terms allow you to "
+            "pass it on, with --accept-base-terms."
+        )
+
+
+def _is_gated(api: HfApi, base: str) -> bool:
+    try:
+        return bool(api.model_info(base).gated)
+    except GatedRepoError:
+        return True
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        # Deleted, renamed, or on another Hub: then its own card in the directory has to do.
+        return False
+
+
+def _look(
+    api: HfApi,
+    publication: Publication,
+    staged: Path,
+    repo_id: str,
+    *,
+    revision: str | None,
+    private: bool,
+) -> Target:
+    warnings = []
+    if publication.base.license is None:
+        warnings.append(
+            f"The base {publication.base.short_name} states no licence: make sure that its "
+            "weights may be passed on."
+        )
+    try:
+        info = api.model_info(repo_id)
+    except RepositoryNotFoundError:
+        return Target(exists=False, commit=None, warnings=tuple(warnings))
+    if private and not info.private:
+        raise TaloError(f"{repo_id} exists and is public: --private needs a new name.")
+    at = constants.DEFAULT_REVISION
+    if revision is not None:
+        branches = api.list_repo_refs(repo_id).branches
+        at = revision if any(branch.name == revision for branch in branches) else at
+    present = {
+        entry.path: entry
+        for entry in api.list_repo_tree(repo_id, revision=at, recursive=True)
+        if isinstance(entry, RepoFile) and entry.path != OF_THE_HUB
+    }
+    if present and not _is_ours(publication, repo_id, at, present, staged):
+        some = ", ".join(sorted(present)[:3])
+        raise TaloError(
+            f"{repo_id} already holds something else ({some}, ...): push to another name."
+        )
+    return Target(exists=True, commit=info.sha, warnings=tuple(warnings))
+
+
+def _is_ours(
+    publication: Publication, repo_id: str, revision: str, present: dict[str, Any], staged: Path
+) -> bool:
+    """Whether the repository holds this export, an earlier one of the same knockout, or a part.
+
+    A part, because an upload that was cut off may have committed some of the files: then nothing
+    is there that would not be sent.
+    """
+    if MANIFEST not in present:
+        return all((staged / path).is_file() for path in present)
+    text = Path(hf_hub_download(repo_id, MANIFEST, revision=revision)).read_text(encoding="utf-8")
+    try:
+        theirs = json.loads(text)
+        ours = json.loads((staged / MANIFEST).read_text(encoding="utf-8"))
+        same = all(theirs[key] == ours[key] for key in ("base", "knockout"))
+        return same and _task(theirs) == _task(ours)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _task(manifest: dict[str, Any]) -> Any:
+    return (manifest["task"] or {}).get("task")
+
+
+def _check_card(staged: Path) -> None:
+    """The Hub's own validator, which knows its licences and fields better than any list here."""
+    card = read_card((staged / CARD).read_text(encoding="utf-8"))
+    try:
+        card.validate()
+    except ValueError as error:
+        raise TaloError(f"The Hub does not accept the card's metadata: {error}") from error

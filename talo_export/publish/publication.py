@@ -1,0 +1,159 @@
+"""What a push sends: an exported directory, checked, and set out as the repository will hold it.
+
+Three files differ from the directory's own. The card's snippets name the repository; the manifest
+names a local base by its last part only, since nobody else's machine has its path; and results of
+a task that is no Hub data set stay at home, since the Hub could not link them to anything.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from talo_export.checkpoint.files import list_files
+from talo_export.checkpoint.manifest import MANIFEST, Manifest, read_manifest
+from talo_export.checkpoint.verify import verify_files
+from talo_export.errors import TaloError, UsageError
+from talo_export.publish.base_card import base_facts
+from talo_export.publish.card import read_card
+from talo_export.publish.facts import HERE, BaseFacts, Kind
+from talo_export.publish.wording import count, interval, points
+
+CARD = "README.md"
+BASE_CARD = "BASE_README.md"
+ADAPTER = "adapter_config.json"
+
+
+@dataclass(frozen=True)
+class Publication:
+    """An exported directory that may be published, as far as can be told without the network."""
+
+    directory: Path
+    kind: Kind
+    manifest: Manifest
+    base: BaseFacts
+    """From the card: licence, and whether the base stands behind terms."""
+
+    @property
+    def auto_class(self) -> str:
+        """The transformers class the card's snippet loads it with."""
+        text = (self.directory / CARD).read_text(encoding="utf-8")
+        vlm = "AutoModelForImageTextToText"
+        return vlm if vlm in text else "AutoModelForCausalLM"
+
+
+def open_publication(directory: Path, *, allow_unconfirmed: bool = False) -> Publication:
+    """Check an exported directory: complete, as its manifest says, with a card and a verdict.
+
+    Raises `TaloError` naming the first thing that stands in the way of publishing it.
+    """
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is no directory: give one that talo-export wrote.")
+    manifest = read_manifest(directory)
+    report = verify_files(directory)
+    if not report.ok:
+        wrong = [*report.wrong, *report.missing, *report.extra, *report.tensors_other]
+        named = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        raise TaloError(
+            f"{directory} is not what talo-export wrote ({named or 'nothing was edited'}): "
+            f"run `talo-export verify {directory}` and export again."
+        )
+    if not (directory / CARD).is_file():
+        raise TaloError(f"{directory} has no {CARD}: export again to get the model card.")
+    read_card((directory / CARD).read_text(encoding="utf-8"))
+    if not allow_unconfirmed:
+        _refuse_unconfirmed(directory, manifest)
+    return Publication(
+        directory=directory,
+        kind="adapter" if (directory / ADAPTER).is_file() else "checkpoint",
+        manifest=manifest,
+        base=_base(directory, manifest),
+    )
+
+
+def stage(publication: Publication, repo_id: str, into: Path) -> dict[str, int]:
+    """Set out in the empty directory `into` what the repository will hold.
+
+    Files that stay as they are become links, so nothing large is copied. Returns path -> size.
+    """
+    sizes = {}
+    for file in list_files(publication.directory):
+        content = _content(publication, repo_id, file.name, file.source)
+        if content is None:
+            continue
+        target = into / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, Path):
+            target.symlink_to(content.resolve())
+        else:
+            target.write_bytes(content)
+        sizes[file.name] = target.stat().st_size
+    return sizes
+
+
+def _content(
+    publication: Publication, repo_id: str, name: str, source: Path
+) -> bytes | Path | None:
+    """The file as published: itself, other bytes, or None where it stays at home."""
+    if name == CARD:
+        return source.read_text(encoding="utf-8").replace(HERE, repo_id).encode()
+    if name == MANIFEST:
+        return _manifest(publication)
+    if _stays_home(name, source):
+        return None
+    return source
+
+
+def _manifest(publication: Publication) -> bytes:
+    document: dict[str, Any] = json.loads(publication.manifest.to_bytes())
+    document["base"] = publication.base.hub_id or publication.base.short_name
+    document["added"] = [
+        name for name in document["added"] if not _stays_home(name, publication.directory / name)
+    ]
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _stays_home(name: str, source: Path) -> bool:
+    """Whether these are results of a task that is no Hub data set (its id has no owner)."""
+    if not name.startswith(".eval_results/"):
+        return False
+    entries = yaml.safe_load(source.read_bytes())
+    return all("/" not in entry["dataset"]["id"] for entry in entries)
+
+
+def _refuse_unconfirmed(directory: Path, manifest: Manifest) -> None:
+    found = manifest.confirmation
+    if found is None:
+        why = "no accuracy was measured for this knockout"
+    elif found["verdict"] != "confirmed":
+        low, high = found["ci95"]
+        why = (
+            f"its knockout is {found['verdict']}: {points(found['gain'])} on "
+            f"{count(found['n'], 'item')}, {interval((low, high))}"
+        )
+    else:
+        return
+    raise TaloError(
+        f"{directory} is not pushed because {why}. "
+        "To publish it all the same, with a card that says so, add --allow-unconfirmed."
+    )
+
+
+def _base(directory: Path, manifest: Manifest) -> BaseFacts:
+    """The licence as the card states it; the terms as the base's own card does."""
+    hub_id = manifest.base if manifest.revision else None
+    stated = base_facts(directory, name=manifest.base, hub_id=hub_id, revision=manifest.revision)
+    original = base_facts(directory, name=manifest.base, card=BASE_CARD)
+    return BaseFacts(
+        name=stated.name,
+        hub_id=hub_id,
+        revision=manifest.revision,
+        license=stated.license,
+        license_name=stated.license_name,
+        license_link=stated.license_link,
+        gated=original.gated,
+    )

@@ -1,0 +1,68 @@
+"""Exported directories as `talo-export` writes them, from a tiny language model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from card_facts import CONFIRMED, FULL
+
+from talo_export.checkpoint.plan import plan_export
+from talo_export.checkpoint.writer import write_export
+from talo_export.knockout import Knockout
+from talo_export.models.anatomy import Decoder, Layer, Mixer
+from talo_export.publish.base_card import base_facts
+from talo_export.publish.card import render_card
+from talo_export.publish.facts import CardFacts, ConfirmationFacts, EditFacts
+from talo_export.publish.metadata import eval_result_files
+
+
+def llama_decoder(n_layers: int = 3) -> Decoder:
+    """The tiny Llama's layers; its tensors have the same names on disk and in memory."""
+    layers = []
+    for index in range(n_layers):
+        at = f"model.layers.{index}.self_attn"
+        inputs = tuple(f"{at}.{name}_proj.weight" for name in "qkv")
+        mixer = Mixer("self-attention", at, output=(f"{at}.o_proj.weight",), inputs=inputs)
+        layers.append(Layer(index, f"model.layers.{index}", (mixer,)))
+    return Decoder("model.layers", tuple(layers))
+
+
+def export(
+    base: Path,
+    out: Path,
+    *,
+    hub_id: str | None = None,
+    confirmation: ConfirmationFacts | None = CONFIRMED,
+    **changes: Any,
+) -> Path:
+    """Knock layer 1 out of `base` and write the export with its card and results to `out`."""
+    knockout = Knockout(1)
+    plan = plan_export(base, knockout, llama_decoder())
+    revision = "d" * 40 if hub_id else None
+    facts: CardFacts = replace(
+        FULL,
+        base=base_facts(base, name=hub_id or str(base), hub_id=hub_id, revision=revision),
+        knockout=knockout,
+        n_layers=3,
+        is_vlm=False,
+        edits=tuple(
+            EditFacts(edit.file, edit.tensor, edit.dtype, edit.shape, edit.nbytes)
+            for edit in plan.edits
+        ),
+        confirmation=confirmation,
+        has_plot=False,
+        **changes,
+    )
+    found = None if confirmation is None else asdict(confirmation)
+    write_export(
+        plan,
+        out,
+        base=hub_id or str(base.resolve()),
+        revision=revision,
+        extra={"README.md": render_card(facts).encode(), **eval_result_files(facts)},
+        task=None if facts.task is None else {"task": facts.task.name},
+        confirmation=found,
+    )
+    return out
