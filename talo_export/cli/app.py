@@ -7,17 +7,17 @@ from typing import Annotated
 import typer
 
 import talo_export
-from talo_export.cli import evaluate, export, inspect, probe, tasks, verify
+from talo_export.cli import diff, evaluate, export, inspect, probe, tasks, undo, verify
 
 app = typer.Typer(
     name="talo-export",
     help=(
         "Find the decoder layer whose attention hurts a task, prove it, cut it out of the "
         "weights on disk, and publish a checkpoint that every stock engine loads.\n\n"
-        "Start with [bold]talo-export probe --task maps[/bold]: it needs no network and no GPU."
+        "Start with `talo-export probe --task maps`: it needs no network and no GPU."
     ),
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -42,6 +42,8 @@ def _root(
 app.command()(probe.probe)
 app.command()(export.export)
 app.command()(verify.verify)
+app.command()(undo.undo)
+app.command()(diff.diff)
 app.command()(evaluate.evaluate)
 app.command(no_args_is_help=False)(tasks.tasks)
 app.command()(inspect.inspect)

@@ -18,21 +18,20 @@ Model = Annotated[
     str | None,
     typer.Option(
         "--model", "-m", metavar="REF", rich_help_panel=MODEL, show_default="the bundled demo",
-        help="A local directory or a Hub id, OWNER/NAME[@REVISION].",
+        help="A local directory or a Hub id, OWNER/NAME or OWNER/NAME@REVISION.",
     ),
 ]  # fmt: skip
 Dtype = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
-    typer.Option(rich_help_panel=MODEL, help="Number format to compute in; auto: as stored."),
+    typer.Option(
+        metavar="DTYPE", rich_help_panel=MODEL,
+        help="Compute in float32, bfloat16 or float16; auto is as stored.",
+    ),
+]  # fmt: skip
+Device = Annotated[
+    str,
+    typer.Option(metavar="DEVICE", rich_help_panel=MODEL, help="auto, cpu, cuda, cuda:N or mps."),
 ]
-ExportScope = Annotated[
-    Literal["attention", "o_proj"],
-    typer.Option("--scope", rich_help_panel=SEARCH, help="How much of the layer is cut."),
-]
-FillName = Annotated[
-    Fill, typer.Option("--fill", rich_help_panel=SEARCH, help="What stands in its place.")
-]
-Device = Annotated[str, typer.Option(rich_help_panel=MODEL, help="auto, cpu, cuda, cuda:N or mps.")]
 DeviceMap = Annotated[
     str | None,
     typer.Option(
@@ -50,42 +49,60 @@ TrustRemoteCode = Annotated[
     bool,
     typer.Option(
         "--trust-remote-code", rich_help_panel=MODEL,
-        help="Run the Python code that the model's repository ships. Off: such code never runs.",
+        help="Run the Python code that the model's repository ships. Without it, never.",
     ),
 ]  # fmt: skip
+BatchSize = Annotated[
+    str,
+    typer.Option(metavar="N|auto", rich_help_panel=MODEL, help="Items in work at a time."),
+]
 TaskName = Annotated[
     str | None,
     typer.Option(
-        "--task", "-t", metavar="NAME|FILE", rich_help_panel=TASK, show_default="maps",
+        "--task", "-t", metavar="TASK", rich_help_panel=TASK, show_default="maps",
         help="A task's name (see `talo-export tasks`) or a file of items; FILE:CATEGORY picks one.",
     ),
 ]  # fmt: skip
 ScoringKind = Annotated[
     Literal["generate", "likelihood"],
     typer.Option(
-        "--scoring", rich_help_panel=TASK,
-        help="Read the generated answer, or compare the choices' likelihoods.",
+        "--scoring", metavar="KIND", rich_help_panel=TASK,
+        help="generate: read the answer. likelihood: compare the choices.",
     ),
 ]  # fmt: skip
 ChoiceText = Annotated[
     bool | None,
     typer.Option(
         "--choice-text/--choice-letter", rich_help_panel=TASK,
-        show_default="text for verbatim prompts, letter otherwise",
-        help="With likelihood: score each choice's text, or its letter.",
+        show_default="text for verbatim prompts",
+        help="With likelihood: compare the choices' texts, or their letters.",
     ),
 ]  # fmt: skip
 Normalise = Annotated[
     Literal["none", "tokens", "characters"],
     typer.Option(
-        rich_help_panel=TASK,
-        help="With --choice-text: what a choice's log-likelihood is divided by.",
+        metavar="UNIT", rich_help_panel=TASK,
+        help="With --choice-text: divide by a choice's tokens or characters, or none.",
     ),
 ]  # fmt: skip
-BatchSize = Annotated[
-    str, typer.Option(metavar="N|auto", rich_help_panel=MODEL, help="Items a forward pass.")
+Seed = Annotated[
+    int,
+    typer.Option(metavar="N", rich_help_panel=TASK, help="Seed of the split and the bootstrap."),
 ]
-Seed = Annotated[int, typer.Option(rich_help_panel=TASK, help="Seed of the split and bootstrap.")]
+ExportScope = Annotated[
+    Literal["attention", "o_proj"],
+    typer.Option(
+        "--scope", metavar="SCOPE", rich_help_panel=SEARCH,
+        help="attention: q, k, v and output; o_proj: the output alone (the same function).",
+    ),
+]  # fmt: skip
+FillName = Annotated[
+    Fill,
+    typer.Option(
+        "--fill", metavar="FILL", rich_help_panel=SEARCH,
+        help="What stands in its place: zero, uniform or mean.",
+    ),
+]  # fmt: skip
 Json = Annotated[
     bool,
     typer.Option("--json", rich_help_panel=OUTPUT, help="One JSON document on stdout."),

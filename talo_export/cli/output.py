@@ -7,6 +7,7 @@ on stdout and nothing else. Quiet mode: only the sentence that matters most.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,10 @@ class Sink:
 
     def __init__(self, *, json_mode: bool, quiet: bool) -> None:
         self.mode: Mode = "json" if json_mode else "quiet" if quiet else "human"
+        # Read by the libraries when they are imported, which is after this.
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        if not self.live:
+            os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
     def note(self, text: str) -> None:
         """A passing remark (stderr, human mode only)."""

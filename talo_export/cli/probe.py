@@ -44,15 +44,21 @@ def probe(
     ] = 0.0,
     criterion: Annotated[
         str | None,
-        typer.Option(rich_help_panel=options.SEARCH, help="What makes a layer the best one."),
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=options.SEARCH,
+            show_default="by measurement",
+            help="What makes a layer the best one: accuracy, probability, margin, ...",
+        ),
     ] = None,
     scope: options.ExportScope = "attention",
     fill: options.FillName = "zero",
     engine: Annotated[
         Literal["auto", "naive", "resume", "lockstep"],
         typer.Option(
+            metavar="NAME",
             rich_help_panel=options.SEARCH,
-            help="How the sweep reuses the base's activations; every engine gives the same result.",
+            help="auto, naive, resume or lockstep: how work is shared, never what comes out.",
         ),
     ] = "auto",
     scoring: options.ScoringKind = "generate",
@@ -120,4 +126,4 @@ def probe(
         )
         with SweepProgress(sink) as progress:
             document = run_probe(request, note=sink.note, progress=progress)
-        sink.result(document, summary=document["summary"], show=lambda to: show_probe(document, to))
+        sink.result(document, summary=summary(document), show=lambda to: show_probe(document, to))

@@ -15,6 +15,7 @@ from talo_export.cli.output import Sink, console
 from talo_export.cli.strip import strip
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.live import Live
 
     from talo_export.knockout import Knockout
@@ -75,18 +76,18 @@ class SweepProgress:
             self._live = None
 
 
-def _picture(phase: str, event: Progress, seconds: float, width: int) -> object:
-    from rich.console import Group
+def _picture(phase: str, event: Progress, seconds: float, width: int) -> Group:
+    from rich.console import Group, RenderableType
     from rich.progress_bar import ProgressBar
     from rich.text import Text
 
     bar = ProgressBar(total=max(event.total, 1), completed=event.done, width=min(60, width - 2))
-    rows: list[object] = [Text(_line(phase, event, seconds)), bar]
+    rows: list[RenderableType] = [Text(_line(phase, event, seconds)), bar]
     if len(event.gains) > 1:
         best = leader(event)
         gains = by_layer(event)
         rows += strip(gains, width=width, chosen=None if best is None else best.layer)
-    return Group(*rows)  # type: ignore[arg-type]
+    return Group(*rows)
 
 
 def _line(phase: str, event: Progress, seconds: float) -> str:

@@ -16,7 +16,7 @@ def tasks(
         str | None,
         typer.Argument(
             metavar="[PATTERN]",
-            help="Names to list, such as 'demo/*'; a file of items; or `check`, followed by a file.",
+            help="Names to list, such as 'demo/*'; or `check`, followed by a file of items.",
         ),
     ] = None,
     file: Annotated[

@@ -118,7 +118,9 @@ def _measure(
             f"`talo-export inspect {request.setup.name}`."
         )
 
-    def score(doing: str, items: Sequence[Item], variants: Sequence[Knockout | None]) -> SweepResult:
+    def score(
+        doing: str, items: Sequence[Item], variants: Sequence[Knockout | None]
+    ) -> SweepResult:
         return sweep(
             loaded,
             items,
@@ -179,9 +181,7 @@ def _write(
         return {}
     assert findings.confirmed is not None
     base = resolve(request.setup.reference)
-    anatomy = checkpoint_anatomy(
-        base.directory, trust_remote_code=request.setup.trust_remote_code
-    )
+    anatomy = checkpoint_anatomy(base.directory, trust_remote_code=request.setup.trust_remote_code)
     # What a killed run left is ours and unfinished: the run has no result yet.
     shutil.rmtree(run.checkpoint, ignore_errors=True)
     write_patched(
@@ -266,9 +266,7 @@ def _vector(document: dict[str, Any]) -> dict[str, Any]:
     """The task-layer interaction vector by itself, for analyses."""
     keys = ("model", "revision", "task", "scoring", "seed", "layers", "scope", "fill")
     measured = ("n", "base_accuracy", "gains", "margin_gains", "probability_gains")
-    return {key: document[key] for key in keys} | {
-        key: document["probe"][key] for key in measured
-    }
+    return {key: document[key] for key in keys} | {key: document["probe"][key] for key in measured}
 
 
 def _identity(request: ProbeRequest, task: Task, fingerprint: str) -> dict[str, str]:

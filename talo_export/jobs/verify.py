@@ -21,7 +21,7 @@ def run_verify(
     `base` is the checkpoint it was made from, by default the one that the manifest names.
     """
     manifest = read_manifest(directory)
-    origin = resolve(base or _base_reference(manifest))
+    origin = resolve(base or base_reference(manifest))
     files = verify_files(directory, origin.directory)
     document = {"ok": False, **files.to_json(), "load": {}, "logits": {}}
     problems = _problems(files)
@@ -40,7 +40,8 @@ def run_verify(
     return document | {"ok": not problems, "problems": problems}
 
 
-def _base_reference(manifest: Manifest) -> str:
+def base_reference(manifest: Manifest) -> str:
+    """The reference of the base that a manifest names."""
     base = model_reference(manifest.base)
     return f"{base}@{manifest.revision}" if manifest.revision else base
 

@@ -1,0 +1,57 @@
+"""`talo-export diff`: which tensors of two checkpoints differ, for any two."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from talo_export.cli import options
+from talo_export.cli.failures import told
+from talo_export.cli.output import Sink
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from talo_export.checkpoint.diff import CheckpointDiff
+
+Ref = Annotated[str, typer.Argument(metavar="REF", help="Directory or Hub id.")]
+
+
+def diff(
+    a: Ref,
+    b: Ref,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare two checkpoints tensor by tensor, byte by byte, whatever shards they lie in."""
+    with told():
+        sink = Sink(json_mode=json, quiet=quiet)
+        from talo_export.checkpoint.diff import diff_checkpoints
+        from talo_export.models.reference import resolve
+
+        found = diff_checkpoints(resolve(a).directory, resolve(b).directory)
+        document: dict[str, Any] = found.to_json()
+        sentence = f"{len(found.differences)} tensors differ, {found.identical} are identical"
+        sink.result(document, summary=sentence, show=lambda to: _show(found, sentence, to))
+
+
+def _show(found: CheckpointDiff, sentence: str, to: Console) -> None:
+    """One line a module that differs."""
+    from rich.table import Table
+
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("layer", justify="right")
+    for name in ("module", "tensors", "difference"):
+        table.add_column(name, overflow="fold")
+    for (stack, layer, module), rows in found.by_module().items():
+        what = dict.fromkeys("zero in B" if row.zero_in_b else row.change for row in rows)
+        table.add_row(
+            "" if layer < 0 else str(layer),
+            module or stack,
+            ", ".join(row.tensor.rsplit(".", 1)[-1] for row in rows),
+            ", ".join(what),
+        )
+    if found.differences:
+        to.print(table)
+    to.print(sentence)

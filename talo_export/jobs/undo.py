@@ -1,0 +1,21 @@
+"""The base back from an export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from talo_export.checkpoint.manifest import read_manifest
+from talo_export.checkpoint.undo import undo_export
+from talo_export.checkpoint.undo_file import UNDO_FILE
+from talo_export.jobs.verify import base_reference
+from talo_export.models.reference import resolve
+
+
+def run_undo(directory: Path, out: Path, *, base: str | None = None) -> dict[str, Any]:
+    """Rebuild it as `out`, from `base`, the export's own undo file, or the base it names."""
+    if base is None and (directory / UNDO_FILE).is_file():
+        origin = None
+    else:
+        origin = resolve(base or base_reference(read_manifest(directory))).directory
+    return undo_export(directory, out, base=origin).to_json()

@@ -1,0 +1,100 @@
+"""The house itself: which way data flows, how fast help answers, and that lint and types hold."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "talo_export"
+
+ROOMS = (
+    "tasks", "models", "probing", "evidence", "checkpoint", "baselines", "publish", "demo", "jobs",
+    "cli",
+)  # fmt: skip
+"""In the order data flows: a room imports from itself and from rooms before it."""
+SHARED = ("errors", "knockout")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The first part below `talo_export` of everything a file imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+            if node.module == "talo_export":
+                names = [f"talo_export.{alias.name}" for alias in node.names]
+        yield from (name.split(".")[1] for name in names if name.startswith("talo_export."))
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_from_the_rooms_before_it(room: str) -> None:
+    allowed = {*ROOMS[: ROOMS.index(room) + 1], *SHARED, "__version__"}
+    files = sorted((PACKAGE / room).rglob("*.py"))
+    assert files
+    wrong = {str(path.relative_to(ROOT)): sorted({*imports(path)} - allowed) for path in files}
+    assert {path: names for path, names in wrong.items() if names} == {}
+
+
+@pytest.mark.parametrize("word", SHARED)
+def test_the_shared_words_import_no_room(word: str) -> None:
+    assert not {*imports(PACKAGE / f"{word}.py")}
+
+
+def test_evidence_never_sees_torch_and_tasks_never_transformers() -> None:
+    for room, library in (("evidence", "torch"), ("tasks", "torch"), ("tasks", "transformers")):
+        for path in (PACKAGE / room).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            assert f"import {library}" not in text, path
+            assert f"from {library}" not in text, path
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("probe", "--help"), ("--version",)])
+def test_help_imports_no_heavy_library(arguments: tuple[str, ...]) -> None:
+    code = (
+        "import sys\n"
+        f"sys.argv = ['talo-export', *{arguments!r}]\n"
+        "from talo_export.cli import main\n"
+        "try:\n"
+        "    main()\n"
+        "finally:\n"
+        "    heavy = {'torch', 'transformers', 'datasets', 'matplotlib', 'scipy', 'numpy', 'peft'}\n"
+        "    print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "talo-export" in done.stdout
+    assert done.stderr.strip() == "[]"
+
+
+def test_ruff_finds_nothing() -> None:
+    command = [sys.executable, "-m", "ruff"]
+    for check in (["check"], ["format", "--check", "--quiet"]):
+        done = subprocess.run([*command, *check, "."], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_type_checker_finds_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--cache-dir", tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MYPY_FORCE_COLOR": "0"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_readme_starts_with_two_commands() -> None:
+    block = (ROOT / "README.md").read_text(encoding="utf-8").split("```")[1]
+    lines = block.strip().splitlines()[1:]
+    assert len(lines) == 2
+    assert "talo-export probe --task maps" in lines[0]
+    assert "pytest" in lines[1]
