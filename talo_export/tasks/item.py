@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,17 +21,21 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 class ItemImage:
     """An encoded picture, decoded only when a model asks for it.
 
-    Exactly one of `path` and `data` is set; `name` says where it came from, for error messages.
+    Exactly one of `path`, `data` and `fetch` (reads a row of a table on disk) is set; `name` says
+    where it came from, for error messages.
     """
 
     name: str
     path: Path | None = None
     data: bytes | None = field(default=None, repr=False)
+    fetch: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
 
     def read(self) -> bytes:
         """The encoded bytes, as stored."""
         if self.data is not None:
             return self.data
+        if self.fetch is not None:
+            return self.fetch()
         assert self.path is not None
         return self.path.read_bytes()
 
@@ -61,7 +66,10 @@ class Item:
 
     `hint` is context that prompt styles place differently. `lettered` is False where the choices
     are answered by their text (yes/no sets). `tolerance` is the largest absolute difference at
-    which a number still counts as an accepted one.
+    which a number still counts as an accepted one. `wordings` are a benchmark's own user texts,
+    as pairs of prompt style and text. Items of one `unit` ask one question several ways (rotated
+    choices): `averages.py` also counts whole units. `delimiter` stands between a verbatim prompt
+    and a choice.
     """
 
     id: str
@@ -76,6 +84,9 @@ class Item:
     hint: str | None = None
     lettered: bool = True
     tolerance: float = 0.0
+    wordings: tuple[tuple[str, str], ...] = ()
+    unit: str | None = None
+    delimiter: str = " "
 
     @property
     def chance(self) -> float:
@@ -106,6 +117,6 @@ class Task:
         for item in self.items:
             row = [item.id, item.group, item.question, item.prompt, item.choices, item.answer,
                    item.accepted, [image.sha256 for image in item.images], item.hint,
-                   item.lettered, item.tolerance]  # fmt: skip
+                   item.lettered, item.tolerance, item.wordings, item.delimiter]  # fmt: skip
             digest.update(json.dumps(row, ensure_ascii=False).encode())
         return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""How an item is put to a model: the user's text, the pictures, and what is scored after it."""
+"""How an item is put to a model: the user's text and the pictures."""
 
 from __future__ import annotations
 
@@ -40,28 +40,15 @@ def render(item: Item, *, style: str = "lmms-eval") -> Prompt:
     if item.prompt is not None:
         return Prompt(text=item.prompt, verbatim=True, images=item.images, lettered=False)
     lettered = bool(item.choices) and item.lettered
-    text = _vlmevalkit(item, lettered) if style == "vlmevalkit" else _lmms_eval(item, lettered)
+    text = dict(item.wordings).get(style)
+    if text is None:
+        text = _vlmevalkit(item, lettered) if style == "vlmevalkit" else _lmms_eval(item, lettered)
     return Prompt(text=text, verbatim=False, images=item.images, lettered=lettered)
 
 
-def continuations(item: Item, prompt: Prompt) -> tuple[str, ...]:
-    """What likelihood scoring appends to the prompt, one text a choice; empty for free-form.
-
-    Letters after a lettered prompt (which token a letter is depends on the chat template, so the
-    scorer decides about a space). After any other prompt the choice's text, which one space parts
-    from a verbatim prompt; a chat template ends with its own separator.
-    """
-    if prompt.lettered:
-        return tuple(LETTERS[: len(item.choices)])
-    separator = " " if prompt.verbatim else ""
-    return tuple(f"{separator}{choice}" for choice in item.choices)
-
-
-def lettered_choices(item: Item) -> str:
+def lettered_choices(choices: Sequence[str]) -> str:
     """The choices, a line each: `A. first`."""
-    return "\n".join(
-        f"{letter}. {text}" for letter, text in zip(LETTERS, item.choices, strict=False)
-    )
+    return "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, choices, strict=False))
 
 
 def _lmms_eval(item: Item, lettered: bool) -> str:
@@ -69,7 +56,7 @@ def _lmms_eval(item: Item, lettered: bool) -> str:
     if item.hint:
         lines.insert(0, f"Context: {item.hint}")
     if lettered:
-        lines += [lettered_choices(item), LETTER_INSTRUCTION]
+        lines += [lettered_choices(item.choices), LETTER_INSTRUCTION]
     else:
         lines.append(SHORT_INSTRUCTION)
     return "\n".join(lines)
@@ -80,7 +67,7 @@ def _vlmevalkit(item: Item, lettered: bool) -> str:
     if item.hint:
         lines.insert(0, f"Hint: {item.hint}")
     if lettered:
-        lines += ["Options:", lettered_choices(item)]
+        lines += ["Options:", lettered_choices(item.choices)]
         lines.append("Please select the correct answer from the options above. ")
     else:
         lines.append(SHORT_INSTRUCTION)

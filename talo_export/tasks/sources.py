@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from talo_export.errors import UsageError
+from talo_export.tasks.benchmark_tasks import load_entries, load_entry
+from talo_export.tasks.catalogue import find_entry, match_entries
 from talo_export.tasks.files import find_task_file, load_task_file, load_task_files
 from talo_export.tasks.item import Task
 from talo_export.tasks.rows import READERS
@@ -19,17 +20,17 @@ def load_task(reference: str, *, data: Path | None = None) -> Task:
     """
     if _looks_like_file(reference):
         return load_task_file(reference)
-    raise UsageError(f"There is no task '{reference}', and no file of that name.")
+    return load_entry(find_entry(reference), data)
 
 
 def load_tasks(pattern: str, *, data: Path | None = None) -> tuple[Task, ...]:
-    """The tasks that `pattern` names: as `load_task`, or several by `FILE:*`.
+    """The tasks that `pattern` names: as `load_task`, or several by `FILE:*`, a glob or `all`.
 
     Raises: as `load_task`.
     """
     if _looks_like_file(pattern):
         return load_task_files(pattern)
-    return (load_task(pattern, data=data),)
+    return load_entries(match_entries(pattern), data)
 
 
 def _looks_like_file(reference: str) -> bool:

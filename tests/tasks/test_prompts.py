@@ -6,7 +6,7 @@ import pytest
 
 from talo_export.errors import UsageError
 from talo_export.tasks.item import Item
-from talo_export.tasks.prompts import Prompt, continuations, render
+from talo_export.tasks.prompts import Prompt, render
 
 CHOICE = Item(id="i", group="i", question="Which?", choices=("x", "y"), answer=0, hint="Look.")
 FREE = Item(id="i", group="i", question="How many?", accepted=("4",))
@@ -34,18 +34,12 @@ def test_free_form_asks_for_a_short_answer() -> None:
     prompt = render(FREE)
     assert prompt.text == "How many?\nAnswer the question using a single word or phrase."
     assert not prompt.lettered
-    assert continuations(FREE, prompt) == ()
 
 
 @pytest.mark.parametrize("style", ["lmms-eval", "vlmevalkit"])
 def test_a_prompt_item_is_shown_as_it_stands(style: str) -> None:
     prompt = render(VERBATIM, style=style)
     assert prompt == Prompt(text="Q: 2+2\nA:", verbatim=True, images=(), lettered=False)
-    assert continuations(VERBATIM, prompt) == (" 3", " 4")
-
-
-def test_letters_are_scored_where_choices_are_lettered() -> None:
-    assert continuations(CHOICE, render(CHOICE)) == ("A", "B")
 
 
 def test_an_unknown_style_is_wrong_usage() -> None:

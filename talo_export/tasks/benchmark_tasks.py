@@ -1,0 +1,59 @@
+"""Load named tasks of the catalogue, each benchmark's table opened once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from talo_export.errors import UsageError
+from talo_export.tasks.benchmark import benchmarks
+from talo_export.tasks.benchmark_items import build_items, division_values, kept_rows, rows_of_value
+from talo_export.tasks.catalogue import Entry
+from talo_export.tasks.dataset_copy import Table, find_split
+from talo_export.tasks.item import Item, Task
+
+
+def load_entry(entry: Entry, data: Path | None = None) -> Task:
+    """The task of a catalogue entry, from `data` (a local copy) or the Hub.
+
+    Raises: TaloError if the data cannot be had, or is not what the catalogue describes.
+    """
+    benchmark = entry.benchmark
+    table = _open(benchmark.name, benchmark.split, data)
+    return Task(name=entry.name, items=_items(entry, table), source=f"{table.source} {entry.name}")
+
+
+def load_examples(entry: Entry, data: Path | None = None) -> tuple[Item, ...]:
+    """Items to show as few-shot examples: the same task in the benchmark's examples split.
+
+    Raises: UsageError if the benchmark has none; as `load_entry`.
+    """
+    benchmark = entry.benchmark
+    if benchmark.examples is None:
+        raise UsageError(f"{benchmark.name} has no split to take few-shot examples from.")
+    return _items(entry, _open(benchmark.name, benchmark.examples, data))
+
+
+def load_entries(entries: Sequence[Entry], data: Path | None = None) -> tuple[Task, ...]:
+    """As `load_entry`, for many: tasks of one benchmark share its table."""
+    return tuple(load_entry(entry, data) for entry in entries)
+
+
+def _items(entry: Entry, table: Table) -> tuple[Item, ...]:
+    benchmark = entry.benchmark
+    rows: Sequence[int] = kept_rows(benchmark, table)
+    categories: list[str | None] = [entry.value] * len(rows)
+    if entry.division is not None and entry.value is not None:
+        rows = rows_of_value(table, rows, entry.division, entry.value)
+        categories = categories[: len(rows)]
+    elif benchmark.divisions:
+        first = benchmark.divisions[0]
+        categories = [", ".join(division_values(table.rows[row], first)) for row in rows]
+    return build_items(benchmark, table, rows, categories)
+
+
+@lru_cache(maxsize=4)
+def _open(name: str, split: str, data: Path | None) -> Table:
+    benchmark = benchmarks()[name]
+    return Table(find_split(benchmark, split, data), benchmark.columns.images)
