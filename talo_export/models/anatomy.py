@@ -69,5 +69,6 @@ def find_decoder(model: nn.Module) -> Decoder:
     Works on a meta-device model. Raises TaloError where no decoder stack can be told apart.
     """
     from talo_export.models.structure import read_decoder
+    from talo_export.models.tracing import trace_model
 
-    return read_decoder(model)
+    return read_decoder(model, trace_model(model))

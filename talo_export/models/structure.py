@@ -1,120 +1,193 @@
-"""Reading a model's structure: which module list is the decoder, what mixes tokens in a layer."""
+"""From what was seen in a trace to the decoder: its stack, each layer's mixers, their parameters."""
 
 from __future__ import annotations
 
-import dis
-from types import CodeType, FunctionType
+import re
+from collections import defaultdict
+from dataclasses import dataclass
 
 from torch import nn
 
 from talo_export.errors import TaloError
 from talo_export.models.anatomy import Decoder, Layer, Mixer, MixerKind
+from talo_export.models.flow import Mix, Trace, bits, layer_paths
 
-SOFTMAX_ATTENTION = {"scaled_dot_product_attention", "ALL_ATTENTION_FUNCTIONS", "softmax"}
 
-
-def read_decoder(model: nn.Module) -> Decoder:
-    """See `anatomy.find_decoder`."""
-    decoder = model.get_decoder() if hasattr(model, "get_decoder") else model
-    inside = {id(module) for module in decoder.modules()}
-    stacks = {
-        path: module
-        for path, module in model.named_modules()
-        if isinstance(module, nn.ModuleList)
-        and id(module) in inside
-        and len(module)
-        and any(find_mixers(layer, "") for layer in module)
-    }
-    outer = {p: m for p, m in stacks.items() if not any(p.startswith(f"{o}.") for o in stacks)}
-    if not outer:
-        raise TaloError(f"{type(model).__name__} has no stack of layers with attention")
-    path = max(outer, key=lambda path: len(outer[path]))
-    layers = tuple(
-        read_layer(layer, index, f"{path}.{index}") for index, layer in enumerate(outer[path])
+def read_decoder(model: nn.Module, trace: Trace) -> Decoder:
+    """The stack whose hidden states become the logits. Raises TaloError where there is none."""
+    stacks = layer_paths(model)
+    path = decoder_stack(trace, stacks)
+    layers = [layer for layer, stack in stacks.items() if stack == path]
+    return Decoder(
+        path=path,
+        layers=tuple(LayerReader(model, trace, path, layers, index).read() for index in range(len(layers))),
     )
-    return Decoder(path=path, layers=layers)
 
 
-def read_layer(layer: nn.Module, index: int, path: str) -> Layer:
-    """One layer's mixers and the output projection of its feed-forward block."""
-    mixers = find_mixers(layer, path)
-    rest = [
-        (f"{path}.{name}", child)
-        for name, child in layer.named_children()
-        if not any(m.path.startswith(f"{path}.{name}") for m in mixers) and has_matrix(child)
-    ]
-    mlp_output: tuple[str, ...] = ()
-    if rest:
-        name, block = rest[-1]
-        mlp_output = output_of(block, name)
-    return Layer(index=index, path=path, mixers=tuple(mixers), mlp_output=mlp_output)
-
-
-def find_mixers(layer: nn.Module, path: str) -> list[Mixer]:
-    """The outermost modules of a layer whose own code takes a softmax over positions."""
-    mixers: list[Mixer] = []
-    for name, child in layer.named_children():
-        at = f"{path}.{name}" if path else name
-        kind = mixer_kind(child)
-        if kind is not None:
-            output = output_of(child, at)
-            inputs = tuple(
-                f"{at}.{parameter}"
-                for parameter, value in child.named_parameters()
-                if f"{at}.{parameter}" not in output and (value.dim() > 1 or "bias" in parameter)
+def decoder_stack(trace: Trace, stacks: dict[str, str]) -> str:
+    """Going back from the logits, the first module list whose elements mix positions."""
+    mixing = {stacks[mix.layer] for mix in trace.mixes if mix.layer in stacks}
+    seen = 0
+    front = trace.logits.roots
+    while front:
+        found = {stacks.get(trace.nodes[bit].layer, "") for bit in bits(front)} & mixing
+        if len(found) > 1:
+            raise TaloError(
+                f"the logits come from several stacks of layers at once: {', '.join(sorted(found))}"
             )
-            mixers.append(Mixer(kind=kind, path=at, output=output, inputs=inputs))
-        else:
-            mixers.extend(find_mixers(child, at))
-    return mixers
+        if found:
+            return found.pop()
+        seen |= front
+        parents = 0
+        for bit in bits(front):
+            parents |= trace.nodes[bit].parents
+        front = parents & ~seen
+    raise TaloError("the logits come from no stack of layers that mix positions")
 
 
-def mixer_kind(module: nn.Module) -> MixerKind | None:
-    """The kind of token mixer a module is, by what its own code computes; None where it is none."""
-    if not has_matrix(module) or isinstance(module, nn.ModuleList):
+@dataclass(frozen=True)
+class LayerReader:
+    """Reads one layer out of a trace."""
+
+    model: nn.Module
+    trace: Trace
+    stack: str
+    layers: list[str]
+    index: int
+
+    @property
+    def path(self) -> str:
+        return self.layers[self.index]
+
+    def read(self) -> Layer:
+        """The layer with its mixers in the order they run."""
+        mixers = tuple(self.mixer(*group) for group in self.groups())
+        return Layer(
+            index=self.index,
+            path=self.path,
+            mixers=mixers,
+            mlp_output=self.feed_forward({name for mixer in mixers for name in mixer.output}),
+        )
+
+    def groups(self) -> list[tuple[int, list[int]]]:
+        """(output projections as a mask, the mixes they project), one a mixer.
+
+        A mix belongs to the last projections behind it that reach the layer's output.
+        """
+        ends = self.trace.visits[self.path].output.last if self.path in self.trace.visits else 0
+        groups: dict[int, list[int]] = defaultdict(list)
+        for bit, mix in enumerate(self.trace.mixes):
+            if mix.layer != self.path:
+                continue
+            output = 0
+            for projection in self.trace.projections:
+                if projection.mixes >> bit & 1 and projection.layer == self.path:
+                    output |= projection.params & ends
+            groups[output].append(bit)
+        return list(groups.items())
+
+    def mixer(self, output: int, members: list[int]) -> Mixer:
+        """One mixer: its kind, module, parameters, and why it cannot be cut if it cannot."""
+        trace = self.trace
+        mixes = [trace.mixes[bit] for bit in members]
+        chain = [p for p in trace.projections if any(p.mixes >> bit & 1 for bit in members) and p.layer == self.path]
+        path = common_path([*(mix.stack for mix in mixes), *(p.stack for p in chain if p.params & output)]) or self.path
+        inside = self.inside(path)
+        inputs = 0
+        for mix in mixes:
+            inputs |= mix.inputs
+        for projection in chain:
+            inputs |= projection.params
+        inputs &= (trace.matrices | self.biases()) & inside & ~output
+        leaks = self.read_elsewhere(inputs)
+        kind = self.kind(mixes, path)
+        return Mixer(
+            kind=kind,
+            path=path,
+            output=trace.named(output),
+            inputs=trace.named(inputs & ~leaks),
+            shared=trace.named(leaks),
+            declined=self.declined(kind, output, members),
+        )
+
+    def kind(self, mixes: list[Mix], path: str) -> MixerKind:
+        """What kind of mixer a group of mixes is; only among recurrences the class's name says."""
+        softmax = [mix for mix in mixes if mix.kind == "softmax"]
+        if softmax:
+            own = 0
+            for bit, node in enumerate(self.trace.nodes):
+                if node.layer in self.layers:
+                    own |= 1 << bit
+            return "self-attention" if any(mix.source & own for mix in softmax) else "cross-attention"
+        if "mamba" in type(self.model.get_submodule(path)).__name__.lower():
+            return "mamba"
+        kinds = {mix.kind for mix in mixes}
+        if kinds == {"convolution"}:
+            return "convolution"
+        return "linear-attention" if "linear" in kinds else "other"
+
+    def declined(self, kind: MixerKind, output: int, members: list[int]) -> str | None:
+        """Why the mixer cannot be knocked out."""
+        if not output:
+            return f"no output projection was found behind the {kind} of {self.path}"
+        for bit in bits(output):
+            users = {user for user in self.trace.users.get(bit, ()) if user != self.path}
+            if users:
+                return (
+                    f"{self.trace.names[bit]} is one block that {self.path} shares with "
+                    f"{', '.join(sorted(user or 'the rest of the model' for user in users))}: "
+                    "cutting it would cut them all"
+                )
+        left = self.trace.visits[self.path].output.mixed
+        if any(left >> bit & 1 for bit in members):
+            return f"part of the {kind} of {self.path} reaches the layer's output unprojected"
         return None
-    names = vocabulary(type(module))
-    if names & SOFTMAX_ATTENTION and "topk" not in names:
-        return "self-attention"
-    return None
+
+    def read_elsewhere(self, params: int) -> int:
+        """Those of `params` that something besides this mixer's output depends on."""
+        elsewhere = self.trace.visits[self.path].output.params
+        for layer, visit in self.trace.visits.items():
+            if layer != self.path:
+                elsewhere |= visit.seen
+        return params & elsewhere
+
+    def feed_forward(self, outputs: set[str]) -> tuple[str, ...]:
+        """Last projections of the layer's other blocks; of side branches the big ones only."""
+        if self.path not in self.trace.visits:
+            return ()
+        last = self.trace.visits[self.path].output.last & (self.trace.matrices | self.biases())
+        blocks: dict[str, list[str]] = defaultdict(list)
+        for name in self.trace.named(last & self.inside(self.path)):
+            if name not in outputs:
+                blocks[name[len(self.path) + 1 :].partition(".")[0]].append(name)
+        sizes = {
+            block: sum(p.numel() for p in getattr(self.model.get_submodule(self.path), block).parameters())
+            for block in blocks
+        }
+        most = max(sizes.values(), default=0)
+        return tuple(name for block in blocks if sizes[block] * 10 >= most for name in blocks[block])
+
+    def inside(self, path: str) -> int:
+        """Mask of the parameters below a module."""
+        return sum(
+            1 << bit for bit, name in enumerate(self.trace.names) if name.startswith(f"{path}.")
+        )
+
+    def biases(self) -> int:
+        """Mask of the added parameters that belong to a module that also has a matrix."""
+        owners = {name.rpartition(".")[0] for name in self.trace.named(self.trace.matrices)}
+        return sum(
+            1 << bit
+            for bit in bits(self.trace.offsets)
+            if self.trace.names[bit].rpartition(".")[0] in owners
+        )
 
 
-def vocabulary(owner: type) -> set[str]:
-    """Every name that the class's own methods load."""
-    names: set[str] = set()
-    for function in vars(owner).values():
-        if isinstance(function, FunctionType):
-            names |= code_names(function.__code__)
-    return names
-
-
-def code_names(code: CodeType) -> set[str]:
-    """Names a function loads, inner functions included."""
-    names = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            names |= code_names(constant)
-    return names
-
-
-def output_of(block: nn.Module, path: str) -> tuple[str, ...]:
-    """Parameters of the last projection that the block's forward uses."""
-    children = dict(block.named_children())
-    used = [
-        str(step.argval)
-        for step in dis.get_instructions(type(block).forward)
-        if step.argval in children and has_matrix(children[str(step.argval)])
-    ]
-    if not used:
-        return ()
-    child = children[used[-1]]
-    at = f"{path}.{used[-1]}"
-    own = [name for name, _ in child.named_parameters(recurse=False)]
-    if own:
-        return tuple(f"{at}.{name}" for name in own)
-    return output_of(child, at)
-
-
-def has_matrix(module: nn.Module) -> bool:
-    """Whether any parameter inside is a matrix or more."""
-    return any(parameter.dim() > 1 for parameter in module.parameters())
+def common_path(stacks: list[tuple[str, ...]]) -> str:
+    """The deepest module in which all of it ran, '' for the model itself."""
+    shared = ""
+    for paths in zip(*stacks, strict=False):
+        if len(set(paths)) > 1:
+            break
+        shared = paths[0]
+    return shared

@@ -1,0 +1,146 @@
+"""Running a model's code on tensors without values, with every operation recorded.
+
+The model itself is never run: a twin without weights is built from its config, so that neither
+its memory nor its settings are touched, and a model of any size takes seconds.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from transformers import PreTrainedModel
+
+from talo_export.errors import TaloError
+from talo_export.models.examples import smallest_inputs
+from talo_export.models.flow import Flow, Recorder, Trace, layer_paths
+
+PRIMES = (13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
+
+
+def trace_model(model: PreTrainedModel) -> Trace:
+    """One recorded forward of a weightless twin of `model`. Raises TaloError where it fails."""
+    twin = build_twin(type(model), model.config)
+    positions = length_unlike(twin)
+    errors = []
+    for inputs in smallest_inputs(twin, positions):
+        try:
+            return record(twin, inputs, positions)
+        except Exception as error:  # noqa: BLE001
+            # Whatever model code raises on inputs it was not made for; the next kind may do.
+            errors.append(f"{type(error).__name__}: {error}".splitlines()[0])
+    raise TaloError(
+        f"the code of {type(model).__name__} could not be traced, so its decoder is not known "
+        f"({'; '.join(dict.fromkeys(errors))})"
+    )
+
+
+def build_twin(model_class: type[PreTrainedModel], config: Any) -> PreTrainedModel:
+    """The same architecture on the meta device, in implementations whose every step shows."""
+    config = copy.deepcopy(config)
+    if getattr(config, "quantization_config", None) is not None:
+        del config.quantization_config
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        twin = model_class._from_config(config, attn_implementation="eager")
+        # Experts one by one would need to know which tokens they get.
+        twin.set_experts_implementation("batched_mm")
+    return twin.eval()
+
+
+def length_unlike(model: nn.Module) -> int:
+    """A number of positions that divides no dimension of any parameter, so that it stands out."""
+    sizes = {size for parameter in model.parameters() for size in parameter.shape}
+    for prime in PRIMES:
+        if all(size % prime for size in sizes):
+            return prime
+    return PRIMES[0]
+
+
+def record(twin: nn.Module, inputs: Mapping[str, Any], positions: int) -> Trace:
+    """Run the twin on `inputs`, given as functions that make them, and return what was seen."""
+    with warnings.catch_warnings(), FakeTensorMode(shape_env=ShapeEnv()), torch.no_grad():
+        warnings.simplefilter("ignore")
+        state, parameters = fake_state(twin)
+        made = {name: make() for name, make in inputs.items()}
+        recorder = Recorder(parameters, positions)
+        for name, value in made.items():
+            if isinstance(value, Tensor):
+                recorder.label_input(name, value)
+        with recorder, watched(twin, recorder):
+            output = torch.func.functional_call(twin, state, (), made)
+        recorder.trace.logits = recorder.flow(logits_in(output))
+    return recorder.trace
+
+
+def fake_state(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(every name -> a tensor without values, the distinct parameters among them)."""
+    state: dict[str, Tensor] = {}
+    parameters: dict[str, Tensor] = {}
+    made: dict[int, Tensor] = {}
+    for name, real in (
+        *model.named_parameters(remove_duplicate=False),
+        *model.named_buffers(remove_duplicate=False),
+    ):
+        if id(real) not in made:
+            made[id(real)] = torch.empty(real.shape, dtype=real.dtype, device="cpu")
+            if isinstance(real, nn.Parameter):
+                parameters[name] = made[id(real)]
+        state[name] = made[id(real)]
+    return state, parameters
+
+
+@contextmanager
+def watched(model: nn.Module, recorder: Recorder) -> Iterator[None]:
+    """Tell the recorder which modules run, and when hidden states enter and leave a layer."""
+    layers = layer_paths(model)
+    handles = []
+
+    def hooks(path: str) -> tuple[Any, Any]:
+        def before(module: nn.Module, args: Any, kwargs: Any) -> None:
+            recorder.stack.append(path)
+            if path in layers:
+                hidden = kwargs.get("hidden_states", next(iter(args), None))
+                recorder.enter_layer(path, hidden if isinstance(hidden, Tensor) else None)
+
+        def after(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+            recorder.stack.pop()
+            if path in layers:
+                recorder.leave_layer(path, first_tensor(output))
+
+        return before, after
+
+    for path, module in model.named_modules():
+        if path:
+            before, after = hooks(path)
+            handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+            handles.append(module.register_forward_hook(after, with_kwargs=True))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def first_tensor(output: Any) -> Tensor | None:
+    """The hidden states a layer returns: its only output or the first of several."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, tuple | list):
+        return next((item for item in output if isinstance(item, Tensor)), None)
+    return None
+
+
+def logits_in(output: Any) -> Tensor:
+    """The logits of a model output. Raises TaloError where there are none."""
+    logits = getattr(output, "logits", None)
+    if not isinstance(logits, Tensor):
+        raise TaloError("the model's output has no logits")
+    return logits
