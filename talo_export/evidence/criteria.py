@@ -42,6 +42,8 @@ class LayerMoments:
     accuracy: Moment
     probability: Moment | None
     margin: Moment | None
+    n: Array
+    """Items behind each number, broadcastable to (..., L)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,8 @@ def layer_moments(table: ScoreTable, rows: list[int]) -> LayerMoments:
 
     accuracy = moment(answers)
     assert accuracy is not None
-    return LayerMoments(accuracy, moment(table.probability), moment(table.margin))
+    n = both.sum(axis=1).astype(np.float64)
+    return LayerMoments(accuracy, moment(table.probability), moment(table.margin), n)
 
 
 def paired_moment(change: NDArray[np.float64]) -> Moment:
