@@ -87,7 +87,7 @@ def split_files(names: Iterable[str], config: str | None, split: str) -> tuple[s
     """Which of a repository's files (paths with `/`) are this split of this configuration.
 
     Known layouts: `config/split-00000-of-00002.parquet`, `data/split-...`, `split.parquet`,
-    `config/split/0000.parquet`, and a single Parquet file that names no split at all. Without a
+    `config/split/0000.parquet`, and a single Parquet file at the top that names no split. Without a
     configuration, those of all of them.
     """
     parquet = sorted(name for name in names if name.endswith(".parquet"))
@@ -96,7 +96,7 @@ def split_files(names: Iterable[str], config: str | None, split: str) -> tuple[s
         folders = [name for name in of_split if config in PurePosixPath(name).parts[:-1]]
         # Someone may have downloaded one configuration's folder alone.
         of_split = folders or [n for n in of_split if n.rpartition("/")[0] in ("", "data", split)]
-    if not of_split and len(parquet) == 1:
+    if not of_split and len(parquet) == 1 and "/" not in parquet[0]:
         return (parquet[0],)
     return tuple(of_split)
 

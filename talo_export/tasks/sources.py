@@ -33,6 +33,22 @@ def load_tasks(pattern: str, *, data: Path | None = None) -> tuple[Task, ...]:
     return load_entries(match_entries(pattern), data)
 
 
+def task_references(pattern: str) -> tuple[str, ...]:
+    """What `pattern` means, as references that `load_task` takes one at a time.
+
+    So a run over many tasks can load each in its turn, and lose only the one that fails.
+
+    Raises: as `load_task`, except for what only a benchmark's data would show.
+    """
+    if _looks_like_file(pattern):
+        found = find_task_file(pattern)
+        if found is None or found.category != "*":
+            return (pattern,)
+        categories = (task.items[0].category for task in load_task_files(pattern))
+        return tuple(f"{found.path}:{category}" for category in categories)
+    return tuple(entry.name for entry in match_entries(pattern))
+
+
 def _looks_like_file(reference: str) -> bool:
     """A file that exists, or a text whose ending says that it was meant as one."""
     if find_task_file(reference) is not None or Path(reference).is_file():

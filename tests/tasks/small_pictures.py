@@ -12,3 +12,12 @@ def encoded(color: str = "red", size: tuple[int, int] = (8, 6), kind: str = "PNG
     buffer = io.BytesIO()
     Image.new("RGB", size, color).save(buffer, kind)
     return buffer.getvalue()
+
+
+def palette_with_transparency() -> bytes:
+    """A palette PNG one of whose colours is transparent, as many diagrams are."""
+    picture = Image.new("P", (8, 6), 0)
+    picture.putpalette([255, 0, 0, 0, 0, 255])
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", transparency=0)
+    return buffer.getvalue()

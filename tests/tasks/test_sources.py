@@ -30,5 +30,5 @@ def test_a_file_that_is_not_there_is_told_as_a_file(tmp_path) -> None:
 
 
 def test_an_unknown_name_is_wrong_usage() -> None:
-    with pytest.raises(UsageError, match="no task 'nonsense'"):
-        load_task("nonsense")
+    with pytest.raises(UsageError, match="no task and no file 'zzzzzzzz'"):
+        load_task("zzzzzzzz")
