@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from card_facts import CONFIRMED, FULL
+from safetensors import safe_open
 
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.writer import write_export
@@ -18,15 +19,18 @@ from talo_export.publish.facts import CardFacts, ConfirmationFacts, EditFacts
 from talo_export.publish.metadata import eval_result_files
 
 
-def llama_decoder(n_layers: int = 3) -> Decoder:
-    """The tiny Llama's layers; its tensors have the same names on disk and in memory."""
+def llama_decoder(base: Path, n_layers: int = 3) -> Decoder:
+    """A tiny Llama's layers, named as they are on disk: alone, or inside a LLaVA."""
+    with safe_open(base / "model.safetensors", "pt") as weights:
+        nested = any(key.startswith("language_model.") for key in weights.keys())  # noqa: SIM118
+    prefix = "language_model." if nested else ""
     layers = []
     for index in range(n_layers):
-        at = f"model.layers.{index}.self_attn"
+        at = f"{prefix}model.layers.{index}.self_attn"
         inputs = tuple(f"{at}.{name}_proj.weight" for name in "qkv")
         mixer = Mixer("self-attention", at, output=(f"{at}.o_proj.weight",), inputs=inputs)
-        layers.append(Layer(index, f"model.layers.{index}", (mixer,)))
-    return Decoder("model.layers", tuple(layers))
+        layers.append(Layer(index, at.removesuffix(".self_attn"), (mixer,)))
+    return Decoder(f"{prefix}model.layers", tuple(layers))
 
 
 def export(
@@ -39,21 +43,20 @@ def export(
 ) -> Path:
     """Knock layer 1 out of `base` and write the export with its card and results to `out`."""
     knockout = Knockout(1)
-    plan = plan_export(base, knockout, llama_decoder())
+    plan = plan_export(base, knockout, llama_decoder(base))
     revision = "d" * 40 if hub_id else None
     facts: CardFacts = replace(
         FULL,
         base=base_facts(base, name=hub_id or str(base), hub_id=hub_id, revision=revision),
         knockout=knockout,
         n_layers=3,
-        is_vlm=False,
         edits=tuple(
             EditFacts(edit.file, edit.tensor, edit.dtype, edit.shape, edit.nbytes)
             for edit in plan.edits
         ),
         confirmation=confirmation,
         has_plot=False,
-        **changes,
+        **{"is_vlm": False, **changes},
     )
     found = None if confirmation is None else asdict(confirmation)
     write_export(

@@ -83,7 +83,10 @@ class HubServer:
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+        port = self._http.server_address[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.storage_url = f"http://localhost:{port}"
+        """Where large files lie: another host, as the client takes it, like the Hub's own."""
 
     @contextmanager
     def running(self) -> Iterator[HubServer]:
@@ -435,7 +438,7 @@ def download(hub: _Handler, body: bytes, repo_id: str, revision: str, path: str)
     headers |= {
         "X-Linked-Etag": f'"{file.lfs_sha256}"',
         "X-Linked-Size": str(file.size),
-        "Location": f"{hub.server_hub.url}/_content/{file.lfs_sha256}",
+        "Location": f"{hub.server_hub.storage_url}/_content/{file.lfs_sha256}",
     }
     raise Answer(302, b"", headers)
 
