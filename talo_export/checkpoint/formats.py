@@ -1,30 +1,291 @@
 """How a checkpoint stores its weights, and which bytes of it decode to exactly zero.
 
-A plain checkpoint stores one tensor a parameter. Quantised ones store a parameter as several
-tensors (codes, scales, offsets), and what decodes to zero differs from format to format.
+A plain checkpoint stores one tensor a parameter. A quantised one stores a projection as several:
+codes, scales, offsets. What decodes to zero differs: where a code stands for 0.0 the codes are
+filled with it and the scales kept; where codes carry an offset (GPTQ, AWQ, packed integers) the
+scales are zeroed and the codes kept. A format is recognised by what `config.json` declares *and*
+by the names and dtypes of the tensors; whatever is not recognised in full is refused by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from talo_export.errors import TaloError
+import numpy as np
+
+from talo_export.checkpoint import fills
+from talo_export.checkpoint.layout import Layout, Located
+from talo_export.errors import TaloError, UsageError
+from talo_export.knockout import Fill
+
+ZERO_BYTES = (*fills.FLOATS, "F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F4",
+              "F6_E2M3", "F6_E3M2")  # fmt: skip
+"""Dtypes in which bytes of 0x00 are +0.0. (F8_E8M0, a scale's dtype, has no zero at all.)"""
+_F8 = ("F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ")
+_RUNTIME = ("input_scale", "input_zero_point", "input_global_scale", "input_scale_ub",
+            "activation_scale", "output_scale", "k_scale", "v_scale")  # fmt: skip
+"""Components that act on activations: zero weights give zero whatever they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """One way to store a projection. Components are named as what follows the module's name."""
+
+    name: str
+    methods: tuple[str, ...]
+    """`quant_method`s in `config.json` under which it occurs."""
+    signature: Mapping[str, tuple[str, ...]]
+    """Components that must be there, with the dtypes they may have."""
+    zeroed: tuple[str, ...]
+    """Components (where there) whose bytes become 0x00."""
+    kept: tuple[str, ...]
+    """Components that may be there and stay."""
+
+
+PACKINGS = (
+    # Floating-point codes times a scale: https://arxiv.org/abs/2209.05433.
+    Packing(
+        "fp8",
+        ("fp8", "fbgemm_fp8", "compressed-tensors", "modelopt"),
+        {".weight": _F8},
+        zeroed=(".weight",),
+        kept=(".weight_scale", ".weight_scale_inv"),
+    ),
+    # (code - zero point) * scale: both the codes and the zero points become 0.
+    Packing(
+        "int8",
+        ("compressed-tensors",),
+        {".weight": ("I8",), ".weight_scale": fills.FLOATS},
+        zeroed=(".weight", ".weight_zero_point"),
+        kept=(".weight_scale",),
+    ),
+    # code * SCB / 127, rows: https://arxiv.org/abs/2208.07339.
+    Packing(
+        "bitsandbytes int8",
+        ("bitsandbytes",),
+        {".weight": ("I8",), ".SCB": ("F32",)},
+        zeroed=(".weight",),
+        kept=(".SCB", ".weight_format"),
+    ),
+    # (code - zero point) * scale, codes and zero points packed: a scale of 0 is enough.
+    Packing(
+        "GPTQ",
+        ("gptq",),
+        {".qweight": ("I32",), ".scales": fills.FLOATS},
+        zeroed=(".scales",),
+        kept=(".qweight", ".qzeros", ".g_idx"),
+    ),
+    Packing(
+        "AWQ",
+        ("awq",),
+        {".qweight": ("I32",), ".qzeros": ("I32",), ".scales": fills.FLOATS},
+        zeroed=(".scales",),
+        kept=(".qweight", ".qzeros"),
+    ),
+    Packing(
+        "pack-quantized",
+        ("compressed-tensors",),
+        {
+            ".weight_packed": ("I32",),
+            ".weight_scale": fills.FLOATS,
+            ".weight_shape": ("I64", "I32"),
+        },
+        zeroed=(".weight_scale",),
+        kept=(".weight_packed", ".weight_shape", ".weight_zero_point", ".weight_g_idx"),
+    ),
+    # Two E2M1 codes a byte times block scales that may have no zero: the code 0 is 0.0.
+    # https://www.opencompute.org/documents/ocp-microscaling-formats-mx-v1-0-spec-final-pdf
+    Packing(
+        "FP4 (NVFP4 or MXFP4, compressed-tensors)",
+        ("compressed-tensors",),
+        {".weight_packed": ("U8",), ".weight_scale": ("F8_E4M3", "U8", "F8_E8M0")},
+        zeroed=(".weight_packed",),
+        kept=(".weight_scale", ".weight_global_scale"),
+    ),
+    Packing(
+        "NVFP4 (modelopt)",
+        ("modelopt",),
+        {".weight": ("U8",), ".weight_scale": ("F8_E4M3",), ".weight_scale_2": ("F32",)},
+        zeroed=(".weight",),
+        kept=(".weight_scale", ".weight_scale_2"),
+    ),
+    Packing(
+        "MXFP4",
+        ("mxfp4",),
+        {"_blocks": ("U8",), "_scales": ("U8", "F8_E8M0")},
+        zeroed=("_blocks",),
+        kept=("_scales",),
+    ),
+)
+
+FOUR_BIT = Packing(
+    "bitsandbytes 4 bit",
+    ("bitsandbytes",),
+    {".weight": ("U8",), ".weight.quant_map": ("F32",), ".weight.absmax": ("F32", "U8")},
+    zeroed=(),
+    kept=(".weight.nested_absmax", ".weight.nested_quant_map",
+          ".weight.quant_state.bitsandbytes__nf4", ".weight.quant_state.bitsandbytes__fp4"),
+)  # fmt: skip
+"""Codes into a table of sixteen values, which lies beside them: https://arxiv.org/abs/2305.14314.
+The code of 0.0 is read from that table (7 in NF4, 0 in FP4)."""
+
+KNOWN_METHODS = tuple(sorted({m for packing in (*PACKINGS, FOUR_BIT) for m in packing.methods}))
+_COMPONENTS = tuple(
+    sorted(
+        {c for packing in (*PACKINGS, FOUR_BIT) for c in (*packing.signature, *packing.kept)},
+        key=len,
+        reverse=True,
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """One stored tensor, the bytes to repeat over it, and the axis of its output features."""
+
+    located: Located
+    pattern: bytes
+    axis: int | None = None
 
 
 def storage_format(config: Mapping[str, Any]) -> str:
-    """The name of the storage format, `plain` where `config.json` declares no quantisation.
+    """The `quant_method` that `config.json` declares, `plain` where it declares none.
 
-    Raises `TaloError` naming a format whose bytes of zero are not known.
+    Raises `TaloError` naming a method whose bytes of zero are not known.
     """
-    quantization = config.get("quantization_config")
-    if quantization is None:
-        text = config.get("text_config")
-        quantization = text.get("quantization_config") if isinstance(text, Mapping) else None
-    if not quantization:
+    text = config.get("text_config")
+    declared = config.get("quantization_config") or (
+        text.get("quantization_config") if isinstance(text, Mapping) else None
+    )
+    if not declared:
         return "plain"
-    method = quantization.get("quant_method") if isinstance(quantization, Mapping) else quantization
-    raise TaloError(
-        f"the base is stored in the quantised format {method!r}, whose bytes of zero are not "
-        "known here: export from the unquantised base."
+    method = declared.get("quant_method") if isinstance(declared, Mapping) else declared
+    if method is None and isinstance(declared, Mapping):
+        # Early bitsandbytes uploads name no method.
+        loads = declared.get("load_in_4bit") or declared.get("load_in_8bit")
+        method = "bitsandbytes" if loads else None
+    if method not in KNOWN_METHODS:
+        raise TaloError(
+            f"the base is quantised with {method!r}, and only {', '.join(KNOWN_METHODS)} are known "
+            "here: export from the unquantised base."
+        )
+    return str(method)
+
+
+def fillings(layout: Layout, storage: str, name: str, fill: Fill) -> tuple[Filling, ...]:
+    """What to write, and where, so that the parameter `name` decodes to `fill`.
+
+    `name` is the parameter's name on disk (`....o_proj.weight`), whether a tensor of just that
+    name is stored or the components of a packing are. Raises `TaloError` for a parameter that is
+    not stored, or stored in an unknown way; `UsageError` for a fill it cannot hold.
+    """
+    located = layout.tensors.get(name)
+    is_weight = storage == "plain" or not _is_component(name)
+    if located is not None and located.entry.dtype in fills.FLOATS and is_weight:
+        return (_plain(layout, name, located, fill),)
+    stem = parameter_stem(name)
+    found = components(layout, stem)
+    packing = _recognise(found, storage)
+    if packing is None:
+        if located is not None and storage == "plain" and located.entry.dtype in ZERO_BYTES:
+            return (_plain(layout, name, located, fill),)
+        raise _unknown(layout, name, found, storage)
+    if fill != "zero":
+        raise UsageError(
+            f"fill {fill!r} exists for float weights only and {stem} is stored as {packing.name}: "
+            "use --fill zero."
+        )
+    if packing is FOUR_BIT:
+        return (Filling(found[".weight"], _four_bit_zero(layout, found[".weight.quant_map"])),)
+    return tuple(Filling(found[part], b"\x00") for part in packing.zeroed if part in found)
+
+
+def parameter_stem(name: str) -> str:
+    """The name that all components of a stored parameter begin with."""
+    for component in (*_COMPONENTS, ".weight"):
+        if name.endswith(component):
+            return name[: -len(component)]
+    return name
+
+
+def components(layout: Layout, stem: str) -> dict[str, Located]:
+    """The stored components of the parameter `stem`, by what follows it; a bias is none."""
+    return {
+        name[len(stem) :]: located
+        for name, located in layout.tensors.items()
+        if name.startswith((stem + ".", stem + "_blocks", stem + "_scales"))
+        and name != stem + ".bias"
+    }
+
+
+def _is_component(name: str) -> bool:
+    """A scale, not a weight: `.weight` itself is what plain storage and codes have in common."""
+    return any(name.endswith(part) for part in _COMPONENTS if part != ".weight")
+
+
+def _recognise(found: Mapping[str, Located], storage: str) -> Packing | None:
+    for packing in (*PACKINGS, FOUR_BIT):
+        allowed = {*packing.signature, *packing.zeroed, *packing.kept, *("." + r for r in _RUNTIME)}
+        if (
+            storage in packing.methods
+            and set(found) <= allowed
+            and all(
+                part in found and found[part].entry.dtype in dtypes
+                for part, dtypes in packing.signature.items()
+            )
+        ):
+            return packing
+    return None
+
+
+def _four_bit_zero(layout: Layout, table: Located) -> bytes:
+    """The byte that holds the code of 0.0 twice."""
+    with layout.source(table.file).open("rb") as file:
+        file.seek(table.entry.offset)
+        values = np.frombuffer(file.read(table.entry.nbytes), "<f4")
+    codes = np.flatnonzero(values == 0.0)
+    if values.size != 16 or codes.size == 0:
+        raise TaloError(
+            f"the code table {table.entry.name!r} has no zero: download the base again."
+        )
+    return bytes([int(codes[0]) * 0x11])
+
+
+def _plain(layout: Layout, name: str, located: Located, fill: Fill) -> Filling:
+    entry = located.entry
+    is_bias = len(entry.shape) < 2
+    axis = None if is_bias else _output_axis(layout, name, located)
+    pattern = fills.pattern(
+        fill,
+        layout.source(located.file),
+        entry,
+        d_out=None if axis is None else entry.shape[axis],
+        is_bias=is_bias,
+    )
+    return Filling(located, pattern, axis)
+
+
+def _output_axis(layout: Layout, name: str, located: Located) -> int:
+    """Which axis of a projection's matrix counts its output features.
+
+    Axis 0 as `torch.nn.Linear` stores it, axis 1 where GPT-2 kinds store the transpose: told apart
+    by the bias beside it, which those always have.
+    """
+    shape = located.entry.shape
+    bias = layout.tensors.get(name.removesuffix("weight") + "bias")
+    transposed = bias is not None and bias.entry.shape == shape[1:] and shape[0] != shape[1]
+    return 1 if transposed else 0
+
+
+def _unknown(layout: Layout, name: str, found: Mapping[str, Located], storage: str) -> TaloError:
+    if not found and name not in layout.tensors:
+        return TaloError(
+            f"{layout.directory} does not hold tensor {name!r}: its files are not complete."
+        )
+    shown = ", ".join(f"{part.lstrip('.')} ({found[part].entry.dtype})" for part in sorted(found))
+    return TaloError(
+        f"{name!r} is stored in a way that is not known here (quantisation {storage!r}, tensors "
+        f"{shown or layout.tensors[name].entry.dtype}): export from the unquantised base."
     )

@@ -8,15 +8,16 @@ the manifest records it, and verification checks the result against it.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from talo_export.checkpoint import fills, formats
+from talo_export.checkpoint import formats
 from talo_export.checkpoint.files import BaseFile
-from talo_export.checkpoint.layout import Layout, Located, read_layout
+from talo_export.checkpoint.layout import Layout, read_layout
 from talo_export.errors import ProofError, TaloError
-from talo_export.knockout import Knockout
+from talo_export.knockout import Fill, Knockout
 from talo_export.models.anatomy import Decoder
 from talo_export.models.targets import knockout_targets
 
@@ -59,7 +60,7 @@ class EditPlan:
     directory: Path
     knockout: Knockout
     storage: str
-    """The storage format's name, `plain` for unquantised weights."""
+    """The base's quantisation method, `plain` for unquantised weights."""
     edits: tuple[Edit, ...]
     files: tuple[BaseFile, ...]
     """Every file that will be copied."""
@@ -105,8 +106,9 @@ def plan_export(directory: Path, knockout: Knockout, anatomy: Decoder) -> EditPl
     layout = read_layout(directory)
     storage = formats.storage_format(layout.config)
     names = knockout_targets(anatomy, knockout).filled
-    edits = [edit for name in dict.fromkeys(names) for edit in _edits(layout, name, knockout)]
-    edits.sort(key=lambda edit: (edit.file, edit.offset))
+    # A set, because two names may be components of one stored parameter.
+    found = {edit for name in names for edit in _edits(layout, storage, name, knockout.fill)}
+    edits = sorted(found, key=lambda edit: (edit.file, edit.offset))
     if not any(edit.nbytes for edit in edits):
         raise ProofError(
             f"layer {knockout.layer} has no bytes on disk for scope {knockout.scope!r}: "
@@ -123,40 +125,19 @@ def plan_export(directory: Path, knockout: Knockout, anatomy: Decoder) -> EditPl
     )
 
 
-def _edits(layout: Layout, name: str, knockout: Knockout) -> tuple[Edit, ...]:
-    if name not in layout.tensors:
-        raise TaloError(
-            f"{layout.directory} does not hold tensor {name!r} of layer {knockout.layer}: "
-            "its files are not complete."
+def _edits(layout: Layout, storage: str, name: str, fill: Fill) -> Iterator[Edit]:
+    for filling in formats.fillings(layout, storage, name, fill):
+        entry = filling.located.entry
+        yield Edit(
+            file=filling.located.file,
+            tensor=entry.name,
+            dtype=entry.dtype,
+            shape=entry.shape,
+            offset=entry.offset,
+            nbytes=entry.nbytes,
+            pattern=filling.pattern,
+            axis=filling.axis,
         )
-    located = layout.tensors[name]
-    entry = located.entry
-    is_bias = len(entry.shape) < 2
-    axis = None if is_bias else _output_axis(layout, name, located)
-    filling = fills.pattern(
-        knockout.fill,
-        layout.source(located.file),
-        entry,
-        d_out=None if axis is None else entry.shape[axis],
-        is_bias=is_bias,
-    )
-    return (
-        Edit(
-            located.file, name, entry.dtype, entry.shape, entry.offset, entry.nbytes, filling, axis
-        ),
-    )
-
-
-def _output_axis(layout: Layout, name: str, located: Located) -> int:
-    """Which axis of a projection's matrix counts its output features.
-
-    Axis 0 as `torch.nn.Linear` stores it, axis 1 where GPT-2 kinds store the transpose: told apart
-    by the bias beside it, which those always have.
-    """
-    shape = located.entry.shape
-    bias = layout.tensors.get(name.removesuffix("weight") + "bias")
-    transposed = bias is not None and bias.entry.shape == shape[1:] and shape[0] != shape[1]
-    return 1 if transposed else 0
 
 
 def _check_disjoint(edits: list[Edit]) -> None:
