@@ -114,10 +114,10 @@ def _words(facts: CardFacts) -> dict[str, object]:
 
 def _inline(text: str) -> str:
     """Text from elsewhere, on one line and inert: no markup, no new table column."""
-    one_line = " ".join(text.split())
+    inert = wording.one_line(text)
     for mark in "\\`*_[]<>|":
-        one_line = one_line.replace(mark, "\\" + mark)
-    return one_line
+        inert = inert.replace(mark, "\\" + mark)
+    return inert
 
 
 def _title(facts: CardFacts) -> str:

@@ -13,7 +13,7 @@ import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, eval_result_entries_to_yaml
 
 from talo_export.publish.facts import CardFacts, ConfirmationFacts, TaskFacts
-from talo_export.publish.wording import interval, points
+from talo_export.publish.wording import interval, one_line, points
 
 TAGS = ("talo-export", "layer-knockout", "task-interfering-layers")
 
@@ -72,7 +72,7 @@ def eval_result_files(facts: CardFacts) -> dict[str, bytes]:
         confirmation.verdict,
     ]
     if task.dataset_id is None:
-        notes.append(f"not a Hub data set: {task.source}")
+        notes.append(f"not a Hub data set: {one_line(task.source)}")
     entry = EvalResultEntry(
         dataset_id=task.dataset_id or slug(task.name),
         task_id=slug(task.name),
@@ -102,7 +102,7 @@ def _eval_result(task: TaskFacts, confirmation: ConfirmationFacts, task_type: st
     return EvalResult(
         task_type=task_type,
         dataset_type=task.dataset_id or slug(task.name),
-        dataset_name=task.name,
+        dataset_name=one_line(task.name) or "task",
         dataset_config=task.dataset_config,
         dataset_split=task.dataset_split,
         dataset_revision=task.dataset_revision,

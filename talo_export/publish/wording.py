@@ -48,3 +48,8 @@ def size(n_bytes: int) -> str:
 def count(n: int, noun: str) -> str:
     """2, `tensor` -> `2 tensors`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def one_line(text: str) -> str:
+    """Text from elsewhere on one line, without characters that cannot be printed."""
+    return " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())

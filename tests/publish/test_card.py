@@ -16,6 +16,7 @@ from talo_export.knockout import Knockout
 from talo_export.publish.card import read_card, render_card
 from talo_export.publish.facts import BaseFacts, CardFacts, TaskFacts
 from talo_export.publish.metadata import eval_result_files
+from talo_export.publish.wording import one_line
 
 BARE = replace(
     FULL,
@@ -187,7 +188,7 @@ def test_eval_results_of_a_local_task_say_that_it_is_no_hub_data_set() -> None:
 HEADINGS = [line for line in body(FULL).splitlines() if line.startswith("## ")]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=40)
 @given(name=st.text(min_size=1, max_size=40), source=st.text(min_size=1, max_size=40))
 def test_no_task_name_breaks_the_card(name: str, source: str) -> None:
     task = TaskFacts(name=name, source=source, scoring="likelihood", chance=0.5)
@@ -195,7 +196,7 @@ def test_no_task_name_breaks_the_card(name: str, source: str) -> None:
     card = ModelCard(render_card(facts))
     headings = [line for line in card.text.splitlines() if line.startswith("## ")]
     assert headings == HEADINGS
-    assert card.data.eval_results[0].dataset_name == name
+    assert card.data.eval_results[0].dataset_name == (one_line(name) or "task")
     for path, content in eval_result_files(facts).items():
         assert path.count("/") == 1
         assert parse_eval_result_entries(yaml.safe_load(content))[0].value == pytest.approx(0.61)
