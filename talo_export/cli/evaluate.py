@@ -20,6 +20,7 @@ def evaluate(
             metavar="N", rich_help_panel=options.TASK, help="Only N items, drawn by the seed."
         ),
     ] = None,
+    data: options.Data = None,
     scoring: options.ScoringKind = "generate",
     choice_text: options.ChoiceText = None,
     normalise: options.Normalise = "none",
@@ -54,6 +55,7 @@ def evaluate(
             document = run_evaluate(
                 setup,
                 task=task,
+                data=data,
                 limit=limit,
                 seed=seed,
                 scoring=scoring_of(scoring, choice_text=choice_text, normalise=normalise),

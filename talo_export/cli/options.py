@@ -63,6 +63,13 @@ TaskName = Annotated[
         help="A task's name (see `talo-export tasks`) or a file of items; FILE:CATEGORY picks one.",
     ),
 ]  # fmt: skip
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", rich_help_panel=TASK,
+        help="A local copy of the catalogue's data sets, Parquet as the Hub serves it.",
+    ),
+]  # fmt: skip
 ScoringKind = Annotated[
     Literal["generate", "likelihood"],
     typer.Option(

@@ -22,6 +22,7 @@ def tasks(
     file: Annotated[
         str | None, typer.Argument(metavar="[FILE]", help="With `check`: the file to validate.")
     ] = None,
+    data: options.Data = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -32,13 +33,13 @@ def tasks(
     """
     with told():
         sink = Sink(json_mode=json, quiet=quiet)
-        from talo_export.cli.show_tasks import show_check, show_tasks
+        from talo_export.cli.show_tasks import check_summary, show_check, show_tasks
         from talo_export.jobs.tasks import check_tasks, list_known_tasks
 
         if pattern == "check":
-            checked = check_tasks(file)
+            checked = check_tasks(file, data=data)
             sink.result(
-                checked, summary=checked["summary"], show=lambda to: show_check(checked, to)
+                checked, summary=check_summary(checked), show=lambda to: show_check(checked, to)
             )
             return
         document = list_known_tasks(pattern)

@@ -70,8 +70,11 @@ def model_reference(model: str | None) -> str:
     return model
 
 
-def find_task(asked: str | None, *, model_is_demo: bool) -> Task:
-    """The task of that name or file. Raises `UsageError` naming the nearest where there is none."""
+def find_task(asked: str | None, *, model_is_demo: bool, data: Path | None = None) -> Task:
+    """The task of that name or file; `data` is a local copy of the catalogue's data sets.
+
+    Raises `UsageError` naming the nearest where there is none of that name.
+    """
     from talo_export.demo import demo_task_names, load_demo_task
     from talo_export.tasks.sources import load_task
 
@@ -85,7 +88,7 @@ def find_task(asked: str | None, *, model_is_demo: bool) -> Task:
         return load_demo_task(bare)
     if model_is_demo and name in demo_task_names():
         return load_demo_task(name)
-    return load_task(name)
+    return load_task(name, data=data)
 
 
 def parse_batch_size(text: str) -> int | Literal["auto"]:

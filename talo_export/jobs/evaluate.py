@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from scipy.stats import binomtest
@@ -31,6 +32,7 @@ def run_evaluate(
     setup: Setup,
     *,
     task: str | None = None,
+    data: Path | None = None,
     limit: int | None = None,
     seed: int = 0,
     scoring: Scoring | None = None,
@@ -43,7 +45,7 @@ def run_evaluate(
     as independent, so items that share an image make it too narrow.
     """
     scoring = scoring or Scoring()
-    found = find_task(task, model_is_demo=setup.is_demo)
+    found = find_task(task, model_is_demo=setup.is_demo, data=data)
     items = found.items
     if limit is not None and limit < len(items):
         items = split_task(found, limit, seed).probe

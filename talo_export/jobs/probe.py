@@ -43,6 +43,7 @@ class ProbeRequest:
 
     setup: Setup = field(default_factory=Setup)
     task: str | None = None
+    data: Path | None = None
     out: Path | None = None
     shots: int | None = 20
     seed: int = 0
@@ -83,7 +84,7 @@ def run_probe(
     Raises `TaloError` and its kinds, each a sentence for the user; what was scored until then
     stays in the run's journal, and the same request goes on from there.
     """
-    task = find_task(request.task, model_is_demo=request.setup.is_demo)
+    task = find_task(request.task, model_is_demo=request.setup.is_demo, data=request.data)
     note(f"task {task.name}: {len(task)} items from {task.source}, chance {task.chance:.0%}")
     split = split_task(task, request.shots, request.seed)
     base = resolve(request.setup.reference)
@@ -307,6 +308,7 @@ def command_line(request: ProbeRequest) -> str:
 
     option("--model", setup.name, DEMO)
     option("--task", request.task or DEFAULT_TASK, None)
+    option("--data", request.data, None)
     option("--shots", "all" if request.shots is None else request.shots, default.shots)
     option("--seed", request.seed, default.seed)
     option("--scoring", request.scoring.kind, default.scoring.kind)

@@ -1,13 +1,20 @@
-"""Which tasks there are: the bundled demo's and the catalogue's."""
+"""Which tasks there are, what one is like, and what a probe could show with it."""
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
-from talo_export.demo import demo_task_descriptions, demo_task_names, load_demo_task
+from talo_export.demo import ITEMS, demo_task_chance, demo_task_descriptions
 from talo_export.errors import UsageError
-from talo_export.jobs.asking import DEMO
+from talo_export.evidence.power import smallest_confirmable
+from talo_export.jobs.asking import DEMO, find_task
+from talo_export.tasks.catalogue import list_tasks
+from talo_export.tasks.check import describe_task
+
+SHOTS = 20
+"""The default number of probing items: what is left of a task confirms."""
 
 
 def list_known_tasks(pattern: str | None = None) -> dict[str, Any]:
@@ -16,31 +23,60 @@ def list_known_tasks(pattern: str | None = None) -> dict[str, Any]:
     A pattern without wildcards also finds the names that contain it. Raises UsageError where
     nothing matches.
     """
-    tasks = _demo_tasks()
-    if pattern is not None:
-        tasks = [task for task in tasks if _matches(task["name"], pattern)]
+    tasks = [task for task in _demo_tasks() if _matches(task["name"], pattern)]
+    try:
+        catalogued = list_tasks(pattern)
+    except UsageError:
         if not tasks:
-            raise UsageError(f"no task matches {pattern!r}; `talo-export tasks` lists them all.")
+            raise
+        catalogued = ()
+    tasks += [
+        {
+            "name": info.name,
+            "items": info.size,
+            "chance": info.chance,
+            "scoring": info.scoring,
+            "source": info.source,
+            "description": info.description,
+        }
+        for info in catalogued
+    ]
     return {"tasks": tasks}
 
 
+def check_tasks(reference: str | None, *, data: Path | None = None) -> dict[str, Any]:
+    """The document of `tasks check --json`: counts, balance, warnings, and the power of the items.
+
+    `confirmable_gain` is the smallest true gain (a share) that the items left after `SHOTS`
+    probing items confirm in four runs of five, None where no gain would be.
+    """
+    if reference is None:
+        raise UsageError("tasks check needs a file of items, or the name of a task.")
+    task = find_task(reference, model_is_demo=False, data=data)
+    left = max(0, len(task) - SHOTS)
+    gain = smallest_confirmable(left) if left else None
+    return {
+        **describe_task(task).to_json(),
+        "confirm_items": left,
+        "confirmable_gain": gain,
+    }
+
+
 def _demo_tasks() -> list[dict[str, Any]]:
-    words = demo_task_descriptions()
-    tasks = []
-    for name in demo_task_names():
-        task = load_demo_task(name)
-        tasks.append(
-            {
-                "name": f"{DEMO}/{name}",
-                "items": len(task),
-                "chance": task.chance,
-                "scoring": "lettered",
-                "source": task.source,
-                "description": words[name],
-            }
-        )
-    return tasks
+    return [
+        {
+            "name": f"{DEMO}/{name}",
+            "items": ITEMS,
+            "chance": demo_task_chance(name),
+            "scoring": "generate",
+            "source": "bundled demo",
+            "description": words,
+        }
+        for name, words in demo_task_descriptions().items()
+    ]
 
 
-def _matches(name: str, pattern: str) -> bool:
+def _matches(name: str, pattern: str | None) -> bool:
+    if pattern is None or pattern == "all":
+        return True
     return fnmatchcase(name, pattern) or ("*" not in pattern and pattern in name)

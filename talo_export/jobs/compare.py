@@ -1,0 +1,126 @@
+"""The comparison: every method on the same items, each cell in a process of its own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from talo_export.baselines.break_even import break_even
+from talo_export.baselines.curves import draw_curves
+from talo_export.baselines.items_file import write_items
+from talo_export.baselines.methods import Method
+from talo_export.baselines.plan import draw, plan_cells
+from talo_export.baselines.request import CellRequest, ModelSource
+from talo_export.baselines.runner import Watcher, model_stamp, run_cells
+from talo_export.baselines.settings import Training
+from talo_export.baselines.summary import summarise, to_csv
+from talo_export.baselines.verdict import verdicts
+from talo_export.evidence.selection import DEFAULT_CRITERION
+from talo_export.jobs.asking import Setup, find_task
+from talo_export.jobs.run import default_directory, write_atomically
+from talo_export.models.reference import resolve
+from talo_export.probing.settings import Scoring
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CompareRequest:
+    """What `talo-export compare` was asked for. `seeds` counts them: 0, 1, ..."""
+
+    setup: Setup
+    methods: tuple[Method, ...]
+    task: str | None = None
+    out: Path | None = None
+    shots: tuple[int, ...] = (20,)
+    seeds: int = 3
+    test_limit: int | None = None
+    scoring: Scoring = field(default_factory=Scoring)
+    training: Training = field(default_factory=Training)
+    criterion: str = DEFAULT_CRITERION
+    min_gain: float = 0.0
+    fresh: bool = False
+
+
+def run_compare(
+    request: CompareRequest, *, note: Note = lambda text: None, watcher: Watcher | None = None
+) -> dict[str, Any]:
+    """Do the cells that are missing and put the table together: the document of `compare --json`.
+
+    Raises `TaloError` and its kinds; what was finished until then stays in the journal.
+    """
+    setup = request.setup
+    task = find_task(request.task, model_is_demo=setup.is_demo)
+    draws = [draw(task, request.shots, seed, request.test_limit) for seed in range(request.seeds)]
+    note(
+        f"task {task.name}: {len(task)} items, {len(draws[0].test)} of them to test on; "
+        f"chance {task.chance:.0%}"
+    )
+    out = request.out or compare_directory(setup.name, task.name)
+    journal = out / "cells"
+    if request.fresh:
+        shutil.rmtree(journal, ignore_errors=True)
+    journal.mkdir(parents=True, exist_ok=True)
+    items_file = journal / f"items-{task.fingerprint[:12]}.jsonl"
+    if not items_file.exists():
+        write_items(task, items_file)
+    template = CellRequest(
+        model=ModelSource(
+            reference=setup.reference,
+            dtype=setup.dtype,
+            device=setup.device,
+            device_map=setup.device_map,
+            offload_folder=None if setup.offload is None else str(setup.offload),
+            trust_remote_code=setup.trust_remote_code,
+        ),
+        model_stamp=model_stamp(resolve(setup.reference).directory),
+        method="base",
+        shots=0,
+        seed=0,
+        train=(),
+        test=(),
+        items_file=str(items_file),
+        task_fingerprint=task.fingerprint,
+        scoring=request.scoring,
+        training=request.training,
+        criterion=request.criterion,
+        min_gain=request.min_gain,
+    )
+    cells = plan_cells(template, request.methods, draws)
+    results = run_cells(cells, journal, watcher=watcher)
+    rows = summarise(task, cells, results)
+    crossings = [
+        found
+        for method in request.methods
+        if method.adapter is not None
+        and (found := break_even(task, cells, results, method=method.name)) is not None
+    ]
+    said = verdicts(task, cells, results, rows)
+    write_atomically(out / "compare.csv", to_csv(rows))
+    figure = out / "compare.png"
+    if any(row.shots and row.accuracy is not None for row in rows):
+        draw_curves(rows, figure, title=f"{setup.name} on {task.name}", break_evens=crossings)
+    return {
+        "task": task.name,
+        "model": setup.name,
+        "scoring": request.scoring.kind,
+        "test_n": len(draws[0].test),
+        "chance": task.chance,
+        "methods": [row.to_json() for row in rows],
+        "verdicts": [verdict.to_json() for verdict in said],
+        "break_even": [crossing.to_json() for crossing in crossings],
+        "summary": " ".join(verdict.sentence for verdict in said) or "no method was tested",
+        "training": request.training.to_json(),
+        "run": str(out),
+        "csv": str(out / "compare.csv"),
+        "figure": str(figure) if figure.exists() else None,
+    }
+
+
+def compare_directory(model_name: str, task_name: str) -> Path:
+    """Beside the run that `probe` makes for the same model and task, not inside it."""
+    run = default_directory(model_name, task_name)
+    return run.with_name(f"{run.name}.compare")
