@@ -14,8 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from transformers import PreTrainedModel
 
 from talo_export.errors import TaloError
@@ -66,35 +64,17 @@ def length_unlike(model: nn.Module) -> int:
 
 def record(twin: nn.Module, inputs: Mapping[str, Any], positions: int) -> Trace:
     """Run the twin on `inputs`, given as functions that make them, and return what was seen."""
-    with warnings.catch_warnings(), FakeTensorMode(shape_env=ShapeEnv()), torch.no_grad():
+    recorder = Recorder(dict(twin.named_parameters()), positions)
+    with torch.device("meta"), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        state, parameters = fake_state(twin)
         made = {name: make() for name, make in inputs.items()}
-        recorder = Recorder(parameters, positions)
         for name, value in made.items():
             if isinstance(value, Tensor):
                 recorder.label_input(name, value)
         with recorder, watched(twin, recorder):
-            output = torch.func.functional_call(twin, state, (), made)
+            output = twin(**made)
         recorder.trace.logits = recorder.flow(logits_in(output))
     return recorder.trace
-
-
-def fake_state(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """(every name -> a tensor without values, the distinct parameters among them)."""
-    state: dict[str, Tensor] = {}
-    parameters: dict[str, Tensor] = {}
-    made: dict[int, Tensor] = {}
-    for name, real in (
-        *model.named_parameters(remove_duplicate=False),
-        *model.named_buffers(remove_duplicate=False),
-    ):
-        if id(real) not in made:
-            made[id(real)] = torch.empty(real.shape, dtype=real.dtype, device="cpu")
-            if isinstance(real, nn.Parameter):
-                parameters[name] = made[id(real)]
-        state[name] = made[id(real)]
-    return state, parameters
 
 
 @contextmanager
