@@ -9,6 +9,7 @@ from typing import Any
 from scipy.stats import binomtest
 
 from talo_export.jobs.asking import Setup, find_task
+from talo_export.models.reference import parse_reference
 from talo_export.probing.progress import Watcher
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import sweep
@@ -45,6 +46,7 @@ def run_evaluate(
     as independent, so items that share an image make it too narrow.
     """
     scoring = scoring or Scoring()
+    parse_reference(setup.reference)  # A mistyped model is told before a task is fetched.
     found = find_task(task, model_is_demo=setup.is_demo, data=data)
     items = found.items
     if limit is not None and limit < len(items):

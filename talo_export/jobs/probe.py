@@ -25,7 +25,7 @@ from talo_export.jobs.replay import Replay, replay
 from talo_export.jobs.run import RunDirectory, default_directory, write_atomically
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.loading import LoadedModel
-from talo_export.models.reference import resolve
+from talo_export.models.reference import parse_reference, resolve
 from talo_export.probing.cost import Cost
 from talo_export.probing.journal import Journal
 from talo_export.probing.settings import Scoring
@@ -84,6 +84,7 @@ def run_probe(
     Raises `TaloError` and its kinds, each a sentence for the user; what was scored until then
     stays in the run's journal, and the same request goes on from there.
     """
+    parse_reference(request.setup.reference)  # A mistyped model is told before a task is fetched.
     task = find_task(request.task, model_is_demo=request.setup.is_demo, data=request.data)
     note(f"task {task.name}: {len(task)} items from {task.source}, chance {task.chance:.0%}")
     split = split_task(task, request.shots, request.seed)

@@ -15,6 +15,29 @@ from typing import Any
 import pytest
 from conftest import LAYERS, PLANTED, Planted, talo_export
 
+STOCK = """
+import json, sys, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+choices = {}
+for row in map(json.loads, open(sys.argv[2])):
+    lines = [row["question"]]
+    lines += [f"{letter}. {text}" for letter, text in zip("ABCD", row["choices"])]
+    lines += ["Answer with the option's letter from the given choices directly."]
+    ids = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "\\n".join(lines)}],
+        add_generation_prompt=True, return_tensors="pt", return_dict=True,
+    )["input_ids"]
+    with torch.no_grad():
+        last = model(ids).logits[0, -1]
+    letters = [tokenizer.convert_tokens_to_ids(letter) for letter in "ABCD"]
+    choices[row["id"]] = int(last[letters].argmax())
+assert not any(name.startswith("talo_export") for name in sys.modules)
+print(json.dumps(choices))
+"""
+
 OPTIONS = ("--scoring", "likelihood", "--shots", "30", "--json")
 
 
@@ -121,25 +144,7 @@ def test_stock_transformers_alone_gives_the_confirmed_accuracy_item_for_item(
         )
         expected = {item: json.loads(outcome)["choice"] for item, outcome in rows}
     script = tmp_path / "stock.py"
-    script.write_text(
-        "import json, sys, torch\n"
-        "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
-        "model = AutoModelForCausalLM.from_pretrained(sys.argv[1])\n"
-        "tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])\n"
-        "choices = {}\n"
-        "for row in map(json.loads, open(sys.argv[2])):\n"
-        "    lines = [row['question']]\n"
-        "    lines += [f'{letter}. {text}' for letter, text in zip('ABCD', row['choices'])]\n"
-        '    lines += ["Answer with the option\'s letter from the given choices directly."]\n'
-        "    ids = tokenizer.apply_chat_template([{'role': 'user', 'content': '\\n'.join(lines)}],\n"
-        "        add_generation_prompt=True, return_tensors='pt', return_dict=True)['input_ids']\n"
-        "    with torch.no_grad():\n"
-        "        last = model(ids).logits[0, -1]\n"
-        "    letters = [tokenizer.convert_tokens_to_ids(letter) for letter in 'ABCD']\n"
-        "    choices[row['id']] = int(last[letters].argmax())\n"
-        "assert not any(name.startswith('talo_export') for name in sys.modules)\n"
-        "print(json.dumps(choices))\n"
-    )
+    script.write_text(STOCK)
     done = subprocess.run(
         [sys.executable, "-I", script, run / "checkpoint", planted.task],
         capture_output=True, text=True, check=True,
@@ -197,8 +202,6 @@ def test_a_killed_sweep_goes_on_and_gives_the_same_json(
     assert resumed.returncode == 0, resumed.stderr
     document = json.loads(resumed.stdout)
     assert document["cost"]["layer_evaluations"] < uninterrupted["cost"]["layer_evaluations"]
-    for one in (document, uninterrupted):
-        one = dict(one)
     assert comparable(document) == comparable(uninterrupted)
 
 
