@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import yaml
 
+from talo_export.tasks.dataset_copy import Location
 from talo_export.tasks.names import slug
 
 AnswerKind = Literal["index", "letter", "text"]
@@ -99,6 +100,11 @@ class Benchmark:
     bare_names: bool = True
     wordings: Mapping[str, str] = field(default_factory=dict)
     divisions: tuple[Division, ...] = ()
+
+    @property
+    def location(self) -> Location:
+        """Where its data is."""
+        return Location(self.name, self.repositories, self.config, self.revision)
 
 
 @cache

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +12,7 @@ from talo_export.errors import TaloError
 from talo_export.tasks.benchmark import Benchmark, Columns, Division
 from talo_export.tasks.dataset_copy import Table
 from talo_export.tasks.fields import (
+    look_up,
     read_accepted,
     read_choices,
     read_label,
@@ -26,6 +25,7 @@ from talo_export.tasks.names import nearest, slug
 from talo_export.tasks.options_in_text import split_options
 from talo_export.tasks.problems import FieldError, Problems
 from talo_export.tasks.prompts import lettered_choices
+from talo_export.tasks.row_items import content_id
 from talo_export.tasks.templates import fill_template
 
 
@@ -98,16 +98,6 @@ def build_items(
     return grouped_by_images(items)
 
 
-def look_up(row: Mapping[str, Any], path: str) -> Any:
-    """The value at a column, or below a column of records (`metadata.skills`); None if absent."""
-    value: Any = row.get(path)
-    if value is None and "." in path:
-        value = row
-        for name in path.split("."):
-            value = value.get(name) if isinstance(value, Mapping) else None
-    return value
-
-
 def _check_columns(benchmark: Benchmark, table: Table) -> None:
     columns = benchmark.columns
     needed = [columns.question, columns.answer, *columns.choices.columns]
@@ -135,7 +125,7 @@ def _item(benchmark: Benchmark, table: Table, number: int) -> Item:
         unit = str(int(unit) % columns.unit_modulo)  # Rotation n of question q is n x 10^6 + q.
     item = Item(
         id=(columns.id and read_label(row, columns.id))
-        or _content_id(question, hint, choices, answer, accepted, images),
+        or content_id(question, hint, choices, answer, accepted, images),
         group=(columns.group and read_label(row, columns.group)) or "",
         question=question,
         choices=choices,
@@ -236,9 +226,3 @@ def _wordings(
     }
     wordings = benchmark.wordings.items()
     return tuple((style, fill_template(text, values)) for style, text in wordings)
-
-
-def _content_id(*parts: Any) -> str:
-    *values, images = parts
-    content = json.dumps([*values, [image.sha256 for image in images]], ensure_ascii=False)
-    return hashlib.sha256(content.encode()).hexdigest()[:12]

@@ -35,11 +35,6 @@ def load_examples(entry: Entry, data: Path | None = None) -> tuple[Item, ...]:
     return _items(entry, _open(benchmark.name, benchmark.examples, data))
 
 
-def load_entries(entries: Sequence[Entry], data: Path | None = None) -> tuple[Task, ...]:
-    """As `load_entry`, for many: tasks of one benchmark share its table."""
-    return tuple(load_entry(entry, data) for entry in entries)
-
-
 def _items(entry: Entry, table: Table) -> tuple[Item, ...]:
     benchmark = entry.benchmark
     rows: Sequence[int] = kept_rows(benchmark, table)
@@ -56,4 +51,4 @@ def _items(entry: Entry, table: Table) -> tuple[Item, ...]:
 @lru_cache(maxsize=4)
 def _open(name: str, split: str, data: Path | None) -> Table:
     benchmark = benchmarks()[name]
-    return Table(find_split(benchmark, split, data), benchmark.columns.images)
+    return Table(find_split(benchmark.location, split, data), benchmark.columns.images)

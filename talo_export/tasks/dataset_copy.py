@@ -15,8 +15,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from talo_export.errors import TaloError
-from talo_export.tasks.benchmark import Benchmark
 from talo_export.tasks.item import ItemImage
+
+
+@dataclass(frozen=True)
+class Location:
+    """A data set: its name for people, the repositories that may hold it, in the order to try."""
+
+    name: str
+    repositories: tuple[str, ...]
+    config: str | None = None
+    revision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,12 +84,12 @@ class Table:
         return value
 
 
-def find_split(benchmark: Benchmark, split: str, data: Path | None) -> SplitFiles:
+def find_split(location: Location, split: str, data: Path | None) -> SplitFiles:
     """The Parquet files of a split: below `data` if it is given, else from the Hub or its cache.
 
     Raises: TaloError saying what to download and how where neither has them.
     """
-    return _local_files(benchmark, split, data) if data else _hub_files(benchmark, split)
+    return _local_files(location, split, data) if data else _hub_files(location, split)
 
 
 def split_files(names: Iterable[str], config: str | None, split: str) -> tuple[str, ...]:
@@ -106,55 +115,55 @@ def _names_split(path: PurePosixPath, split: str) -> bool:
     return stem == split or stem.startswith(f"{split}-") or path.parent.name == split
 
 
-def _local_files(benchmark: Benchmark, split: str, data: Path) -> SplitFiles:
+def _local_files(location: Location, split: str, data: Path) -> SplitFiles:
     if not data.is_dir():
-        raise TaloError(f"There is no directory {data} to read {benchmark.name} from.")
-    for root in _roots(benchmark, data):
+        raise TaloError(f"There is no directory {data} to read {location.name} from.")
+    for root in _roots(location, data):
         names = [path.relative_to(root).as_posix() for path in root.rglob("*.parquet")]
-        found = split_files(names, benchmark.config, split)
+        found = split_files(names, location.config, split)
         if found:
             return SplitFiles(tuple(root / name for name in found), source=str(root))
     raise TaloError(
-        f"{data} has no Parquet files of {benchmark.name}'s split {split}. "
-        f"{_how_to_download(benchmark, split)}"
+        f"{data} has no Parquet files of {location.name}'s split {split}. "
+        f"{_how_to_download(location, split)}"
     )
 
 
-def _roots(benchmark: Benchmark, data: Path) -> Iterator[Path]:
+def _roots(location: Location, data: Path) -> Iterator[Path]:
     """Where a copy may lie, the most specific place first; `data` itself only if it holds one."""
-    for repository in benchmark.repositories:
+    for repository in location.repositories:
         owner, _, name = repository.partition("/")
         yield from filter(
             Path.is_dir, (data / owner / name, data / f"{owner}--{name}", data / name)
         )
         yield from sorted(data.glob(f"datasets--{owner}--{name}/snapshots/*"))
-    if (data / benchmark.name).is_dir():
-        yield data / benchmark.name
+    if (data / location.name).is_dir():
+        yield data / location.name
     # A directory of several benchmarks must not lend one benchmark another's `data/test-...`.
     inside = {path.name for path in data.iterdir()}
-    if any(data.glob("*.parquet")) or inside & {"data", benchmark.config or benchmark.split}:
+    if any(data.glob("*.parquet")) or inside & {"data", location.config}:
         yield data
 
 
-def _hub_files(benchmark: Benchmark, split: str) -> SplitFiles:
+def _hub_files(location: Location, split: str) -> SplitFiles:
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     reasons = []
-    for repository in benchmark.repositories:
+    for repository in location.repositories:
         try:
-            info = huggingface_hub.HfApi().dataset_info(repository, revision=benchmark.revision)
+            info = huggingface_hub.HfApi().dataset_info(repository, revision=location.revision)
         except HfHubHTTPError as error:
             reasons.append(f"{repository}: {str(error).splitlines()[0]}")
             continue
         except (OfflineModeIsEnabled, OSError) as error:
-            cached = _cached(repository, benchmark, split)
+            cached = _cached(repository, location, split)
             if cached:
                 return cached
             reasons.append(f"{repository}: the Hub cannot be reached ({type(error).__name__})")
             continue
         names = split_files(
-            [entry.rfilename for entry in info.siblings or []], benchmark.config, split
+            [entry.rfilename for entry in info.siblings or []], location.config, split
         )
         if not names:
             reasons.append(f"{repository}: no Parquet files of the split {split}")
@@ -166,24 +175,24 @@ def _hub_files(benchmark: Benchmark, split: str) -> SplitFiles:
         )
         return SplitFiles(tuple(root / name for name in names), f"hf://{repository}@{info.sha}")
     raise TaloError(
-        f"{benchmark.name} could not be loaded ({'; '.join(reasons)}). "
-        f"{_how_to_download(benchmark, split)}"
+        f"{location.name} could not be loaded ({'; '.join(reasons)}). "
+        f"{_how_to_download(location, split)}"
     )
 
 
-def _cached(repository: str, benchmark: Benchmark, split: str) -> SplitFiles | None:
+def _cached(repository: str, location: Location, split: str) -> SplitFiles | None:
     """The split in the Hub's local cache, if an earlier download left it there."""
     import huggingface_hub
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         root = huggingface_hub.snapshot_download(
-            repository, repo_type="dataset", revision=benchmark.revision, local_files_only=True
+            repository, repo_type="dataset", revision=location.revision, local_files_only=True
         )
     except LocalEntryNotFoundError:
         return None
     names = [path.relative_to(root).as_posix() for path in Path(root).rglob("*.parquet")]
-    found = split_files(names, benchmark.config, split)
+    found = split_files(names, location.config, split)
     if not found:
         return None
     return SplitFiles(
@@ -191,9 +200,9 @@ def _cached(repository: str, benchmark: Benchmark, split: str) -> SplitFiles | N
     )
 
 
-def _how_to_download(benchmark: Benchmark, split: str) -> str:
-    repository = benchmark.repositories[-1]
-    folder = f"{benchmark.config}/" if benchmark.config else "*"
+def _how_to_download(location: Location, split: str) -> str:
+    repository = location.repositories[-1]
+    folder = f"{location.config}/" if location.config else "*"
     return (
         f"Where there is a network, run `hf download {repository} --repo-type dataset "
         f"--include '{folder}{split}-*' --local-dir DIR/{repository.partition('/')[2]}`, then pass "

@@ -26,6 +26,16 @@ def is_missing(value: Any) -> bool:
     return isinstance(value, str) and not value.strip()
 
 
+def look_up(row: Mapping[str, Any], path: str) -> Any:
+    """The value at a column, or below a column of records (`metadata.skills`); None if absent."""
+    value: Any = row.get(path)
+    if value is None and "." in path:
+        value = row
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
 def read_text(fields: Mapping[str, Any], name: str) -> str | None:
     """A text field, None where it is missing; numbers are written out."""
     value = fields.get(name)

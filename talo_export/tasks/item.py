@@ -69,7 +69,7 @@ class Item:
     which a number still counts as an accepted one. `wordings` are a benchmark's own user texts,
     as pairs of prompt style and text. Items of one `unit` ask one question several ways (rotated
     choices): `averages.py` also counts whole units. `delimiter` stands between a verbatim prompt
-    and a choice.
+    and a choice; an answer ends at the first of `until`.
     """
 
     id: str
@@ -87,6 +87,7 @@ class Item:
     wordings: tuple[tuple[str, str], ...] = ()
     unit: str | None = None
     delimiter: str = " "
+    until: tuple[str, ...] = ()
 
     @property
     def chance(self) -> float:
@@ -117,6 +118,7 @@ class Task:
         for item in self.items:
             row = [item.id, item.group, item.question, item.prompt, item.choices, item.answer,
                    item.accepted, [image.sha256 for image in item.images], item.hint,
-                   item.lettered, item.tolerance, item.wordings, item.delimiter]  # fmt: skip
+                   item.lettered, item.tolerance, item.wordings, item.delimiter,
+                   item.until]  # fmt: skip
             digest.update(json.dumps(row, ensure_ascii=False).encode())
         return digest.hexdigest()

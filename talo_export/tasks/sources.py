@@ -1,56 +1,95 @@
-"""From the text after `--task` to tasks: a file first, then the catalogue."""
+"""From the text after `--task` to tasks.
+
+Tried in this order: a file or `datasets` directory, `FILE:CATEGORY`, an lm-eval or lmms-eval
+YAML, `hf://owner/name/split`, and the catalogue's names.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from talo_export.tasks.benchmark_tasks import load_entries, load_entry
+from talo_export.errors import UsageError
+from talo_export.tasks.benchmark_tasks import load_entry
 from talo_export.tasks.catalogue import find_entry, match_entries
 from talo_export.tasks.files import find_task_file, load_task_file, load_task_files
+from talo_export.tasks.hub_data import SCHEME, load_hub_task
 from talo_export.tasks.item import Task
+from talo_export.tasks.lm_eval_items import load_yaml_task
 from talo_export.tasks.rows import READERS
 
+YAML = (".yaml", ".yml")
 
-def load_task(reference: str, *, data: Path | None = None) -> Task:
-    """The one task that `reference` names: `FILE`, `FILE:CATEGORY`, or a name of the catalogue.
 
-    `data` is a local copy of the catalogue's data sets.
+def load_task(
+    reference: str,
+    *,
+    data: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    trust_remote_code: bool = False,
+) -> Task:
+    """The one task that `reference` names.
 
-    Raises: UsageError for an unknown name (suggesting the nearest) or one that means several.
+    `data` is a local copy of the data set that a name, YAML or Hub reference means; `columns`
+    maps fields to the columns of a file or Hub data set (see `parse_columns`);
+    `trust_remote_code` lets a YAML run the functions it names.
+
+    Raises: UsageError for an unknown name (suggesting the nearest) or one that means several, or
+    an option that does not go with it; TaloError for data that is missing or malformed.
     """
     if _looks_like_file(reference):
-        return load_task_file(reference)
+        return load_task_file(reference, columns=columns)
+    if reference.startswith(SCHEME):
+        return load_hub_task(reference, data=data, columns=columns)
+    if columns:
+        raise UsageError(f"Columns can be named for files and hf:// data sets, not {reference}.")
+    if Path(reference).suffix.lower() in YAML:
+        return load_yaml_task(Path(reference), data=data, trust_remote_code=trust_remote_code)
     return load_entry(find_entry(reference), data)
 
 
-def load_tasks(pattern: str, *, data: Path | None = None) -> tuple[Task, ...]:
+def load_tasks(
+    pattern: str,
+    *,
+    data: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    trust_remote_code: bool = False,
+) -> tuple[Task, ...]:
     """The tasks that `pattern` names: as `load_task`, or several by `FILE:*`, a glob or `all`.
 
-    Raises: as `load_task`.
+    Raises: as `load_task`, at the first task that cannot be loaded; `task_references` lets a
+    caller go on.
     """
     if _looks_like_file(pattern):
-        return load_task_files(pattern)
-    return load_entries(match_entries(pattern), data)
+        return load_task_files(pattern, columns)
+    return tuple(
+        load_task(reference, data=data, columns=columns, trust_remote_code=trust_remote_code)
+        for reference in task_references(pattern, columns=columns)
+    )
 
 
-def task_references(pattern: str) -> tuple[str, ...]:
+def task_references(pattern: str, *, columns: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """What `pattern` means, as references that `load_task` takes one at a time.
 
     So a run over many tasks can load each in its turn, and lose only the one that fails.
 
-    Raises: as `load_task`, except for what only a benchmark's data would show.
+    Raises: as `load_task`, except for what only a data set would show.
     """
     if _looks_like_file(pattern):
         found = find_task_file(pattern)
         if found is None or found.category != "*":
             return (pattern,)
-        categories = (task.items[0].category for task in load_task_files(pattern))
+        categories = (task.items[0].category for task in load_task_files(pattern, columns))
         return tuple(f"{found.path}:{category}" for category in categories)
+    if pattern.startswith(SCHEME) or Path(pattern).suffix.lower() in YAML:
+        return (pattern,)
     return tuple(entry.name for entry in match_entries(pattern))
 
 
 def _looks_like_file(reference: str) -> bool:
     """A file that exists, or a text whose ending says that it was meant as one."""
+    if reference.startswith(SCHEME) or Path(reference).suffix.lower() in YAML:
+        return False
     if find_task_file(reference) is not None or Path(reference).is_file():
         return True
     head = reference.partition(":")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -12,27 +13,30 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from talo_export.errors import TaloError
 
 
-@cache
-def _environment(strict: bool) -> ImmutableSandboxedEnvironment:
-    return ImmutableSandboxedEnvironment(
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined if strict else jinja2.Undefined,
-    )
+def _regex_replace(text: str, pattern: str, replacement: str, count: int = 0) -> str:
+    """The one filter that lm-eval adds to Jinja's own."""
+    return re.sub(pattern, replacement, text, count=count)
+
+
+ENVIRONMENT = ImmutableSandboxedEnvironment(
+    keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+)
+ENVIRONMENT.filters["regex_replace"] = _regex_replace
 
 
 @cache
-def _compiled(template: str, strict: bool) -> jinja2.Template:
-    return _environment(strict).from_string(template)
+def _compiled(template: str) -> jinja2.Template:
+    return ENVIRONMENT.from_string(template)
 
 
-def fill_template(template: str, values: Mapping[str, Any], *, strict: bool = True) -> str:
-    """The template's text with a row's values; with `strict` an unknown name is an error.
+def fill_template(template: str, values: Mapping[str, Any]) -> str:
+    """The template's text with a row's values; a name that the row lacks is an error.
 
     Raises: TaloError if the template is malformed, names nothing in the row, or tries to leave
     the sandbox.
     """
     try:
-        return _compiled(template, strict).render(values)
+        return _compiled(template).render(values)
     except jinja2.TemplateError as error:
         raise TaloError(f"The template {template[:60]!r} cannot be filled: {error}") from error
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:

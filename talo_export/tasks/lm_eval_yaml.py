@@ -1,0 +1,142 @@
+"""Read a task YAML of lm-evaluation-harness or lmms-eval: the declarative kind, and no code.
+
+Both projects let a YAML name Python functions (`!function utils.f`). Such a file is code that
+somebody else wrote, so each function is refused by name, unless the user trusts it. An `include`
+is read only from beside the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from talo_export.errors import TaloError, UsageError
+
+OURS = ("process_results", "filter_list", "doc_to_decontamination_query", "metric_list",
+        "doc_to_messages")  # fmt: skip
+"""Keys whose functions are not run at all: answers are read and scored by our own rules."""
+
+UNREAD = ("custom_dataset", "use_prompt", "doc_to_audio", "doc_to_video")
+"""Keys that change what is asked in ways not supported here."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that a YAML names, and the directory whose modules it may come from."""
+
+    name: str
+    folder: Path
+
+    def load(self) -> Callable[..., Any]:
+        """Import it from its file beside the YAML. Only for files that the user trusts.
+
+        Raises: TaloError if there is no such file or function.
+        """
+        module_name, _, function = self.name.rpartition(".")
+        path = self.folder / f"{module_name.replace('.', '/')}.py"
+        if not path.is_file():
+            raise TaloError(f"The task names !function {self.name}, but there is no file {path}.")
+        found = getattr(_module(path), function, None)
+        if not callable(found):
+            raise TaloError(f"{path} has no function '{function}', which the task names.")
+        return found
+
+
+@cache
+def _module(path: Path) -> Any:
+    spec = util.spec_from_file_location(f"talo_task_{path.stem}", path)
+    assert spec is not None and spec.loader is not None, path
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@dataclass(frozen=True)
+class TaskYaml:
+    """A YAML's keys, its includes merged in, its functions named but not loaded."""
+
+    path: Path
+    keys: Mapping[str, Any]
+    trusted: bool
+
+    def get(self, *names: str, default: Any = None) -> Any:
+        """The first of these keys that is set."""
+        return next((self.keys[n] for n in names if self.keys.get(n) is not None), default)
+
+    @property
+    def is_lmms(self) -> bool:
+        """Whether it is lmms-eval's: its prompts go through the model's chat template."""
+        return bool(self.keys.keys() & {"doc_to_visual", "lmms_eval_specific_kwargs"})
+
+    @property
+    def output_type(self) -> str:
+        return str(self.get("output_type", default="generate_until"))
+
+
+def read_task_yaml(path: Path, *, trust_remote_code: bool = False) -> TaskYaml:
+    """Read and check a task YAML.
+
+    Raises: UsageError naming every function that it needs and the user does not trust, or a kind
+    of task that is not supported; TaloError if it is no such file.
+    """
+    keys = _merged(path.resolve(), ())
+    task = TaskYaml(path=path, keys=keys, trusted=trust_remote_code)
+    for name in ("doc_to_text", "doc_to_target", "dataset_path"):
+        if keys.get(name) is None:
+            raise TaloError(f"{path} is no task of lm-eval or lmms-eval: it has no '{name}'.")
+    if task.output_type not in ("multiple_choice", "generate_until"):
+        raise UsageError(
+            f"{path}: output_type {task.output_type} is not supported, only multiple_choice and "
+            "generate_until."
+        )
+    for name in UNREAD:
+        if keys.get(name) is not None:
+            raise UsageError(f"{path}: the key '{name}' is not supported.")
+    functions = {n: v for n, v in keys.items() if isinstance(v, Function) and n not in OURS}
+    if functions and not trust_remote_code:
+        named = ", ".join(f"{key}: {value.name}" for key, value in functions.items())
+        raise UsageError(
+            f"{path} needs code of its own ({named}): read {path.parent}, and pass "
+            "--trust-remote-code if you trust it."
+        )
+    return task
+
+
+def _merged(path: Path, outer: tuple[Path, ...]) -> dict[str, Any]:
+    if path in outer:
+        raise TaloError(f"{path} includes itself.")
+    try:
+        document = yaml.load(path.read_text("utf-8"), Loader=_loader(path.parent))
+    except OSError as error:
+        raise TaloError(f"The task file {path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TaloError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise TaloError(f"{path} is no task of lm-eval or lmms-eval: it holds no keys.")
+    includes = document.pop("include", None) or []
+    merged: dict[str, Any] = {}
+    for name in [includes] if isinstance(includes, str) else includes:
+        if Path(name).name != name:
+            raise UsageError(
+                f"{path} includes '{name}': only a file beside it is read. Copy it there and name "
+                "it without a folder."
+            )
+        merged |= _merged(path.parent / name, (*outer, path))
+    return merged | document
+
+
+def _loader(folder: Path) -> type[yaml.SafeLoader]:
+    class Loader(yaml.SafeLoader):
+        """The safe loader, to which `!function` is a name and nothing more."""
+
+    def function(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Function:
+        return Function(str(loader.construct_scalar(node)), folder)
+
+    Loader.add_constructor("!function", function)
+    return Loader
