@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import talo_export
-from talo_export.cli import diff, evaluate, export, inspect, probe, tasks, undo, verify
+from talo_export.cli import diff, evaluate, export, inspect, probe, push, tasks, undo, verify
 
 app = typer.Typer(
     name="talo-export",
@@ -42,6 +42,7 @@ def _root(
 app.command()(probe.probe)
 app.command()(export.export)
 app.command()(verify.verify)
+app.command()(push.push)
 app.command()(undo.undo)
 app.command()(diff.diff)
 app.command()(evaluate.evaluate)
