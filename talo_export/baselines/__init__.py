@@ -1,1 +1,1 @@
-"""What else one could do with the same items: PEFT methods under the same budget."""
+"""What else one could do with the same few items: adapters, examples in context, calibration."""

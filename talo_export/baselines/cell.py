@@ -1,0 +1,154 @@
+"""A process of its own for every cell, so that no peak of memory leaks into the next one.
+
+    python -m talo_export.baselines.cell REQUEST.request.json [...]
+
+The interpreter and its libraries are loaded once; then each request is a fork of this clean
+process, in which no tensor has lived yet. Where a device's driver may be awake already, which
+does not survive a fork, each request gets an interpreter of its own instead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from talo_export.baselines.calibration import NotApplicableError
+from talo_export.baselines.items_file import read_items
+from talo_export.baselines.memory import PeakMemory, peak_resident_bytes
+from talo_export.baselines.request import CellRequest, CellResult, Phase, result_path
+from talo_export.baselines.work import do_cell
+from talo_export.errors import TaloError
+from talo_export.models.loading import load_model, pick_device
+
+WATCH_SECONDS = 0.05
+APART = "--apart"
+
+
+def main(arguments: list[str]) -> int:
+    """Run every request, one after the other; print the path of each result when it is there."""
+    if arguments[:1] == [APART]:
+        run_request(Path(arguments[1]))
+        return 0
+    for argument in arguments:
+        path = Path(argument)
+        in_a_process_of_its_own(path)
+        print(result_path(path), flush=True)
+    return 0
+
+
+def in_a_process_of_its_own(path: Path) -> None:
+    """Run a request apart; a process that dies without a result gets one that says how."""
+    log = path.with_name(path.name.replace(".request.json", ".log"))
+    may_fork = sys.platform == "linux" and not torch.cuda.is_available()
+    status, reached = (_fork if may_fork else _spawn)(path, log)
+    if result_path(path).exists():
+        return
+    if status == -signal.SIGKILL:
+        reason = "the process was killed, as the system does where memory ends."
+        result = CellResult("out of memory", reason, adapt=Phase(0.0, reached))
+    else:
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        result = CellResult("failed", f"{lines[-1] if lines else f'exit status {status}'} ({log})")
+    write_result(path, result)
+
+
+def run_request(path: Path) -> None:
+    """Load the model, run the cell, write its result. A foreseen failure is a result as well."""
+    request = CellRequest.from_json(json.loads(path.read_text(encoding="utf-8")))
+    source = request.model
+    memory = PeakMemory(pick_device(source.device))
+    memory.begin()
+    try:
+        task = read_items(Path(request.items_file), request.task_fingerprint)
+        loaded = load_model(
+            source.reference,
+            dtype=source.dtype,
+            device=source.device,
+            device_map=source.device_map,
+            offload_folder=None if source.offload_folder is None else Path(source.offload_folder),
+            trust_remote_code=source.trust_remote_code,
+        )
+        artifact = path.with_name(path.name.replace(".request.json", ".artifact"))
+        result = do_cell(request, loaded, task, memory, artifact)
+    except NotApplicableError as error:
+        result = CellResult("not applicable", str(error))
+    except TaloError as error:
+        result = CellResult("failed", str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        peak = memory.read()
+        result = CellResult(
+            "out of memory", str(error).splitlines()[0], adapt=Phase(0.0, peak.used, peak.held)
+        )
+    write_result(path, result)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed: PyTorch's CPU allocator raises a plain RuntimeError."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "DefaultCPUAllocator" in str(error) and "memory" in str(error)
+    )
+
+
+def write_result(path: Path, result: CellResult) -> None:
+    """Write a result whole or not at all."""
+    target = result_path(path)
+    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    beside.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
+    beside.replace(target)
+
+
+def _fork(path: Path, log: Path) -> tuple[int, int]:
+    """(exit status, negative for a signal; peak memory in bytes that was seen)."""
+    child = os.fork()
+    if child == 0:
+        _child(path, log)
+    reached = 0
+    while True:
+        reached = max(reached, peak_resident_bytes(child))
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status), reached
+        time.sleep(WATCH_SECONDS)
+
+
+def _child(path: Path, log: Path) -> None:
+    """The fork's whole life: whatever happens, it must not go on as its parent."""
+    status = 1
+    try:
+        stream = log.open("w", encoding="utf-8")
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+        run_request(path)
+        status = 0
+    finally:
+        if status:
+            import traceback
+
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _spawn(path: Path, log: Path) -> tuple[int, int]:
+    command = [sys.executable, "-m", "talo_export.baselines.cell", APART, str(path)]
+    with log.open("w", encoding="utf-8") as stream:
+        child = subprocess.Popen(command, stdout=stream, stderr=stream)
+        reached = 0
+        while child.poll() is None:
+            reached = max(reached, peak_resident_bytes(child.pid))
+            time.sleep(WATCH_SECONDS)
+    return child.returncode, reached
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

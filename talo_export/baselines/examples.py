@@ -1,0 +1,105 @@
+"""Training examples: an item's prompt as the probe encodes it, then the right answer's tokens."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from talo_export.errors import TaloError
+from talo_export.models.loading import LoadedModel
+from talo_export.probing.encoding import (
+    Encoded,
+    choice_endings,
+    continue_prompt,
+    encode,
+    prompt_text,
+    without_last,
+)
+from talo_export.probing.settings import Scoring
+from talo_export.tasks.item import LETTERS, Item
+from talo_export.tasks.prompts import render
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One item to learn from. `inputs` hold the prompt and the answer, (1, length) token ids;
+    the loss is on the last `answer_length` of them only."""
+
+    item: Item
+    inputs: dict[str, Any]
+    answer_length: int
+
+
+def make_example(loaded: LoadedModel, item: Item, scoring: Scoring) -> Example:
+    """Encode an item with its answer, in the form in which `scoring` will look for it.
+
+    Under likelihood the tokens whose log-probability is compared (a letter, or a choice's text);
+    under generation what the model should write, and then its end token. Raises TaloError for an
+    item that does not fit the model.
+    """
+    encoded = encode(loaded, item, scoring)
+    if encoded.continuations and item.answer is not None:
+        tokens = encoded.continuations[item.answer]
+    else:
+        encoded, tokens = _written_answer(loaded, item, scoring, encoded)
+    if scoring.kind == "generate":
+        tokens = (*tokens, end_token(loaded))
+    return Example(item, encoded.extended(tokens), len(tokens))
+
+
+def answer_text(item: Item) -> str:
+    """What the model should say: the letter, the choice's text, or the first accepted text."""
+    if item.answer is None:
+        return item.accepted[0]
+    return LETTERS[item.answer] if render(item).lettered else item.choices[item.answer]
+
+
+def answer_loss(model: nn.Module, example: Example) -> Tensor:
+    """Mean negative log-likelihood of the answer's tokens, in nats, with its graph."""
+    kept = example.answer_length + 1
+    options = {"logits_to_keep": kept} if keeps_logits(model) else {}
+    logits = model(**example.inputs, use_cache=False, **options).logits[0, -kept:-1]
+    wanted = example.inputs["input_ids"][0, -example.answer_length :]
+    return nn.functional.cross_entropy(logits.float(), wanted.to(logits.device))
+
+
+def keeps_logits(model: nn.Module) -> bool:
+    """Whether the model can compute its logits at the last positions only: vocabularies are large,
+    and logits over a whole prompt may be most of the memory that training takes."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return "logits_to_keep" in inspect.signature(inner.forward).parameters
+
+
+def end_token(loaded: LoadedModel) -> int:
+    """The token that ends an answer: the tokenizer's end where generation stops there, else the
+    first at which it stops. Raises TaloError where there is none."""
+    stops = loaded.model.generation_config.eos_token_id
+    stops = [stops] if isinstance(stops, int) else list(stops or [])
+    own = loaded.tokenizer.eos_token_id
+    if own is not None and (own in stops or not stops):
+        return int(own)
+    if not stops:
+        raise TaloError(f"{loaded.name} names no end token: train with --scoring likelihood.")
+    return int(stops[0])
+
+
+def _written_answer(
+    loaded: LoadedModel, item: Item, scoring: Scoring, encoded: Encoded
+) -> tuple[Encoded, tuple[int, ...]]:
+    """The answer tokenised after the prompt, which may swallow some of the prompt's last tokens."""
+    style = {} if scoring.prompt_style is None else {"style": scoring.prompt_style}
+    text, templated = prompt_text(loaded, item, render(item, **style), scoring.system)
+    said = answer_text(item)
+    ending = choice_endings(replace(item, choices=(said,)), by_letter=False, templated=templated)
+    drop, (tokens,) = continue_prompt(loaded.tokenizer, text, ending, item)
+    return replace(encoded, inputs=without_last(encoded.inputs, drop, item)), tokens
+
+
+def held_out_loss(model: nn.Module, examples: list[Example]) -> float:
+    """Mean loss over examples, without gradients."""
+    with torch.no_grad():
+        return sum(float(answer_loss(model, example)) for example in examples) / len(examples)

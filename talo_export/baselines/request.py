@@ -1,0 +1,148 @@
+"""A cell: one method, one number of shots, one seed. What it is asked and what it answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from talo_export.baselines.settings import Training
+from talo_export.probing.settings import Scoring
+
+Status = Literal["done", "diverged", "out of memory", "not applicable", "failed"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """How a process of its own loads the model; the arguments of `models.loading.load_model`."""
+
+    reference: str
+    dtype: str = "auto"
+    device: str = "auto"
+    device_map: str | None = None
+    offload_folder: str | None = None
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CellRequest:
+    """Everything a cell depends on. `train` and `test` are item ids, disjoint, in order."""
+
+    model: ModelSource
+    model_stamp: str
+    """Changes when the model's files do."""
+    method: str
+    shots: int
+    seed: int
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    items_file: str
+    task_fingerprint: str
+    scoring: Scoring = field(default_factory=Scoring)
+    training: Training = field(default_factory=Training)
+    criterion: str = "accuracy"
+    min_gain: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """`lora-20-1-` and a hash of all that the outcome depends on: the same cell, the same
+        name."""
+        text = json.dumps({"format": FORMAT, **self.to_json(), "items_file": None}, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return f"{self.method}-{self.shots}-{self.seed}-{digest}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `from_json` reads them."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> CellRequest:
+        """Inverse of `to_json`."""
+        return cls(
+            **{
+                **value,
+                "model": ModelSource(**value["model"]),
+                "scoring": Scoring(**value["scoring"]),
+                "training": Training(**value["training"]),
+                "train": tuple(value["train"]),
+                "test": tuple(value["test"]),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What a phase of a cell took. Memory in bytes, see `memory.Peak`."""
+
+    seconds: float
+    peak_memory_bytes: int
+    peak_reserved_bytes: int | None = None
+    forward_passes: int = 0
+    backward_passes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """What came of a cell. Everything after `reason` is empty unless the status is "done" (a
+    diverged or starved cell still says what it took until then)."""
+
+    status: Status
+    reason: str | None = None
+    """Why it is not "done", one sentence."""
+    correct: dict[str, bool] = field(default_factory=dict)
+    """Test item id -> answered rightly."""
+    unparsed: int = 0
+    adapt: Phase | None = None
+    """Probing, training, fitting: all that comes before the first test item."""
+    test: Phase | None = None
+    trainable_parameters: int = 0
+    artifact_bytes: int = 0
+    """Bytes to ship beside the base."""
+    layer: int | None = None
+    """The layer knocked out; None also where the base was kept."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """What is particular to the method: losses, learning rate, examples shown, ..."""
+
+    @property
+    def final(self) -> bool:
+        """Whether running the same cell again would be a waste."""
+        return self.status != "failed"
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of test items answered rightly."""
+        return sum(self.correct.values()) / len(self.correct) if self.correct else None
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """The larger of the phases' peaks."""
+        return max((p.peak_memory_bytes for p in (self.adapt, self.test) if p), default=0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `from_json` reads them."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> CellResult:
+        """Inverse of `to_json`."""
+        known = {name: item for name, item in value.items() if name != "format"}
+        phases = {
+            name: None if known[name] is None else Phase(**known[name])
+            for name in ("adapt", "test")
+        }
+        return cls(**{**known, **phases})
+
+
+def request_path(directory: Path, request: CellRequest) -> Path:
+    """Where a cell's request lies in the journal of a comparison."""
+    return directory / f"{request.name}.request.json"
+
+
+def result_path(request_file: Path) -> Path:
+    """Where the result of a request file goes."""
+    return request_file.with_name(request_file.name.replace(".request.json", ".result.json"))

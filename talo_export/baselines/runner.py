@@ -1,0 +1,104 @@
+"""Running the cells that are not in the journal yet.
+
+The journal of a comparison is a directory with a request and a result for each cell, both JSON.
+A finished cell is never run again; what is missing after a kill is what is run by the same line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from talo_export.baselines.request import CellRequest, CellResult, request_path, result_path
+from talo_export.errors import TaloError
+
+
+@dataclass(frozen=True, slots=True)
+class CellsDone:
+    """How far a comparison is. `latest` is the cell that ended last, None before the first."""
+
+    done: int
+    total: int
+    resumed: int
+    latest: CellRequest | None = None
+    result: CellResult | None = None
+
+
+Watcher = Callable[[CellsDone], None]
+
+
+def run_cells(
+    requests: Sequence[CellRequest], journal: Path, *, watcher: Watcher | None = None
+) -> dict[str, CellResult]:
+    """Results by cell name; those in `journal` already are read, the others run and kept there.
+
+    Raises TaloError where the worker process itself dies (what is finished stays finished).
+    """
+    journal.mkdir(parents=True, exist_ok=True)
+    results: dict[str, CellResult] = {}
+    waiting: dict[Path, CellRequest] = {}
+    for request in requests:
+        path = request_path(journal, request)
+        found = read_result(result_path(path))
+        if found is not None and found.final:
+            results[request.name] = found
+            continue
+        result_path(path).unlink(missing_ok=True)
+        path.write_text(json.dumps(request.to_json(), indent=1) + "\n", encoding="utf-8")
+        waiting[path] = request
+    resumed = len(results)
+    watch = watcher or (lambda event: None)
+    watch(CellsDone(resumed, len(requests), resumed))
+    if waiting:
+        for path in run_worker(list(waiting), journal / "worker.log"):
+            result = read_result(result_path(path))
+            if result is None:
+                raise TaloError(f"{result_path(path)} cannot be read: run the same line again.")
+            request = waiting.pop(path)
+            results[request.name] = result
+            watch(CellsDone(len(results), len(requests), resumed, request, result))
+    if waiting:
+        raise TaloError(
+            f"the worker ended with {len(waiting)} cells to go, see {journal / 'worker.log'}; "
+            "run the same line again to go on."
+        )
+    return results
+
+
+def run_worker(paths: Sequence[Path], log: Path) -> Sequence[Path]:
+    """Start `baselines.cell` on request files and yield each as its result appears."""
+    command = [sys.executable, "-m", "talo_export.baselines.cell", *map(str, paths)]
+    by_result = {str(result_path(path)): path for path in paths}
+    with log.open("w", encoding="utf-8") as errors:
+        worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        assert worker.stdout is not None
+        try:
+            for line in worker.stdout:
+                yield by_result[line.strip()]
+        finally:
+            worker.terminate()
+            worker.wait()
+
+
+def read_result(path: Path) -> CellResult | None:
+    """A cell's result, None where there is none or it is of another format."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return CellResult.from_json(value)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def model_stamp(directory: Path) -> str:
+    """Changes with any file of the model: names, sizes and times of change, not contents."""
+    facts: Mapping[str, tuple[int, int]] = {
+        path.name: (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in sorted(directory.iterdir())
+        if path.is_file()
+    }
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

@@ -1,0 +1,105 @@
+"""What the table says, in sentences: who is ahead at each number of shots, and by how much."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from talo_export.baselines.request import CellRequest, CellResult
+from talo_export.baselines.summary import Row, paired_clusters
+from talo_export.evidence.paired import gain_interval
+from talo_export.tasks.item import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The most accurate method at a number of shots, against the knockout. Shares in [0, 1]."""
+
+    shots: int
+    best: str
+    accuracy: float
+    base_accuracy: float
+    lead: float | None
+    """Accuracy of the best minus the knockout's, paired; None where it is the knockout itself."""
+    lead_ci95: tuple[float, float] | None
+
+    @property
+    def sentence(self) -> str:
+        """One sentence for a person, in points."""
+        at = f"At {self.shots} shots"
+        if self.best == "base":
+            return f"{at} nothing beats the base ({100 * self.base_accuracy:.1f} %)."
+        head = (
+            f"{at} {self.best} is the most accurate: {100 * self.accuracy:.1f} %, "
+            f"the base {100 * self.base_accuracy:.1f} %"
+        )
+        if self.lead is None or self.lead_ci95 is None:
+            return f"{head}."
+        low, high = (100 * bound for bound in self.lead_ci95)
+        sure = "" if low > 0 else ": the interval includes 0, so the lead is not sure"
+        return (
+            f"{head}, {100 * self.lead:+.1f} points from the knockout "
+            f"(95 % interval {low:+.1f} to {high:+.1f}{sure})."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `verdicts` in `compare --json`."""
+        return {
+            "shots": self.shots, "best": self.best, "accuracy": self.accuracy,
+            "base_accuracy": self.base_accuracy, "lead_over_knockout": self.lead,
+            "lead_ci95": None if self.lead_ci95 is None else list(self.lead_ci95),
+            "sentence": self.sentence,
+        }  # fmt: skip
+
+
+def verdicts(
+    task: Task,
+    requests: Sequence[CellRequest],
+    results: Mapping[str, CellResult],
+    rows: Sequence[Row],
+    *,
+    seed: int = 0,
+) -> tuple[Verdict, ...]:
+    """One verdict for each number of shots. Equal accuracies go to the earlier row: the base,
+    then the knockout, then what costs more."""
+    base = next((row for row in rows if row.method == "base"), None)
+    if base is None or base.accuracy is None:
+        return ()
+    groups = {item.id: item.group for item in task.items}
+    found = []
+    for shots in sorted({row.shots for row in rows if row.shots}):
+        tested = [base, *(r for r in rows if r.shots == shots and r.accuracy is not None)]
+        best = max(tested, key=lambda row: row.accuracy or 0.0)
+        pairs = _pairs(requests, results, best.method, shots) if best.method != "base" else []
+        clusters = paired_clusters(pairs, groups) if pairs else None
+        found.append(
+            Verdict(
+                shots=shots,
+                best=best.method,
+                accuracy=best.accuracy or 0.0,
+                base_accuracy=base.accuracy,
+                lead=None if clusters is None else clusters.mean,
+                lead_ci95=None if clusters is None else gain_interval(clusters, seed=seed),
+            )
+        )
+    return tuple(found)
+
+
+def _pairs(
+    requests: Sequence[CellRequest],
+    results: Mapping[str, CellResult],
+    method: str,
+    shots: int,
+) -> list[tuple[CellResult, CellResult]]:
+    """(knockout, method) of each seed that has both; none for the knockout itself."""
+    cells = {
+        (r.method, r.seed): results[r.name]
+        for r in requests
+        if r.shots == shots and results[r.name].correct
+    }
+    return [
+        (cells[("knockout", seed)], cell)
+        for (name, seed), cell in cells.items()
+        if name == method != "knockout" and ("knockout", seed) in cells
+    ]
