@@ -97,10 +97,12 @@ def probe(
     with told():
         sink = Sink(json_mode=json, quiet=quiet)
         from talo_export.cli.progress import SweepProgress
+        from talo_export.cli.show_many import many_summary, show_many
         from talo_export.cli.show_probe import show_probe, summary
         from talo_export.evidence.selection import DEFAULT_CRITERION
         from talo_export.jobs.asking import Setup, parse_batch_size, parse_shots, scoring_of
         from talo_export.jobs.probe import ProbeRequest, run_probe
+        from talo_export.jobs.probe_many import means_many, run_probes
 
         request = ProbeRequest(
             setup=Setup(
@@ -126,6 +128,11 @@ def probe(
             checkpoint=checkpoint,
             fresh=fresh,
         )
+        if means_many(task):
+            with SweepProgress(sink) as progress:
+                many = run_probes(request, note=sink.note, progress=progress)
+            sink.result(many, summary=many_summary(many), show=lambda to: show_many(many, to))
+            raise typer.Exit(1 if many["failed"] else 0)
         with SweepProgress(sink) as progress:
             document = run_probe(request, note=sink.note, progress=progress)
         sink.result(document, summary=summary(document), show=lambda to: show_probe(document, to))

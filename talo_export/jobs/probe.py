@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,10 @@ from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import parse_reference, resolve
 from talo_export.probing.cost import Cost
+from talo_export.probing.engines.checked import EngineName
 from talo_export.probing.journal import Journal
 from talo_export.probing.settings import Scoring
-from talo_export.probing.sweep import EngineName, SweepResult, all_knockouts, sweep
+from talo_export.probing.sweep import SweepResult, all_knockouts, sweep
 from talo_export.tasks.item import Item, Task
 from talo_export.tasks.splits import Split, split_task
 
@@ -77,9 +78,15 @@ class _Findings:
 
 
 def run_probe(
-    request: ProbeRequest, *, note: Note = silent, progress: Watch = unwatched
+    request: ProbeRequest,
+    *,
+    note: Note = silent,
+    progress: Watch = unwatched,
+    load: Callable[[], LoadedModel] | None = None,
 ) -> dict[str, Any]:
     """Do the job, go on with it, or show it if it is done: the document of `probe --json`.
+
+    `load` gives the model of `request.setup` where several probes share it.
 
     Raises `TaloError` and its kinds, each a sentence for the user; what was scored until then
     stays in the run's journal, and the same request goes on from there.
@@ -97,7 +104,7 @@ def run_probe(
         note(f"{run.path} holds the finished run; --fresh starts over")
         return finished
 
-    loaded = request.setup.load()
+    loaded = (load or request.setup.load)()
     with Journal.open(run.journal, _identity(request, task, fingerprint)) as journal:
         findings = _measure(request, loaded, split, journal, progress)
     _draw(request, loaded, findings, run)
