@@ -91,6 +91,21 @@ def find_task(asked: str | None, *, model_is_demo: bool, data: Path | None = Non
     return load_task(name, data=data)
 
 
+def task_reference(asked: str | None, *, model_is_demo: bool) -> str:
+    """The same task from any directory and for any model: a run is read again by this."""
+    from talo_export.demo import demo_task_names
+    from talo_export.tasks.files import find_task_file
+
+    name = asked or DEFAULT_TASK
+    if model_is_demo and name in demo_task_names():
+        return f"{DEMO}/{name}"
+    file = find_task_file(name)
+    if file is None:
+        return name
+    category = f":{file.category}" if file.category else ""
+    return f"{file.path.resolve()}{category}"
+
+
 def parse_batch_size(text: str) -> int | Literal["auto"]:
     """`auto` or a positive number."""
     if text == "auto":

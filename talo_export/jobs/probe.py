@@ -17,7 +17,7 @@ from talo_export.errors import ProofError, UsageError
 from talo_export.evidence.confirmation import Confirmation, confirm
 from talo_export.evidence.layer_plot import draw_layers
 from talo_export.evidence.selection import DEFAULT_CRITERION, Selection, select
-from talo_export.jobs.asking import DEFAULT_TASK, DEMO, Setup, find_task
+from talo_export.jobs.asking import DEFAULT_TASK, DEMO, Setup, find_task, task_reference
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
 from talo_export.jobs.export import write_patched
 from talo_export.jobs.identity import model_fingerprint
@@ -295,6 +295,7 @@ def _recorded(request: ProbeRequest, task: Task, fingerprint: str) -> dict[str, 
     """The request as the run's manifest keeps it: a choice, once made, is not made again."""
     return {
         **_identity(request, task, fingerprint),
+        "task_reference": task_reference(request.task, model_is_demo=request.setup.is_demo),
         "seed": request.seed,
         "shots": request.shots,
         "min_gain": request.min_gain,

@@ -67,6 +67,17 @@ class Journal:
             raise
         return cls(path, connection)
 
+    @classmethod
+    def read(cls, path: Path) -> Journal:
+        """Open an existing journal for reading, whatever run it is of.
+
+        Raises TaloError where there is none or it is damaged.
+        """
+        if not path.is_file():
+            raise TaloError(f"{path} does not exist: the run has no scores; probe it again.")
+        with _told(path):
+            return cls(path, sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
+
     def append(self, cells: Iterable[Cell]) -> None:
         """Write cells down, all or none. A cell that is there already stays as it is."""
         rows = [
