@@ -1,0 +1,129 @@
+"""What the commands do, for Python: `from talo_export import probe, export, verify, evaluate`.
+
+Every function takes plain values, raises `TaloError` with a sentence for a person, and returns the
+document that the command prints with `--json`.
+
+    >>> from talo_export import load_task
+    >>> len(load_task("demo/maps"))
+    300
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from talo_export.jobs.asking import Setup, find_task
+from talo_export.jobs.evaluate import run_evaluate
+from talo_export.jobs.export import ExportRequest, run_export
+from talo_export.jobs.probe import ProbeRequest, run_probe
+from talo_export.jobs.verify import run_verify
+from talo_export.knockout import Fill, Scope
+from talo_export.probing.settings import Scoring
+from talo_export.tasks.item import Task
+
+
+def load_task(name: str, *, data: str | Path | None = None) -> Task:
+    """A task by name (`demo/maps`, `scienceqa/maps`) or file; `data` is a copy of data sets."""
+    return find_task(name, model_is_demo=False, data=None if data is None else Path(data))
+
+
+def probe(
+    model: str | None = None,
+    task: str | None = None,
+    *,
+    out: str | Path | None = None,
+    shots: int | None = 20,
+    seed: int = 0,
+    scoring: Scoring | None = None,
+    min_gain: float = 0.0,
+    criterion: str | None = None,
+    scope: Scope = "attention",
+    fill: Fill = "zero",
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int | Literal["auto"] = "auto",
+    checkpoint: bool = True,
+    fresh: bool = False,
+    trust_remote_code: bool = False,
+    note: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Find the layer that hurts a task, confirm it, write and prove the patched checkpoint.
+
+    `shots=None` probes every item and selects none; `min_gain` is a share (0.05 is five points).
+    """
+    chosen: dict[str, Any] = {} if criterion is None else {"criterion": criterion}
+    request = ProbeRequest(
+        setup=Setup(
+            model=model,
+            dtype=dtype,
+            device=device,
+            batch_size=batch_size,
+            trust_remote_code=trust_remote_code,
+        ),
+        task=task,
+        out=None if out is None else Path(out),
+        shots=shots,
+        seed=seed,
+        scoring=scoring or Scoring(),
+        min_gain=min_gain,
+        scope=scope,
+        fill=fill,
+        checkpoint=checkpoint,
+        fresh=fresh,
+        **chosen,
+    )
+    return run_probe(request, note=note)
+
+
+def export(
+    model: str | None = None,
+    *,
+    layer: int | None = None,
+    run: str | Path | None = None,
+    out: str | Path | None = None,
+    scope: Scope = "attention",
+    fill: Fill = "zero",
+    form: Literal["checkpoint", "adapter"] = "checkpoint",
+    keep_undo: bool = False,
+    dry_run: bool = False,
+    trust_remote_code: bool = False,
+) -> dict[str, Any]:
+    """Write a patched checkpoint or adapter for a layer named by hand, or chosen by a run."""
+    return run_export(
+        ExportRequest(
+            model=model,
+            layer=layer,
+            run=None if run is None else Path(run),
+            out=None if out is None else Path(out),
+            scope=scope,
+            fill=fill,
+            form=form,
+            keep_undo=keep_undo,
+            dry_run=dry_run,
+            trust_remote_code=trust_remote_code,
+        )
+    )
+
+
+def verify(
+    directory: str | Path, *, base: str | None = None, trust_remote_code: bool = False
+) -> dict[str, Any]:
+    """Hold an export against its manifest and base, and load it in a fresh process."""
+    return run_verify(Path(directory), base=base, trust_remote_code=trust_remote_code)
+
+
+def evaluate(
+    model: str | None = None,
+    task: str | None = None,
+    *,
+    limit: int | None = None,
+    scoring: Scoring | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    trust_remote_code: bool = False,
+) -> dict[str, Any]:
+    """Accuracy of any checkpoint on any task, item for item, by stock inference."""
+    setup = Setup(model=model, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
+    return run_evaluate(setup, task=task, limit=limit, scoring=scoring)
