@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from torch import Tensor
+
+from talo_export.knockout import Knockout
 from talo_export.probing.encoding import Encoded
 from talo_export.probing.scores import Outcome
 from talo_export.probing.settings import Normalise
 from talo_export.tasks.answers import read_answer
 from talo_export.tasks.item import Item
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """One variant's outcome on an item, and its logits (vocabulary,) right after the prompt."""
+
+    variant: Knockout | None
+    outcome: Outcome
+    logits: Tensor
+
 
 BROKEN = Outcome(correct=False, parsed=False, answer="", finite=False)
 """A NaN or Inf among the logits: no answer at all, however an argmax would have fallen."""

@@ -1,7 +1,7 @@
 """What a sweep cost, counted on the layers that really ran.
 
-Hooks on every decoder layer and on the vision tower count each call by its number of rows, so
-the numbers describe what happened rather than what an engine believes it did.
+Every decoder layer and the vision tower count their own calls by the number of rows, so the
+numbers describe what happened rather than what an engine believes it did.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from talo_export.models.anatomy import Decoder
+from talo_export.probing.forwards import Forward, Place, all_replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Cost:
 
     One layer evaluation = one decoder layer run on one item's prompt (for a variant). A pass over
     later tokens only, reading the prompt from a cache, is no layer evaluation: it is counted in
-    `token_evaluations`, one for each layer, row and token. `layer_evaluations_naive` is what one
+    `token_evaluations`, one for each layer, row and token. `layer_calls` says how often a layer's
+    weights were needed, whatever the number of rows. `layer_evaluations_naive` is what one
     whole forward pass per cell would have taken. `vision_evaluations` counts runs of the vision
     tower, one for each item and run.
     """
@@ -36,6 +38,8 @@ class Cost:
     layer_evaluations_naive: int = 0
     vision_evaluations: int = 0
     token_evaluations: int = 0
+    layer_calls: int = 0
+    check_evaluations: int = 0
     seconds: float = 0.0
     peak_memory_bytes: int = 0
 
@@ -45,6 +49,8 @@ class Cost:
             self.layer_evaluations_naive + other.layer_evaluations_naive,
             self.vision_evaluations + other.vision_evaluations,
             self.token_evaluations + other.token_evaluations,
+            self.layer_calls + other.layer_calls,
+            self.check_evaluations + other.check_evaluations,
             self.seconds + other.seconds,
             max(self.peak_memory_bytes, other.peak_memory_bytes),
         )
@@ -58,6 +64,8 @@ class Meter:
     layer_evaluations: int = 0
     vision_evaluations: int = 0
     token_evaluations: int = 0
+    layer_calls: int = 0
+    check_evaluations: int = 0
     naive: int = 0
     started: float = field(default_factory=time.perf_counter)
 
@@ -70,6 +78,60 @@ class Meter:
         finally:
             self.prompt_length = None
 
+    def totals(self) -> tuple[int, int, int, int]:
+        """The counts so far, for `move_aside`."""
+        return (
+            self.layer_evaluations,
+            self.vision_evaluations,
+            self.token_evaluations,
+            self.layer_calls,
+        )
+
+    def move_aside(self, before: tuple[int, int, int, int]) -> None:
+        """Count what ran since `before` as checking: it was done over, or only to compare."""
+        self.check_evaluations += self.layer_evaluations - before[0]
+        (
+            self.layer_evaluations,
+            self.vision_evaluations,
+            self.token_evaluations,
+            self.layer_calls,
+        ) = before
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Count what runs inside as checking."""
+        before = self.totals()
+        try:
+            yield
+        finally:
+            self.move_aside(before)
+
+    def layer_counted(self, forward: Forward) -> Forward:
+        """A decoder layer's forward that counts its rows and tokens."""
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            if self.prompt_length is not None:
+                # Some stacks carry several streams in front of rows, tokens, width.
+                rows, tokens = hidden_argument(args, kwargs).shape[-3:-1]
+                if tokens >= self.prompt_length:
+                    self.layer_evaluations += rows
+                else:
+                    self.token_evaluations += rows * tokens
+                self.layer_calls += 1
+            return forward(*args, **kwargs)
+
+        return counted
+
+    def vision_counted(self, forward: Forward) -> Forward:
+        """A vision tower's forward that counts its calls."""
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            if self.prompt_length is not None:
+                self.vision_evaluations += 1
+            return forward(*args, **kwargs)
+
+        return counted
+
     def cost(self, device: torch.device) -> Cost:
         """Totals up to now, with the process's (or the accelerator's) peak memory."""
         return Cost(
@@ -77,6 +139,8 @@ class Meter:
             layer_evaluations_naive=self.naive,
             vision_evaluations=self.vision_evaluations,
             token_evaluations=self.token_evaluations,
+            layer_calls=self.layer_calls,
+            check_evaluations=self.check_evaluations,
             seconds=time.perf_counter() - self.started,
             peak_memory_bytes=peak_memory(device),
         )
@@ -86,23 +150,15 @@ class Meter:
 def metered(model: nn.Module, decoder: Decoder) -> Iterator[Meter]:
     """Count layer and vision evaluations of `model` until the block ends."""
     meter = Meter()
-    handles = [
-        model.get_submodule(layer.path).register_forward_pre_hook(
-            lambda _module, args, kwargs: _count(meter, args, kwargs), with_kwargs=True
-        )
+    places: list[Place] = [
+        (model.get_submodule(layer.path), "forward", meter.layer_counted)
         for layer in decoder.layers
     ]
-    handles += [
-        tower.register_forward_pre_hook(lambda _module, _args: _count_vision(meter))
-        for tower in vision_towers(model, decoder)
-    ]
+    places += [(tower, "forward", meter.vision_counted) for tower in vision_towers(model, decoder)]
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    try:
+    with all_replaced(places):
         yield meter
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def vision_towers(model: nn.Module, decoder: Decoder) -> list[nn.Module]:
@@ -139,19 +195,3 @@ def peak_memory(device: torch.device) -> int:
         return int(torch.cuda.max_memory_allocated(device))
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _count(meter: Meter, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    if meter.prompt_length is None:
-        return
-    # Some stacks carry several streams in front: the last three axes are rows, tokens, width.
-    rows, tokens = hidden_argument(args, kwargs).shape[-3:-1]
-    if tokens >= meter.prompt_length:
-        meter.layer_evaluations += rows
-    else:
-        meter.token_evaluations += rows * tokens
-
-
-def _count_vision(meter: Meter) -> None:
-    if meter.prompt_length is not None:
-        meter.vision_evaluations += 1

@@ -9,8 +9,13 @@ from talo_export.errors import UsageError
 from talo_export.knockout import Knockout
 from talo_export.models.interventions import knock_out
 from talo_export.probing.encoding import encode
-from talo_export.probing.engines.naive import answer_alone
+from talo_export.probing.engines import naive
 from talo_export.probing.settings import Scoring
+
+
+def answer_alone(loaded, encoded, scoring):
+    with torch.no_grad():
+        return naive.answer_alone(loaded, encoded, scoring)[0]
 
 
 def log_probabilities(loaded, text, *, special):

@@ -6,7 +6,7 @@ its answers are, bit for bit, those of the stock model loaded from an exported c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -17,21 +17,17 @@ from talo_export.knockout import Knockout
 from talo_export.models.interventions import knock_out
 from talo_export.models.loading import LoadedModel
 from talo_export.models.proof import BaseAnswer
-from talo_export.probing.answers import by_likelihood, by_text
+from talo_export.probing.answers import Answered, by_likelihood, by_text
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
+from talo_export.probing.engines.work import Work
 from talo_export.probing.journal import Cell
 from talo_export.probing.scores import Outcome
 from talo_export.probing.settings import Scoring
 
-Work = Mapping["Knockout | None", Sequence[Encoded]]
-"""What is still to be answered: the items of one batch, by variant."""
-
 
 class Naive:
     """One stock forward pass (or generation) for each cell."""
-
-    name = "naive"
 
     def __init__(self, loaded: LoadedModel, scoring: Scoring, meter: Meter) -> None:
         self._loaded = loaded
@@ -39,16 +35,22 @@ class Naive:
         self._meter = meter
         self._proof: BaseAnswer | None = None
 
-    def answer(self, work: Work) -> Iterator[Cell]:
-        """Answer every cell of the batch."""
-        for variant, items in work.items():
-            with self._variant(variant):
+    def answer(self, work: Work) -> Iterator[list[Cell]]:
+        """Answer every missing cell, variant by variant; a cell at a time may be committed."""
+        for variant, items in work.by_variant().items():
+            with self.variant(variant):
                 for encoded in items:
-                    with self._meter.item(encoded.length):
-                        outcome = answer_alone(self._loaded, encoded, self._scoring)
-                    yield Cell(variant, encoded.item.id, outcome)
+                    answered = self.ask(variant, encoded)
+                    yield [Cell(variant, encoded.item.id, answered.outcome)]
 
-    def _variant(self, variant: Knockout | None) -> AbstractContextManager[object]:
+    def ask(self, variant: Knockout | None, encoded: Encoded) -> Answered:
+        """The model's answer to one item as the model now is."""
+        with self._meter.item(encoded.length), torch.inference_mode():
+            outcome, logits = answer_alone(self._loaded, encoded, self._scoring)
+        return Answered(variant, outcome, logits)
+
+    def variant(self, variant: Knockout | None) -> AbstractContextManager[object]:
+        """The model as this variant, its effect proved on entry."""
         if variant is None:
             return nullcontext()
         model, decoder = self._loaded.model, self._loaded.decoder
@@ -57,12 +59,12 @@ class Naive:
         return knock_out(model, decoder, variant, base=self._proof)
 
 
-def answer_alone(loaded: LoadedModel, encoded: Encoded, scoring: Scoring) -> Outcome:
-    """The model's answer to one item as it stands, with no engine around it."""
-    with torch.inference_mode():
-        if scoring.kind == "generate":
-            return generate(loaded, encoded, scoring)
-        return by_likelihood(encoded, likelihoods(loaded, encoded), scoring.normalise)
+def answer_alone(loaded: LoadedModel, encoded: Encoded, scoring: Scoring) -> tuple[Outcome, Tensor]:
+    """The answer of the model as it stands, and its logits (vocabulary,) after the prompt."""
+    if scoring.kind == "generate":
+        return generate(loaded, encoded, scoring)
+    sums, logits = likelihoods(loaded, encoded)
+    return by_likelihood(encoded, sums, scoring.normalise), logits
 
 
 def passes(encoded: Encoded, scoring: Scoring) -> int:
@@ -72,11 +74,12 @@ def passes(encoded: Encoded, scoring: Scoring) -> int:
     return len(encoded.continuations)
 
 
-def likelihoods(loaded: LoadedModel, encoded: Encoded) -> list[float]:
-    """Each choice's log-likelihood in nats after the prompt."""
+def likelihoods(loaded: LoadedModel, encoded: Encoded) -> tuple[list[float], Tensor]:
+    """Each choice's log-likelihood in nats after the prompt, and the logits there."""
     if all(len(ids) == 1 for ids in encoded.continuations):
-        rows = log_probabilities(last_logits(loaded, encoded.inputs, 1))
-        return [float(rows[-1, ids[0]]) for ids in encoded.continuations]
+        logits = last_logits(loaded, encoded.inputs, 1)
+        row = log_probabilities(logits)[0]
+        return [float(row[ids[0]]) for ids in encoded.continuations], logits[0]
     sums = []
     for ids in encoded.continuations:
         logits = last_logits(loaded, encoded.extended(ids[:-1]), len(ids))
@@ -84,13 +87,12 @@ def likelihoods(loaded: LoadedModel, encoded: Encoded) -> list[float]:
             1, torch.tensor(ids, device=logits.device).unsqueeze(1)
         )
         sums.append(float(picked.double().sum()))
-    return sums
+    return sums, logits[0]
 
 
 def last_logits(loaded: LoadedModel, inputs: Mapping[str, Any], keep: int) -> Tensor:
     """(keep, vocabulary) logits at the last positions, in float32."""
-    logits = loaded.model(**inputs, use_cache=False).logits
-    return logits[0, -keep:].float()
+    return loaded.model(**inputs, use_cache=False).logits[0, -keep:].float()
 
 
 def log_probabilities(logits: Tensor) -> Tensor:
@@ -99,8 +101,8 @@ def log_probabilities(logits: Tensor) -> Tensor:
     return torch.log_softmax(logits, dim=-1).masked_fill(broken, torch.nan)
 
 
-def generate(loaded: LoadedModel, encoded: Encoded, scoring: Scoring) -> Outcome:
-    """Stock greedy generation, and the letters' log-likelihoods at its first position."""
+def generate(loaded: LoadedModel, encoded: Encoded, scoring: Scoring) -> tuple[Outcome, Tensor]:
+    """Stock greedy generation with the letters' log-likelihoods, and the first step's logits."""
     made = loaded.model.generate(
         **encoded.inputs, **greedy(loaded, scoring.new_tokens(bool(encoded.item.choices)))
     )
@@ -111,7 +113,7 @@ def generate(loaded: LoadedModel, encoded: Encoded, scoring: Scoring) -> Outcome
         first = log_probabilities(made.logits[0][0].float())
         letters = [float(first[ids[0]]) for ids in encoded.continuations]
     text = loaded.tokenizer.decode(tokens, skip_special_tokens=True)
-    return by_text(encoded.item, text, letters, finite)
+    return by_text(encoded.item, text, letters, finite), made.logits[0][0]
 
 
 def greedy(loaded: LoadedModel, new_tokens: int) -> dict[str, Any]:

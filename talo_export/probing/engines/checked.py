@@ -1,0 +1,202 @@
+"""The engine a sweep uses: the fastest that is right for this model, checked and backed off.
+
+The first item of every kind (what inputs it has, whether anything follows its prompt) is answered
+the plain way too, for every variant. That proves the knockouts and checks the fast engine. An
+engine that cannot run the model, or disagrees, is replaced by the next slower one, which is said
+once, where the choice was ours; where the user named the engine it is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Literal
+
+import torch
+
+from talo_export.errors import ProofError, TaloError
+from talo_export.knockout import Knockout
+from talo_export.models.loading import LoadedModel
+from talo_export.probing.answers import Answered
+from talo_export.probing.cost import Meter
+from talo_export.probing.encoding import Encoded
+from talo_export.probing.engines.check import disagreement
+from talo_export.probing.engines.naive import Naive
+from talo_export.probing.engines.passes import CannotShareError, SharedModel
+from talo_export.probing.engines.shared import Sharing
+from talo_export.probing.engines.work import Todo, Work
+from talo_export.probing.journal import Cell
+from talo_export.probing.settings import Scoring
+
+EngineName = Literal["auto", "naive", "resume", "lockstep"]
+Note = Callable[[str], None]
+
+TOKENS_TOGETHER = {"cpu": 8192, "cuda": 65536}
+"""Tokens, over all rows, that `auto` runs through a layer at once, by type of device. A constant
+rather than a share of the memory that happens to be free, so that the same sweep is cut the same
+way every time; a pass that does not fit after all is halved."""
+
+
+class Checked:
+    """Answers batches with the named engine, or with the best one for `auto`."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        scoring: Scoring,
+        meter: Meter,
+        engine: EngineName,
+        *,
+        check_all: bool,
+        note: Note,
+    ) -> None:
+        self._loaded = loaded
+        self._scoring = scoring
+        self._meter = meter
+        self._asked = engine
+        self._check_all = check_all
+        self._note = note
+        self._naive = Naive(loaded, scoring, meter)
+        self._checked: set[tuple[object, ...]] = set()
+        self._candidates = ["lockstep", "resume", "naive"] if engine == "auto" else [engine]
+        self._most_tokens: int | None = None
+
+    def __enter__(self) -> Checked:
+        self._stack = ExitStack()
+        self._sharing: Sharing | None = None
+        if self._candidates != ["naive"]:
+            try:
+                shared = SharedModel(self._loaded.model, self._loaded.decoder)
+                self._stack.enter_context(shared.installed())
+            except CannotShareError as error:
+                self._give_up(str(error), to="naive")
+            else:
+                self._sharing = Sharing(self._loaded, self._scoring, self._meter, shared)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def name(self) -> str:
+        """The engine in use."""
+        return self._candidates[0]
+
+    def answer(self, work: Work) -> Iterator[list[Cell]]:
+        """Answer every missing cell. Each list is committed whole: an item's cells together."""
+        for at, todo in enumerate(work.todos):
+            if self.name == "naive":
+                yield from self._naive.answer(Work(work.todos[at:], work.variants))
+                return
+            # The whole set runs even where a part is known: what runs together decides the last
+            # bits, and they are not to depend on what an earlier run had finished.
+            answers = self._answer_item(todo, work.variants)
+            yield [
+                Cell(variant, todo.encoded.item.id, answers[variant].outcome)
+                for variant in todo.missing
+            ]
+
+    def _answer_item(
+        self, todo: Todo, variants: tuple[Knockout | None, ...]
+    ) -> dict[Knockout | None, Answered]:
+        encoded = todo.encoded
+        kind = (frozenset(encoded.inputs), max(map(len, encoded.continuations), default=0) > 1)
+        if kind in self._checked and not self._check_all:
+            return self._fast(encoded, variants)
+        with self._meter.aside():
+            plain = {}
+            for variant in variants:
+                with self._naive.variant(variant):
+                    plain[variant] = self._naive.ask(variant, encoded)
+        while self.name != "naive":
+            before = self._meter.totals()
+            try:
+                fast = self._fast(encoded, variants)
+            except (TaloError, *LIBRARY_ERRORS) as error:
+                if self._asked != "auto":
+                    raise
+                problem = first_line(str(error)) or type(error).__name__
+            else:
+                found = self._compare(encoded, fast, plain)
+                if found is None:
+                    self._checked.add(kind)
+                    return fast
+                problem = found
+            self._meter.move_aside(before)
+            self._give_up(problem, to=self._candidates[1] if len(self._candidates) > 1 else "")
+        return plain
+
+    def _compare(
+        self,
+        encoded: Encoded,
+        fast: dict[Knockout | None, Answered],
+        plain: dict[Knockout | None, Answered],
+    ) -> str | None:
+        for variant, answer in plain.items():
+            problem = disagreement(fast[variant], answer, self._loaded.model.dtype)
+            if problem is not None:
+                who = "the base" if variant is None else str(variant)
+                return f"on item {encoded.item.id!r} under {who} {problem}"
+        return None
+
+    def _give_up(self, problem: str, *, to: str) -> None:
+        if self._asked != "auto":
+            raise ProofError(
+                f"the {self._asked} engine does not give what the naive one gives: {problem}. "
+                "Use --engine naive, and please report this model."
+            )
+        self._note(f"{self.name} cannot sweep this model ({problem}); going on with {to}")
+        while self.name != to:
+            self._candidates.pop(0)
+
+    def _fast(
+        self, encoded: Encoded, variants: tuple[Knockout | None, ...]
+    ) -> dict[Knockout | None, Answered]:
+        """One item by the engine in use, in smaller passes where the memory asks for it."""
+        assert self._sharing is not None
+        width = self._width(encoded, len(variants))
+        while True:
+            before = self._meter.totals()
+            try:
+                answers = self._sharing.answer_item(encoded, variants, width)
+                return {answer.variant: answer for answer in answers}
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._meter.move_aside(before)
+                if width == 1:
+                    raise TaloError(
+                        f"item {encoded.item.id!r} with its {encoded.length} tokens does not fit "
+                        "the memory even alone: use --device-map auto, --dtype bfloat16 or a "
+                        "larger device."
+                    ) from error
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            width //= 2
+            self._most_tokens = width * encoded.length
+            self._note(f"out of memory: going on with {width} variants at a time")
+
+    def _width(self, encoded: Encoded, variants: int) -> int:
+        if self.name == "resume":
+            return 1
+        most = self._most_tokens
+        if most is None and self._asked == "auto":
+            most = TOKENS_TOGETHER.get(self._loaded.model.device.type, TOKENS_TOGETHER["cpu"])
+        return variants if most is None else max(1, min(variants, most // encoded.length))
+
+
+LIBRARY_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError)
+"""What a model's code raises when it is run in a way it was not written for."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, on whatever device."""
+    said = str(error).lower()
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        "out of memory" in said or "can't allocate memory" in said
+    )
+
+
+def first_line(text: str) -> str:
+    """Libraries explain at length; a note of ours is one line."""
+    return next((line.strip().rstrip(".") for line in text.splitlines() if line.strip()), "")

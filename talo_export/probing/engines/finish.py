@@ -1,0 +1,133 @@
+"""From a pass over the prompt to answers: the choices' remaining tokens, or greedy decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Cache
+
+from talo_export.knockout import Knockout
+from talo_export.models.loading import LoadedModel
+from talo_export.probing.answers import by_likelihood, by_text
+from talo_export.probing.encoding import Encoded, without_last
+from talo_export.probing.engines.cache_rows import fork
+from talo_export.probing.engines.interventions import silenced
+from talo_export.probing.engines.naive import greedy, log_probabilities
+from talo_export.probing.engines.passes import CannotShareError
+from talo_export.probing.scores import Outcome
+from talo_export.probing.settings import Scoring
+
+
+def prompt_inputs(encoded: Encoded, scoring: Scoring) -> dict[str, Any]:
+    """What the shared passes read: the prompt, less its last token where text is generated.
+
+    `generate` goes on from a cache by reading the tokens that are not in it, and there must be
+    one: it reads the last and thereby does everything, first token included, as it always does.
+    """
+    if scoring.kind == "likelihood":
+        return encoded.inputs
+    return without_last(encoded.inputs, 1, encoded.item)
+
+
+def needs_cache(encoded: Encoded, scoring: Scoring) -> bool:
+    """Whether anything follows the prompt."""
+    return scoring.kind == "generate" or any(len(ids) > 1 for ids in encoded.continuations)
+
+
+def answers_by_likelihood(
+    loaded: LoadedModel,
+    encoded: Encoded,
+    variants: Sequence[Knockout | None],
+    logits: Tensor,
+    cache: Cache | None,
+    scoring: Scoring,
+) -> list[Outcome]:
+    """Each variant's outcome from its logits (variants, vocabulary) after the prompt.
+
+    The choices' tokens after their first are read from the prompt's cache, all variants at once.
+    """
+    first = log_probabilities(logits.float())
+    sums = torch.stack([first[:, ids[0]].double() for ids in encoded.continuations], dim=1)
+    for column, ids in enumerate(encoded.continuations):
+        if len(ids) > 1:
+            assert cache is not None
+            following = continued(loaded, variants, cache, ids[:-1])
+            wanted = torch.tensor(ids[1:], device=following.device)
+            rows = log_probabilities(following.float())
+            picked = rows.gather(2, wanted.view(1, -1, 1).expand(len(variants), -1, 1))
+            sums[:, column] += picked[:, :, 0].double().sum(dim=1)
+    return [by_likelihood(encoded, row, scoring.normalise) for row in sums.tolist()]
+
+
+def continued(
+    loaded: LoadedModel, variants: Sequence[Knockout | None], cache: Cache, tokens: Sequence[int]
+) -> Tensor:
+    """(variants, tokens, vocabulary) logits of tokens that follow a cached prompt."""
+    ids = torch.tensor([list(tokens)] * len(variants), device=loaded.model.device)
+    # Without a mask every model derives the positions from the cache: nothing is padded here.
+    with silenced(loaded.model, loaded.decoder, row_masks(variants)):
+        output = loaded.model(input_ids=ids, past_key_values=fork(cache), use_cache=True)
+    return output.logits
+
+
+def answers_by_text(
+    loaded: LoadedModel,
+    encoded: Encoded,
+    variants: Sequence[Knockout | None],
+    cache: Cache,
+    scoring: Scoring,
+) -> tuple[list[Outcome], Tensor]:
+    """Each variant's generated answer, and the logits (variants, vocabulary) of its first token.
+
+    Stock `generate` on one row a variant, continuing the prompt's cache.
+    """
+    shape = encoded.inputs["input_ids"].shape
+    rows = {
+        name: value.expand(len(variants), -1)
+        for name, value in encoded.inputs.items()
+        if isinstance(value, Tensor) and value.shape == shape
+    }
+    if cache.get_seq_length() != shape[1] - 1:
+        raise CannotShareError(f"{type(loaded.model).__name__}'s cache does not know its length")
+    with silenced(loaded.model, loaded.decoder, row_masks(variants)):
+        made = loaded.model.generate(
+            **rows,
+            past_key_values=cache,
+            **greedy(loaded, scoring.new_tokens(bool(encoded.item.choices))),
+        )
+    ends = end_tokens(loaded)
+    outcomes = []
+    for row in range(len(variants)):
+        tokens = up_to_end(made.sequences[row, shape[1] :].tolist(), ends)
+        steps = [step[row] for step in made.logits[: len(tokens)]]
+        finite = all(bool(torch.isfinite(step).all()) for step in steps)
+        letters = None
+        if finite and encoded.continuations:
+            first = log_probabilities(steps[0].float())
+            letters = [float(first[ids[0]]) for ids in encoded.continuations]
+        text = loaded.tokenizer.decode(tokens, skip_special_tokens=True)
+        outcomes.append(by_text(encoded.item, text, letters, finite))
+    return outcomes, made.logits[0]
+
+
+def row_masks(variants: Sequence[Knockout | None]) -> dict[Knockout, Tensor]:
+    """Variant -> which row is its own."""
+    numbers = torch.arange(len(variants))
+    return {v: numbers == row for row, v in enumerate(variants) if v is not None}
+
+
+def end_tokens(loaded: LoadedModel) -> set[int]:
+    """The tokens that end a generation."""
+    ends = loaded.model.generation_config.eos_token_id
+    return set(ends) if isinstance(ends, (list, tuple)) else {ends}
+
+
+def up_to_end(tokens: list[int], ends: set[int]) -> list[int]:
+    """A row's own tokens: what follows its end is padding for the rows that go on."""
+    for at, token in enumerate(tokens):
+        if token in ends:
+            return tokens[: at + 1]
+    return tokens

@@ -1,0 +1,334 @@
+"""Shared passes: the model's own forward, run so that no layer repeats what it already did.
+
+A knockout at layer k leaves every layer below k as it is. One pass therefore carries several
+*rows*, all of the same item: the *trunk*, which is the unmodified model, and variants. A variant
+that has not been reached yet equals the trunk and costs nothing; at its layer it joins, with its
+attention silenced, and runs by itself from there. Everything between the layers, before and after
+them is the model's own code, run on all rows: what it adds there (DeepStack, per-layer inputs,
+shared key/values, scaled logits) stays its own business.
+
+`plan.py` says which rows a pass carries through which layers; this file makes a model do it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Cache
+
+from talo_export.errors import TaloError
+from talo_export.knockout import Knockout
+from talo_export.models.anatomy import Decoder
+from talo_export.probing.engines.cache_rows import put_layer, select_rows, stored_rows, take_rows
+from talo_export.probing.engines.interventions import silenced
+from talo_export.probing.engines.plan import Pass, Variant
+from talo_export.probing.engines.tensor_rows import (
+    changed_entries,
+    dimensions,
+    distinct_row_count,
+    expand_single,
+    map_tensors,
+    narrow_rows,
+    spread_rows,
+    whole_index,
+)
+from talo_export.probing.forwards import Forward, all_replaced
+
+
+class CannotShareError(TaloError):
+    """This model does not run in shared passes. The naive engine always can."""
+
+
+@dataclass
+class ItemState:
+    """What an item's passes leave to each other: the trunk's states, and the vision tower's."""
+
+    hidden: Tensor | None = None
+    """The trunk's input of the next pass's first layer, (1, tokens, width)."""
+    cache_layers: dict[int, Any] = field(default_factory=dict)
+    """Layer -> the trunk's key/value cache there, one row."""
+    shared: dict[int, list[dict[Any, Any]]] = field(default_factory=dict)
+    """Layer -> what it wrote into stores that later layers read, one entry a store, one row."""
+    vision: dict[tuple[int, str], list[Any]] = field(default_factory=dict)
+    """What the vision tower and its projector gave, call by call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What a pass ends with: logits (variants wanted, positions, vocabulary) and their cache."""
+
+    logits: Tensor
+    cache: Cache | None
+
+
+class _StopPassError(Exception):
+    """Leaves the model's forward once the trunk's states are kept."""
+
+
+class SharedModel:
+    """A model whose layers can be run in shared passes, while `installed` is open."""
+
+    def __init__(self, model: nn.Module, decoder: Decoder) -> None:
+        self.model = model
+        self.decoder = decoder
+        self._layers = [model.get_submodule(layer.path) for layer in decoder.layers]
+        owner = decoder.path.rpartition(".")[0]
+        self._stack = model.get_submodule(owner)
+        if self._stack is model or len({id(layer) for layer in self._layers}) < len(decoder):
+            raise CannotShareError(f"{type(model).__name__} has no stack of layers of its own")
+        config = model.config.get_text_config(decoder=True)
+        self._width = int(config.hidden_size)
+        self._sizes = {1, 2, 3, 4} | {n for n in config.to_dict().values() if isinstance(n, int)}
+        self._returns: dict[int, int | None] = {}
+        self._run: _Run | None = None
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Put the stand-ins in place. Outside `run` they only call through."""
+        places: list[tuple[nn.Module, str, Any]] = [(self._stack, "forward", self._enter_stack)]
+        places += [
+            (layer, "forward", partial(self._enter_layer, index))
+            for index, layer in enumerate(self._layers)
+        ]
+        for module in self.model.modules():
+            if hasattr(module, "get_image_features"):
+                places.append((module, "get_image_features", partial(self._see_once, module)))
+        head = self.model.get_output_embeddings()
+        if head is None:
+            raise CannotShareError(f"{type(self.model).__name__} has no output embeddings")
+        places.append((head, "forward", self._enter_head))
+        with all_replaced(places):
+            yield
+
+    def run(
+        self,
+        inputs: Mapping[str, Any],
+        plan: Pass,
+        state: ItemState,
+        *,
+        wanted: Sequence[Variant],
+        keep: int = 1,
+        cache: bool = False,
+    ) -> Passed | None:
+        """Run one pass over an item's `inputs` (a batch of one).
+
+        Returns the last `keep` positions' logits of the `wanted` variants (None: the trunk), in
+        that order; nothing for a pass that stops at its handover. `cache` keeps key/values too.
+        Raises CannotShareError where the model does not fit.
+        """
+        rows = (None, *plan.variants) if plan.trunk else plan.variants
+        self._run = run = _Run(
+            plan, state, [rows.index(variant) for variant in wanted], keep, cache
+        )
+        masks: dict[Knockout, Tensor] = {}
+        for variant, (place, count) in plan.silence().items():
+            masks[variant] = torch.arange(count) == place
+        try:
+            with silenced(self.model, self.decoder, masks):
+                output = self.model(**inputs, use_cache=cache)
+        except _StopPassError:
+            output = None
+        finally:
+            self._run = None
+        if plan.handover is not None:
+            if run.next_hidden is None:
+                raise CannotShareError(f"{self.decoder.path}.{plan.handover} was not reached")
+            state.hidden = run.next_hidden
+        if output is None:
+            return None
+        if not run.entered or not run.headed:
+            raise CannotShareError(f"{type(self.model).__name__} passes its stack of layers by")
+        kept = getattr(output, "past_key_values", None) if cache else None
+        if cache:
+            if not isinstance(kept, Cache):
+                raise CannotShareError(f"{type(self.model).__name__} keeps no cache")
+            select_rows(kept, run.wanted)
+        return Passed(output.logits[:, -keep:], kept)
+
+    def _enter_stack(self, forward: Forward) -> Forward:
+        def enter(*args: Any, **kwargs: Any) -> Any:
+            run = self._run
+            if run is None:
+                return forward(*args, **kwargs)
+            least = len(run.plan.variants) + int(run.plan.trunk)
+            taken = self._sizes | dimensions((args, kwargs))
+            run.rows = 1 if least == 1 else distinct_row_count(least, taken)
+            run.entered = True
+            if run.rows > 1:
+                args, kwargs = expand_single((args, kwargs), run.rows, self._width)
+            return forward(*args, **kwargs)
+
+        return enter
+
+    def _enter_layer(self, index: int, forward: Forward) -> Forward:
+        def enter(*args: Any, **kwargs: Any) -> Any:
+            run = self._run
+            if run is None:
+                return forward(*args, **kwargs)
+            if not run.entered:
+                raise CannotShareError(f"{self.decoder.path} is not where its layers are called")
+            hidden, args, kwargs = _take_hidden(args, kwargs)
+            caches, stores = _side_effects(kwargs)
+            plan, state = run.plan, run.state
+            if index < plan.start:
+                _recall(state, index, caches, stores, run.rows)
+                return self._shaped(index, hidden)
+            if plan.start and not run.started:
+                assert state.hidden is not None
+                hidden = state.hidden.expand(*_with_rows(hidden, run.rows))
+            run.started = True
+            if plan.handover is not None and index >= plan.handover and not run.handed_over:
+                run.next_hidden = hidden.narrow(_row_axis_of(hidden), 0, 1).clone()
+                run.handed_over = True
+                if plan.stops:
+                    raise _StopPassError
+            active = plan.active(index)
+            if not len(active):
+                return self._shaped(index, hidden)
+            whole = len(active) == run.rows
+            # The stores are the model's own objects: they are read through narrowed copies, and
+            # what a layer writes there is spread back to all rows.
+            inner = kwargs if whole else narrow_rows(kwargs, run.rows, active.start, len(active))
+            outer = args if whole else narrow_rows(args, run.rows, active.start, len(active))
+            given = {name: dict(inner[name]) for name in stores}
+            part = hidden if whole else narrow_rows(hidden, run.rows, active.start, len(active))
+            output = forward(part, *outer, **inner)
+            self._returns[index] = len(output) if isinstance(output, tuple) else None
+            places = whole_index(active, run.rows, hidden.device)
+            wrote = [changed_entries(inner[name], given[name]) for name in stores]
+            for store, entries in zip(stores.values(), wrote, strict=True):
+                store.update(entries if whole else spread_rows(entries, len(active), places))
+            for cache in caches.values():
+                _spread_cache(cache, len(active), run.rows, places)
+            if plan.trunk and 0 in active:
+                _remember(state, index, caches, wrote)
+            return output if whole else spread_rows(output, len(active), places)
+
+        return enter
+
+    def _shaped(self, index: int, hidden: Tensor) -> Any:
+        """A layer's return value for hidden states it does not compute."""
+        length = self._returns.get(index)
+        return hidden if length is None else (hidden, *[None] * (length - 1))
+
+    def _enter_head(self, forward: Forward) -> Forward:
+        def enter(hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
+            run = self._run
+            if run is None or hidden.shape[0] != run.rows:
+                return forward(hidden, *args, **kwargs)
+            run.headed = True
+            index = torch.tensor(run.wanted, device=hidden.device)
+            return forward(hidden[:, -run.keep :].index_select(0, index), *args, **kwargs)
+
+        return enter
+
+    def _see_once(self, module: nn.Module, name_forward: Forward) -> Forward:
+        calls = (id(module), "get_image_features")
+
+        def see(*args: Any, **kwargs: Any) -> Any:
+            run = self._run
+            if run is None:
+                return name_forward(*args, **kwargs)
+            seen = run.state.vision.setdefault(calls, [])
+            at = run.looks.get(calls, 0)
+            run.looks[calls] = at + 1
+            if at == len(seen):
+                seen.append(name_forward(*args, **kwargs))
+            # The containers are copied: models hang further results into them.
+            return map_tensors(seen[at], lambda tensor: tensor)
+
+        return see
+
+
+@dataclass
+class _Run:
+    """One pass under way."""
+
+    plan: Pass
+    state: ItemState
+    wanted: list[int]
+    keep: int
+    cache: bool
+    rows: int = 1
+    entered: bool = False
+    headed: bool = False
+    started: bool = False
+    handed_over: bool = False
+    next_hidden: Tensor | None = None
+    looks: dict[tuple[int, str], int] = field(default_factory=dict)
+
+
+def _take_hidden(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Tensor, tuple[Any, ...], dict[str, Any]]:
+    """A layer's hidden states, apart from its other arguments."""
+    if args:
+        return args[0], args[1:], kwargs
+    rest = dict(kwargs)
+    return rest.pop("hidden_states"), (), rest
+
+
+def _row_axis_of(hidden: Tensor) -> int:
+    # (rows, tokens, width), or (streams, rows, tokens, width).
+    return hidden.dim() - 3
+
+
+def _with_rows(hidden: Tensor, rows: int) -> list[int]:
+    shape = list(hidden.shape)
+    shape[_row_axis_of(hidden)] = rows
+    return shape
+
+
+def _side_effects(
+    kwargs: Mapping[str, Any],
+) -> tuple[dict[str, Cache], dict[str, MutableMapping[Any, Any]]]:
+    """The caches and the shared stores among a layer's arguments: what it may write to."""
+    caches = {name: value for name, value in kwargs.items() if isinstance(value, Cache)}
+    stores = {name: value for name, value in kwargs.items() if isinstance(value, MutableMapping)}
+    return caches, stores
+
+
+def _spread_cache(cache: Cache, count: int, rows: int, places: Tensor) -> None:
+    """Give what a layer has just stored for the active rows to all rows."""
+    if count == rows:
+        return
+    for at, layer in enumerate(cache.layers):
+        if stored_rows(layer) == count:
+            cache.layers[at] = take_rows(layer, places)
+
+
+def _remember(
+    state: ItemState, index: int, caches: Mapping[str, Cache], wrote: list[dict[Any, Any]]
+) -> None:
+    """Keep what the trunk stored at a layer for passes that begin above it. It is row 0."""
+    first = torch.zeros(1, dtype=torch.long)
+    for cache in caches.values():
+        if index < len(cache.layers) and stored_rows(cache.layers[index]) is not None:
+            state.cache_layers[index] = take_rows(cache.layers[index], first)
+    if any(wrote):
+        state.shared[index] = [
+            map_tensors(entries, lambda tensor: tensor[:1].clone()) for entries in wrote
+        ]
+
+
+def _recall(
+    state: ItemState,
+    index: int,
+    caches: Mapping[str, Cache],
+    stores: Mapping[str, MutableMapping[Any, Any]],
+    rows: int,
+) -> None:
+    """Do to caches and stores what the trunk did at a layer that is left out."""
+    all_first = torch.zeros(rows, dtype=torch.long)
+    for cache in caches.values():
+        if index in state.cache_layers:
+            put_layer(cache, index, take_rows(state.cache_layers[index], all_first))
+    if index in state.shared:
+        for store, entries in zip(stores.values(), state.shared[index], strict=True):
+            store.update(spread_rows(entries, 1, all_first))
