@@ -53,3 +53,9 @@ def count(n: int, noun: str) -> str:
 def one_line(text: str) -> str:
     """Text from elsewhere on one line, without characters that cannot be printed."""
     return " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
+
+
+def tick(fraction: float) -> str:
+    """0.05 -> `+5`, 0.125 -> `+12.5`: a label of an axis in points."""
+    text = f"{abs(100 * fraction):.2f}".rstrip("0").rstrip(".")
+    return text if text == "0" else ("+" if fraction > 0 else MINUS) + text

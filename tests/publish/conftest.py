@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,23 @@ from hub_server import TOKEN, HubServer
 from huggingface_hub import constants
 from PIL import Image
 from publish_models import save_tiny_language_model, save_tiny_vlm
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
+BROWSER_TESTS = "browser_test_report.py"
+
+
+def pytest_report_header() -> str:
+    """Say whether the tests that need a browser are among those collected."""
+    return f"browser: {CHROMIUM or f'none found, {BROWSER_TESTS} is not collected'}"
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Collect the browser tests only where there is a browser to run them."""
+    named = parent.session.isinitpath(file_path)  # then pytest collects it by itself
+    if file_path.name == BROWSER_TESTS and CHROMIUM and not named:
+        return pytest.Module.from_parent(parent, path=file_path)
+    return None
 
 
 @pytest.fixture(scope="session")
