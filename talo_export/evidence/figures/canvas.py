@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 # Okabe and Ito's palette: told apart with any of the common colour-vision deficiencies.
 GAIN = "#0072B2"
@@ -73,3 +76,22 @@ def layer_ticks(depth: int, most: int = 20) -> list[int]:
         if depth <= step * most:
             return list(range(0, depth, step))
     return list(range(0, depth, 100))
+
+
+DIVERGING = LinearSegmentedColormap.from_list("loss-gain", [LOSS, "#F7F7F7", GAIN])
+DIVERGING.set_bad("#BBBBBB")
+"""Vermilion loses, blue gains, grey was not measured."""
+
+
+def symmetric_limit(points: NDArray[np.float64], share: float = 0.97) -> float:
+    """Colour limit that keeps this share of the values in range, at least 5 points.
+
+    One layer that no task can do without must not wash all others out.
+    """
+    known = np.abs(points[np.isfinite(points)])
+    return max(5.0, float(np.quantile(known, share))) if len(known) else 5.0
+
+
+def shortened(text: str, most: int = 34) -> str:
+    """A label that leaves room for the figure."""
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,129 @@
+"""Does a layer chosen on task A help task B? The full matrix, on items that chose nothing.
+
+Cell (A, B) is the gain on B's unseen items of the layer that A's probing items chose. Items of B
+that also occur among A's probing items (benchmarks are drawn from one another) are removed first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talo_export.errors import TaloError
+from talo_export.evidence.confirmation import Verdict, confirm
+from talo_export.knockout import Knockout
+from talo_export.probing.scores import ScoreTable
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """One task's run: its choice, and the scores of both halves.
+
+    `contents` maps an item id to a fingerprint of what is asked; where given, two items are the
+    same when these are equal, else when their groups (image hashes) are.
+    """
+
+    knockout: Knockout | None
+    probe: ScoreTable
+    unseen: ScoreTable
+    contents: Mapping[str, str] | None = None
+
+    def identities(self, table: ScoreTable) -> list[str]:
+        """What makes each item of a table the same as one of another task."""
+        if self.contents is None:
+            return list(table.groups)
+        return [self.contents[item_id] for item_id in table.item_ids]
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """T x T: row the task that chose, column the task it is applied to. Gains are shares."""
+
+    tasks: tuple[str, ...]
+    layers: tuple[int | None, ...]
+    """Chosen by each task; None keeps the base, and its row is NaN."""
+    gains: Array
+    low: Array
+    high: Array
+    n: NDArray[np.int64]
+    removed: NDArray[np.int64]
+    """Items of the column's task left out because the row's task probed with them."""
+    verdicts: tuple[tuple[Verdict | None, ...], ...]
+    """None where the column's task was never scored with that layer knocked out."""
+
+    @property
+    def own(self) -> float:
+        """Mean gain of a chosen layer on its own task's unseen items."""
+        return _mean(np.diagonal(self.gains))
+
+    @property
+    def abroad(self) -> float:
+        """Mean gain on all other tasks."""
+        return _mean(self.gains[~np.eye(len(self.tasks), dtype=bool)])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; null where not measured."""
+        return {
+            "tasks": list(self.tasks),
+            "layers": list(self.layers),
+            "gains": _plain(self.gains),
+            "low": _plain(self.low),
+            "high": _plain(self.high),
+            "n": self.n.tolist(),
+            "removed": self.removed.tolist(),
+            "verdicts": [list(row) for row in self.verdicts],
+            "mean_gain_own": _number(self.own),
+            "mean_gain_abroad": _number(self.abroad),
+        }
+
+
+def transfer(runs: Mapping[str, TaskRun], *, seed: int) -> Transfer:
+    """Apply every task's chosen layer to every task's unseen items."""
+    if len(runs) < 2:
+        raise TaloError(f"Transfer needs at least two tasks, not {len(runs)}.")
+    shape = (len(runs), len(runs))
+    gains, low, high = (np.full(shape, np.nan) for _ in range(3))
+    n, removed = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    verdicts: list[list[Verdict | None]] = [[None] * len(runs) for _ in runs]
+    for a, source in enumerate(runs.values()):
+        probed = set(source.identities(source.probe))
+        for b, target in enumerate(runs.values()):
+            identities = target.identities(target.unseen)
+            kept = [i for i, identity in enumerate(identities) if identity not in probed]
+            removed[a, b] = len(identities) - len(kept)
+            if source.knockout is None or source.knockout not in target.unseen.variants or not kept:
+                continue
+            found = confirm(target.unseen.take_items(kept), source.knockout, seed=seed)
+            assert found.gain is not None
+            assert found.interval is not None
+            gains[a, b], (low[a, b], high[a, b]) = found.gain, found.interval
+            n[a, b], verdicts[a][b] = found.n, found.verdict
+    return Transfer(
+        tasks=tuple(runs),
+        layers=tuple(None if r.knockout is None else r.knockout.layer for r in runs.values()),
+        gains=gains,
+        low=low,
+        high=high,
+        n=n,
+        removed=removed,
+        verdicts=tuple(map(tuple, verdicts)),
+    )
+
+
+def _mean(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def _plain(values: Array) -> list[list[float | None]]:
+    return [[_number(value) for value in row] for row in values.tolist()]

@@ -1,0 +1,76 @@
+"""The transfer matrix: row chose the layer, column is judged on unseen items."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from talo_export.evidence.analyses.transfer import Transfer
+from talo_export.evidence.figures.canvas import (
+    DIVERGING,
+    INK,
+    figure,
+    shortened,
+    symmetric_limit,
+)
+
+MOST_NUMBERED = 16
+"""Up to this many tasks the gain stands in each cell."""
+
+
+def draw_transfer(found: Transfer, path: Path, *, title: str, svg: bool = False) -> Path:
+    """Gains in points; a dot marks a gain or loss whose interval excludes 0."""
+    count = len(found.tasks)
+    points = 100 * found.gains
+    limit = symmetric_limit(points)
+    cell = 0.42 if count <= MOST_NUMBERED else max(0.13, 6.5 / count)
+    width, height = 3.6 + cell * count, 3.0 + cell * count
+    with figure(path, max(width, 6.2), max(height, 4.2), svg=svg) as drawing:
+        drawing.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+        axes = drawing.add_subplot()
+        image = axes.imshow(points, cmap=DIVERGING, vmin=-limit, vmax=limit, aspect="auto")
+        size = 8 if count <= 40 else 6
+        labels = [shortened(task, 28) for task in found.tasks]
+        chosen = ["base" if layer is None else f"layer {layer}" for layer in found.layers]
+        axes.set_yticks(range(count))
+        axes.set_yticklabels(
+            [f"{label} · {layer}" for label, layer in zip(labels, chosen, strict=True)],
+            fontsize=size,
+        )
+        axes.set_xticks(range(count))
+        axes.set_xticklabels(labels, rotation=90, fontsize=size)
+        axes.tick_params(length=2)
+        for side in axes.spines.values():
+            side.set_visible(False)
+        for a in range(count):
+            for b in range(count):
+                verdict = found.verdicts[a][b]
+                if verdict is None:
+                    continue
+                certain = verdict in ("confirmed", "harmful")
+                if count <= MOST_NUMBERED:
+                    axes.text(b, a, f"{points[a, b]:+.0f}", ha="center", va="center", fontsize=7.5,
+                              color="white" if abs(points[a, b]) > 0.75 * limit else INK,
+                              fontweight="bold" if certain else "normal")  # fmt: skip
+                elif certain:
+                    axes.plot([b], [a], ".", color=INK, markersize=2.5)
+        axes.plot([-0.5, count - 0.5], [-0.5, count - 0.5], color=INK, linewidth=0.4)
+        axes.set_xlabel("applied to, unseen items only", fontsize=8.5)
+        axes.set_ylabel("layer chosen on", fontsize=8.5)
+        mark = "bold" if count <= MOST_NUMBERED else "dot"
+        known = found.n[found.n > 0]
+        items = f"{known.min()} to {known.max()} items a cell" if len(known) else "no cell measured"
+        axes.set_title(
+            f"own task {_signed(found.own)}, other tasks {_signed(found.abroad)} points on "
+            f"average\n{mark}: 95 % interval excludes 0 · {items} · grey: base kept or not scored",
+            fontsize=8.5,
+        )
+        bar = drawing.colorbar(image, ax=axes, shrink=0.6, extend="both", pad=0.01)
+        bar.set_label("gain (points)", fontsize=8)
+        bar.outline.set_visible(False)
+    return path
+
+
+def _signed(share: float) -> str:
+    return "—" if np.isnan(share) else f"{100 * share:+.1f}"
