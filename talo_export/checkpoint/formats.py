@@ -95,10 +95,10 @@ PACKINGS = (
         zeroed=(".weight_scale",),
         kept=(".weight_packed", ".weight_shape", ".weight_zero_point", ".weight_g_idx"),
     ),
-    # Two E2M1 codes a byte times block scales that may have no zero: the code 0 is 0.0.
+    # Small floating-point codes times block scales that may have no zero: the code 0 is 0.0.
     # https://www.opencompute.org/documents/ocp-microscaling-formats-mx-v1-0-spec-final-pdf
     Packing(
-        "FP4 (NVFP4 or MXFP4, compressed-tensors)",
+        "NVFP4, MXFP4 or MXFP6 (compressed-tensors)",
         ("compressed-tensors",),
         {".weight_packed": ("U8",), ".weight_scale": ("F8_E4M3", "U8", "F8_E8M0")},
         zeroed=(".weight_packed",),

@@ -16,12 +16,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import find_decoder
-from talo_export.models.interventions import knock_out
+from talo_export.models.interventions import knock_out, silence_rows
 from talo_export.models.loading import load_weights, read_config
 from talo_export.models.proof import logits_of, text_example
 from talo_export.models.reference import resolve
@@ -43,8 +44,19 @@ def live_logits(
     model: Any = load_weights(resolved, config, device="cpu", trust_remote_code=trust_remote_code)
     given = {"0": text_example(model)} if inputs is None else read_examples(inputs)
     found = _logits(model, given, "base")
-    with knock_out(model, find_decoder(model), knockout):
-        return found | _logits(model, given, "knockout")
+    decoder = find_decoder(model)
+    if getattr(model, "hf_quantizer", None) is None:
+        with knock_out(model, decoder, knockout):
+            return found | _logits(model, given, "knockout")
+    # Quantised weights cannot be filled in memory; under fill `zero`, the only one they can have
+    # on disk, silencing the output projections is the same function.
+    for name, example in given.items():
+        rows = next(iter(example.values())).shape[0]
+        with silence_rows(
+            model, decoder, {knockout.layer: torch.ones(rows, dtype=torch.bool)}, knockout.scope
+        ):
+            found |= _logits(model, {name: example}, "knockout")
+    return found
 
 
 def read_examples(path: Path) -> dict[str, dict[str, Tensor]]:
