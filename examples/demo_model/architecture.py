@@ -1,0 +1,148 @@
+"""The demo model before training: a stock LLaVA, its tokenizer, its processor, all from configs."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from curriculum import lesson
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    CLIPVisionConfig,
+    GenerationConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+)
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from talo_export.demo.drawing import SIZE
+from talo_export.demo.questions import INSTRUCTION
+
+PATCH = 12
+IMAGE_TOKENS = (SIZE // PATCH) ** 2
+VOCABULARY = 768
+WIDTH = 128
+LAYERS = 8
+VISION_LAYERS = 4
+
+SPECIAL = ("<pad>", "<s>", "</s>", "<image>", "<|user|>", "<|assistant|>")
+CHAT_TEMPLATE = """{{- bos_token -}}
+{%- for message in messages -%}
+{{- '<|' + ('assistant' if message['role'] == 'assistant' else 'user') + '|>' -}}
+{%- if message['content'] is string -%}
+{{- message['content'] -}}
+{%- else -%}
+{%- for part in message['content'] -%}
+{%- if part['type'] == 'image' -%}{{- '<image>' -}}{%- else -%}{{- part['text'] -}}{%- endif -%}
+{%- endfor -%}
+{%- endif -%}
+{%- if message['role'] == 'assistant' -%}{{- eos_token -}}{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}
+"""
+
+
+def build_tokenizer(seed: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE learnt from the texts of the first lessons.
+
+    The instruction that ends every multiple-choice question is one token of its own: eleven
+    tokens that are always the same would only cost time.
+    """
+    texts = [text for n in range(3000) for turn in lesson(seed, n)[1]
+             for text in (turn.user, turn.answer)]  # fmt: skip
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY - 1,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((re.sub(re.escape(INSTRUCTION), "", t) for t in texts), trainer)
+    tokenizer.add_tokens([AddedToken(INSTRUCTION, normalized=False)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        additional_special_tokens=["<image>", "<|user|>", "<|assistant|>"],
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        model_max_length=512,
+    )
+
+
+def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
+    """Pictures to `SIZE` x `SIZE`, scaled to [-1, 1], by PIL alone."""
+    pictures = CLIPImageProcessorPil(
+        size={"height": SIZE, "width": SIZE},
+        crop_size={"height": SIZE, "width": SIZE},
+        image_mean=[0.5, 0.5, 0.5],
+        image_std=[0.5, 0.5, 0.5],
+    )
+    return LlavaProcessor(
+        pictures,
+        tokenizer,
+        patch_size=PATCH,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def build_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditionalGeneration:
+    """A LLaVA with random weights: CLIP's vision transformer, two-layer projector, Llama."""
+    torch.manual_seed(seed)
+    vision = CLIPVisionConfig(
+        hidden_size=WIDTH,
+        intermediate_size=3 * WIDTH,
+        num_hidden_layers=VISION_LAYERS,
+        num_attention_heads=4,
+        image_size=SIZE,
+        patch_size=PATCH,
+        projection_dim=WIDTH,
+    )
+    text = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=WIDTH,
+        intermediate_size=352,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        # The usual 0.02 suits a width of 2048; this is about one over the square root of ours.
+        initializer_range=0.08,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    config = LlavaConfig(
+        vision_config=vision,
+        text_config=text,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="default",
+        image_seq_length=IMAGE_TOKENS,
+        tie_word_embeddings=True,
+    )
+    model = LlavaForConditionalGeneration(config)
+    # CLIP's position embeddings start so small that the patches drown them.
+    torch.nn.init.normal_(model.model.vision_tower.embeddings.position_embedding.weight, std=0.3)
+    for projection in (
+        model.model.multi_modal_projector.linear_1,
+        model.model.multi_modal_projector.linear_2,
+    ):
+        torch.nn.init.normal_(projection.weight, std=WIDTH**-0.5)
+    model.generation_config = GenerationConfig(
+        max_new_tokens=16,
+        do_sample=False,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return model

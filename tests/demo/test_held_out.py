@@ -1,0 +1,86 @@
+"""No training example shows a task's drawing or asks what a task asks."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+from types import ModuleType
+
+import pytest
+
+from talo_export.demo import demo_task_names
+from talo_export.demo.bundled import ITEMS, held_out_questions
+from talo_export.demo.drawing import Scene
+from talo_export.demo.questions import TRAINED_KINDS, UNTRAINED_KINDS, is_held_out, mark_key
+
+LESSONS = 1500
+
+
+@pytest.fixture(scope="module")
+def lessons(curriculum: ModuleType) -> list[tuple[Scene, tuple]]:
+    return [curriculum.lesson(0, number) for number in range(LESSONS)]
+
+
+def test_a_fifth_of_all_keys_is_held_out() -> None:
+    share = sum(is_held_out(f"key {number}") for number in range(5000)) / 5000
+    assert share == pytest.approx(0.2, abs=0.02)
+
+
+@pytest.mark.parametrize("name", demo_task_names())
+def test_a_task_uses_only_held_out_drawings_and_held_out_keys(name: str) -> None:
+    for scene, question in itertools.islice(held_out_questions(name), ITEMS):
+        assert is_held_out(scene.identity)
+        assert is_held_out(question.key)
+
+
+def test_training_uses_no_held_out_drawing(lessons: list[tuple[Scene, tuple]]) -> None:
+    assert not any(is_held_out(scene.identity) for scene, _ in lessons)
+
+
+def test_training_asks_no_held_out_question(
+    lessons: list[tuple[Scene, tuple]], monkeypatch: pytest.MonkeyPatch, curriculum: ModuleType
+) -> None:
+    # Everything training asks passes through the kinds, so we listen in on what they return.
+    asked = []
+
+    def listening(kind):  # noqa: ANN001, ANN202
+        def listen(rng: random.Random, scene: Scene):  # noqa: ANN202
+            question = kind(rng, scene)
+            if question is not None:
+                asked.append(question)
+            return question
+
+        return listen
+
+    monkeypatch.setattr(curriculum, "TRAINED_KINDS", tuple(map(listening, TRAINED_KINDS)))
+    seen_held_out = 0
+    for number in range(300):
+        asked.clear()
+        _, turns = curriculum.lesson(1, number)
+        told = {(turn.user.split("\n")[0], turn.answer) for turn in turns[1:]}
+        allowed = {question.text for question in asked if not question.held_out}
+        seen_held_out += sum(question.held_out for question in asked)
+        assert all(
+            text in allowed or text.startswith("Which state does the line") for text, _ in told
+        )
+    assert seen_held_out > 100
+
+
+def test_no_caption_tells_a_held_out_place_in_its_colour(
+    lessons: list[tuple[Scene, tuple]],
+) -> None:
+    told = 0
+    for _, turns in lessons:
+        assert turns[0].user == "Describe the map."
+        for colour, place in re.findall(r"(\w+) ([A-Z][\w ]+)", turns[0].answer):
+            told += 1
+            assert not is_held_out(mark_key(place, colour))
+    assert told > LESSONS
+
+
+def test_two_tasks_are_of_kinds_training_never_asks(lessons: list[tuple[Scene, tuple]]) -> None:
+    assert not set(UNTRAINED_KINDS) & set(TRAINED_KINDS)
+    texts = [turn.user for _, turns in lessons for turn in turns]
+    assert not any("with the capital" in text for text in texts)
+    assert not any(re.match("In which direction is the .* country", text) for text in texts)
