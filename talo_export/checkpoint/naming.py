@@ -1,0 +1,155 @@
+"""From parameters in memory to tensors on disk, by transformers' own rules.
+
+A checkpoint's names are often not the model's: `language_model.model.layers.0...` on disk becomes
+`model.language_model.layers.0...` in memory, older uploads have other prefixes than newer ones,
+and a converter may split or join tensors on the way. The loader's rules are run here on names
+alone, with the model on the meta device: no weight is read.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import (
+    WeightConverter,
+    WeightRenaming,
+    dot_natural_key,
+    rename_source_key,
+)
+
+from talo_export.checkpoint.formats import parameter_stem
+from talo_export.checkpoint.layout import read_layout
+from talo_export.errors import ProofError
+from talo_export.models.anatomy import Decoder, Layer, Mixer, find_decoder
+from talo_export.models.loading import is_vision_language, read_config
+from talo_export.models.reference import ResolvedModel
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Which stored names feed which parameters. A stored name is that of a tensor, or for packed
+    weights the name that the tensor would have if it were stored plainly."""
+
+    stored: Mapping[str, tuple[str, ...]]
+    """Parameter -> stored names that it is made of."""
+    feeds: Mapping[str, tuple[str, ...]]
+    """Stored name -> parameters that are made of it."""
+    unused: tuple[str, ...]
+    """Tensors that the model's class does not load; they stay as they are."""
+
+
+def checkpoint_anatomy(directory: Path, *, trust_remote_code: bool = False) -> Decoder:
+    """The decoder of the checkpoint in `directory`, every parameter named as it is on disk.
+
+    Module paths stay those in memory. A mixer whose tensors cannot be cut alone, because what is
+    stored also feeds something else, is declined with the reason. Raises TaloError where the
+    files or the model are not understood, ProofError where a parameter has no tensor.
+    """
+    resolved = ResolvedModel(directory, str(directory), None)
+    config = read_config(resolved, trust_remote_code)
+    auto = AutoModelForImageTextToText if is_vision_language(config) else AutoModelForCausalLM
+    # Packed weights are mapped by the names of the plain parameters they unpack to.
+    if getattr(config, "quantization_config", None) is not None:
+        del config.quantization_config
+    with torch.device("meta"):
+        model = auto.from_config(config, trust_remote_code=trust_remote_code)
+    naming = name_parameters(model, read_layout(directory).tensors)
+    decoder = find_decoder(model)
+    return replace(decoder, layers=tuple(_layer(layer, naming) for layer in decoder.layers))
+
+
+def name_parameters(model: nn.Module, tensors: Iterable[str]) -> Naming:
+    """Run the loader's renaming on the names of stored tensors.
+
+    Mirrors `convert_and_load_state_dict_in_model` of transformers: renamings, at most one
+    converter, then the base model's prefix added or taken away where that makes a match.
+    """
+    # Fresh transforms: some of them remember what they have matched.
+    transforms: list[Any] = get_model_conversion_mapping(model)
+    renamings = [entry for entry in transforms if isinstance(entry, WeightRenaming)]
+    converters = [entry for entry in transforms if isinstance(entry, WeightConverter)]
+    by_pattern = {pattern: entry for entry in converters for pattern in entry.source_patterns}
+    known: dict[str, Any] = model.state_dict()
+    prefix: Any = model.base_model_prefix
+
+    def targets(name: str) -> tuple[str, ...]:
+        renamed, pattern = rename_source_key(name, renamings, converters, prefix, known)
+        if renamed not in known and name in known:
+            renamed, pattern = rename_source_key(name, [], [], prefix, known)
+        if renamed not in known:
+            return ()
+        if pattern is None:
+            return (renamed,)
+        first, *others = by_pattern[pattern].target_patterns
+        return (renamed, *(_swapped(renamed, first, other) for other in others))
+
+    stored: dict[str, dict[str, None]] = defaultdict(dict)
+    feeds: dict[str, tuple[str, ...]] = {}
+    unused: list[str] = []
+    for tensor in sorted(tensors, key=dot_natural_key):
+        plain = parameter_stem(tensor) + ".weight"
+        for name in dict.fromkeys((tensor, plain)):
+            found = targets(name)
+            if found:
+                break
+        else:
+            unused.append(tensor)
+            continue
+        feeds[name] = found
+        for parameter in found:
+            stored[parameter][name] = None
+    return Naming({key: tuple(names) for key, names in stored.items()}, feeds, tuple(unused))
+
+
+def _swapped(name: str, first: str, other: str) -> str:
+    """The name of another target of a converter that splits."""
+    return name.replace(first.rstrip("$"), other.rstrip("$"), 1)
+
+
+def _layer(layer: Layer, naming: Naming) -> Layer:
+    return replace(
+        layer,
+        mixers=tuple(_mixer(mixer, naming) for mixer in layer.mixers),
+        mlp_output=_on_disk(layer.mlp_output, naming),
+    )
+
+
+def _mixer(mixer: Mixer, naming: Naming) -> Mixer:
+    """The mixer by its stored names; declined where they hold more than the mixer."""
+    output, inputs = _on_disk(mixer.output, naming), _on_disk(mixer.inputs, naming)
+    own = {*mixer.output, *mixer.inputs}
+    declined = mixer.declined
+    for name in (*output, *inputs):
+        others = sorted(set(naming.feeds[name]) - own)
+        if others and declined is None:
+            declined = f"the stored tensor {name} also feeds {others[0]}, which must stay"
+    both = sorted(set(output) & set(inputs))
+    if both and declined is None:
+        declined = f"the stored tensor {both[0]} holds the output projection and its inputs in one"
+    return replace(
+        mixer,
+        output=output,
+        inputs=inputs,
+        shared=_on_disk(mixer.shared, naming),
+        declined=declined,
+    )
+
+
+def _on_disk(parameters: Iterable[str], naming: Naming) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    for parameter in parameters:
+        if parameter not in naming.stored:
+            raise ProofError(
+                f"no stored tensor feeds the parameter {parameter}: the checkpoint is incomplete, "
+                "or of a layout that this transformers does not load."
+            )
+        names |= dict.fromkeys(naming.stored[parameter])
+    return tuple(names)
