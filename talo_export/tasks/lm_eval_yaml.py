@@ -51,7 +51,8 @@ class Function:
 @cache
 def _module(path: Path) -> Any:
     spec = util.spec_from_file_location(f"talo_task_{path.stem}", path)
-    assert spec is not None and spec.loader is not None, path
+    if spec is None or spec.loader is None:
+        raise TaloError(f"{path} is no Python module.")
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
