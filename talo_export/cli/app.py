@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 import talo_export
-from talo_export.cli import diff, evaluate, export, inspect, probe, push, tasks, undo, verify
+from talo_export.cli import (
+    diff,
+    doctor,
+    evaluate,
+    export,
+    inspect,
+    probe,
+    push,
+    report,
+    tasks,
+    undo,
+    verify,
+)
 
 app = typer.Typer(
     name="talo-export",
@@ -39,12 +51,17 @@ def _root(
     """Options of the program itself."""
 
 
-app.command()(probe.probe)
-app.command()(export.export)
-app.command()(verify.verify)
-app.command()(push.push)
-app.command()(undo.undo)
-app.command()(diff.diff)
-app.command()(evaluate.evaluate)
-app.command(no_args_is_help=False)(tasks.tasks)
-app.command()(inspect.inspect)
+for command in (
+    probe.probe,
+    export.export,
+    verify.verify,
+    push.push,
+    undo.undo,
+    diff.diff,
+    evaluate.evaluate,
+    report.report,
+    tasks.tasks,
+    inspect.inspect,
+    doctor.doctor,
+):
+    app.command()(command)

@@ -6,7 +6,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -294,8 +294,11 @@ def _identity(request: ProbeRequest, task: Task, fingerprint: str) -> dict[str, 
 def _recorded(request: ProbeRequest, task: Task, fingerprint: str) -> dict[str, Any]:
     """The request as the run's manifest keeps it: a choice, once made, is not made again."""
     return {
-        **_identity(request, task, fingerprint),
+        "scores": _identity(request, task, fingerprint),
+        "model": request.setup.name,
         "task_reference": task_reference(request.task, model_is_demo=request.setup.is_demo),
+        "dtype": request.setup.dtype,
+        "scoring": asdict(request.scoring),
         "seed": request.seed,
         "shots": request.shots,
         "min_gain": request.min_gain,

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,11 +94,7 @@ class RunDirectory:
         recorded = self.request()
         # A round trip through JSON, so that tuples and lists compare as what is stored.
         asked = json.loads(json.dumps(dict(request)))
-        differing = [
-            f"{key} (recorded {recorded.get(key)!r}, asked {asked.get(key)!r})"
-            for key in sorted({*recorded, *asked})
-            if recorded.get(key) != asked.get(key)
-        ]
+        differing = list(dict.fromkeys(_differences(recorded, asked)))
         if differing:
             raise TaloError(
                 f"{self.path} holds a run of another request: {'; '.join(differing)}. "
@@ -122,6 +118,16 @@ class RunDirectory:
 
     def _write(self, manifest: Mapping[str, Any]) -> None:
         write_atomically(self.manifest, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+
+
+def _differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
+    """A phrase for every value that differs, nested ones by their own name."""
+    for key in sorted({*recorded, *asked}):
+        old, new = recorded.get(key), asked.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new)
+        elif str(old) != str(new):
+            yield f"{key} (recorded {old}, asked {new})"
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -40,13 +40,13 @@ class FinishedRun:
 
 
 def read_run(path: Path, *, data: Path | None = None) -> FinishedRun:
-    """Open the run in `path`. Raises TaloError where it is none, unfinished, or its task changed."""
+    """Open the run in `path`. Raises TaloError where it is none, or its task changed."""
     run = RunDirectory(path)
     request, document = run.request(), run.result()
     if document is None:
         raise TaloError(f"{path} is not finished: run its probe line again first.")
     task = find_task(request["task_reference"], model_is_demo=request["model"] == DEMO, data=data)
-    if task.fingerprint != request["task_fingerprint"]:
+    if task.fingerprint != request["scores"]["task_fingerprint"]:
         raise TaloError(
             f"the items of {request['task_reference']} changed since {path} was made: "
             "probe again with --fresh."

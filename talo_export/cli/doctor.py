@@ -1,0 +1,70 @@
+"""`talo-export doctor`: what this machine offers, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from talo_export.cli import options
+from talo_export.cli.failures import told
+from talo_export.cli.output import Sink
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from talo_export.publish.doctor import DoctorFacts
+
+
+def doctor(json: options.Json = False, quiet: options.Quiet = False) -> None:
+    """Versions, devices, memory, disk, the Hub; a token is there or not, never shown.
+
+    Exit status 1 where something serious is missing.
+    """
+    with told():
+        sink = Sink(json_mode=json, quiet=quiet)
+        from talo_export.publish.doctor import examine
+
+        facts = examine()
+        sink.result(
+            facts.to_json(),
+            summary="ok" if facts.ok else "not ok",
+            show=lambda to: _show(facts, to),
+        )
+        if not facts.ok:
+            raise typer.Exit(1)
+
+
+def _show(facts: DoctorFacts, to: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row("python", f"{facts.python} on {facts.system}")
+    grid.add_row("memory", f"{_gigabytes(facts.memory_available_bytes)} free of "
+                           f"{_gigabytes(facts.memory_bytes)}")  # fmt: skip
+    for device in facts.devices:
+        grid.add_row(device.name, f"{device.description}; {', '.join(device.dtypes)}")
+    for where, free in facts.disk_free_bytes:
+        grid.add_row("disk", f"{_gigabytes(free)} free for {where}")
+    hub = facts.hub
+    grid.add_row(
+        "Hub",
+        f"{hub.endpoint}{' (offline)' if hub.offline else ''}, token "
+        f"{'found' if hub.token else 'not found'}, {hub.cached_models} models in {hub.cache} "
+        f"({_gigabytes(hub.cached_bytes)})",
+    )
+    packages = (f"{one.name} {one.version}" for one in facts.packages if one.version)
+    grid.add_row("packages", ", ".join(packages))
+    to.print(grid)
+    for finding in facts.findings:
+        style = "red" if finding.serious else "yellow"
+        to.print(Text(f"{finding.what}: {finding.do}", style=style))
+    if not facts.findings:
+        to.print(Text("nothing is missing", style="green"))
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"

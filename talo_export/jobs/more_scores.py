@@ -1,0 +1,57 @@
+"""Cells a finished run lacks, scored into its own journal: nothing is ever scored twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from talo_export.jobs.asking import Setup
+from talo_export.jobs.evaluate import Watch
+from talo_export.jobs.scores import FinishedRun
+from talo_export.knockout import Knockout
+from talo_export.models.loading import LoadedModel
+from talo_export.probing.journal import Journal
+from talo_export.probing.scores import ScoreTable
+from talo_export.probing.settings import Scoring
+from talo_export.probing.sweep import sweep
+from talo_export.tasks.item import Item
+
+Load = Callable[[], LoadedModel]
+
+
+def loader(finished: FinishedRun, *, device: str = "auto") -> Load:
+    """Loads the model a run was about, at the first call, as the run did."""
+    kept: list[LoadedModel] = []
+
+    def load() -> LoadedModel:
+        if not kept:
+            request: dict[str, Any] = finished.request
+            kept.append(Setup(model=request["model"], dtype=request["dtype"], device=device).load())
+        return kept[0]
+
+    return load
+
+
+def score_more(
+    finished: FinishedRun,
+    items: Sequence[Item],
+    variants: Sequence[Knockout],
+    *,
+    load: Load,
+    progress: Watch,
+) -> ScoreTable:
+    """The base and `variants` on `items`: from the journal where they are, scored where not."""
+    scoring = Scoring(**finished.request["scoring"])
+    with Journal.open(finished.run.journal, finished.request["scores"]) as journal:
+        known = journal.outcomes()
+        wanted = {item.id for item in items}
+        if all(wanted <= set(known.get(variant, {})) for variant in (None, *variants)):
+            return ScoreTable.build(items, {v: known[v] for v in (None, *variants)})
+        return sweep(
+            load(),
+            items,
+            (None, *variants),
+            scoring,
+            journal=journal,
+            progress=progress(f"{finished.task.name}: scoring {len(items)} items"),
+        ).table

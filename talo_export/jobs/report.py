@@ -1,0 +1,117 @@
+"""One self-contained page for one run or several, from what their journals hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from talo_export.checkpoint.manifest import current_versions
+from talo_export.evidence.analyses.cases import Case, cases
+from talo_export.evidence.analyses.stability import stability
+from talo_export.evidence.calibration import calibrate_answers
+from talo_export.evidence.differences import differences
+from talo_export.jobs.run import write_atomically
+from talo_export.jobs.scores import FinishedRun, read_run
+from talo_export.publish.report import render_report
+from talo_export.publish.report_facts import (
+    CalibrationFacts,
+    CaseFacts,
+    ReportFacts,
+    RunFacts,
+    StabilityFacts,
+    picture_uri,
+    run_facts,
+)
+from talo_export.tasks.item import Item
+
+SHOWN_CASES = 6
+"""Of each kind, the largest change of margin first."""
+
+
+def run_report(
+    runs: Sequence[Path], *, out: Path | None = None, data: Path | None = None
+) -> dict[str, Any]:
+    """Write the page beside the first run, or to `out`."""
+    finished = [read_run(path, data=data) for path in runs]
+    target = out or finished[0].run.path / "report.html"
+    facts = ReportFacts(
+        runs=tuple(facts_of(one) for one in finished),
+        versions=tuple(current_versions().items()),
+        date=datetime.now(timezone.utc).date().isoformat(),
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(target, render_report(facts))
+    return {"report": str(target), "runs": [str(path) for path in runs]}
+
+
+def facts_of(finished: FinishedRun) -> RunFacts:
+    """What the page says about one run: its result, and the analyses that cost no forward pass."""
+    return replace(
+        run_facts(finished.document),
+        stability=_stability(finished),
+        calibration=_calibration(finished),
+        cases=_cases(finished),
+    )
+
+
+def _stability(finished: FinishedRun) -> StabilityFacts:
+    request = finished.request
+    found = stability(
+        differences(finished.probed, scope=request["scope"], fill=request["fill"]),
+        criterion=request["criterion"],
+        min_gain=request["min_gain"],
+        seed=request["seed"],
+    )
+    return StabilityFacts(
+        runs=found.runs,
+        same=found.same,
+        shares=tuple(zip(found.layers, found.shares, strict=True)),
+        kept_base=found.kept_base,
+    )
+
+
+def _calibration(finished: FinishedRun) -> CalibrationFacts | None:
+    if finished.knockout is None or finished.unseen is None:
+        return None
+    found = calibrate_answers(finished.unseen, finished.knockout, seed=finished.request["seed"])
+    if found is None:
+        return None
+    return CalibrationFacts(
+        gold=found.gold,
+        base=found.base,
+        knockout=found.answers,
+        raw_gain=found.raw.gain,
+        calibrated_gain=found.calibrated.gain,
+        calibrated_ci95=found.calibrated.interval,
+        sentence=found.sentence,
+    )
+
+
+def _cases(finished: FinishedRun) -> tuple[CaseFacts, ...]:
+    if finished.knockout is None or finished.unseen is None:
+        return ()
+    found = cases(finished.unseen, finished.knockout)
+    items = {item.id: item for item in finished.task.items}
+    return tuple(
+        _case(items[case.item_id], case, turned)
+        for turned, listed in (("right", found.turned_right), ("wrong", found.turned_wrong))
+        for case in listed[:SHOWN_CASES]
+    )
+
+
+def _case(item: Item, case: Case, turned: Any) -> CaseFacts:
+    return CaseFacts(
+        item_id=item.id,
+        turned=turned,
+        question=item.question or item.prompt or "",
+        choices=item.choices,
+        right_answer=item.accepted[0] if item.answer is None else item.choices[item.answer],
+        base_answer=case.base_answer,
+        answer=case.answer,
+        base_margin=case.base_margin,
+        margin=case.margin,
+        pictures=tuple(picture_uri(image.open()) for image in item.images),
+    )
