@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from talo_export.errors import TaloError, UsageError
 
+GGUF = ".gguf"
 SKIPPED = (".git", ".cache/huggingface")
 """Records of where a download came from, not part of a checkpoint."""
 
@@ -30,11 +31,15 @@ class BaseFile:
 
 
 def list_files(directory: Path) -> tuple[BaseFile, ...]:
-    """Every file below `directory`, sorted by name.
+    """Every file below `directory`, sorted by name; only itself where it is a `.gguf` file.
 
     Raises `UsageError` where the directory does not exist, `TaloError` naming the first entry that
     is neither a plain file nor a link to one inside the directory or its Hub cache.
     """
+    if directory.suffix == GGUF and directory.is_file():
+        target = directory.resolve()
+        in_cache = cache_blobs(directory.parent.resolve()) == target.parent
+        return (BaseFile(directory.name, target, target.stat().st_size, in_cache),)
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a directory.")
     root = directory.resolve()

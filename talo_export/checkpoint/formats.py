@@ -131,7 +131,9 @@ FOUR_BIT = Packing(
 """Codes into a table of sixteen values, which lies beside them: https://arxiv.org/abs/2305.14314.
 The code of 0.0 is read from that table (7 in NF4, 0 in FP4)."""
 
-KNOWN_METHODS = tuple(sorted({m for packing in (*PACKINGS, FOUR_BIT) for m in packing.methods}))
+KNOWN_METHODS = tuple(
+    sorted({"gguf", *(m for packing in (*PACKINGS, FOUR_BIT) for m in packing.methods)})
+)
 _COMPONENTS = tuple(
     sorted(
         {c for packing in (*PACKINGS, FOUR_BIT) for c in (*packing.signature, *packing.kept)},
@@ -182,6 +184,8 @@ def fillings(layout: Layout, storage: str, name: str, fill: Fill) -> tuple[Filli
     not stored, or stored in an unknown way; `UsageError` for a fill it cannot hold.
     """
     located = layout.tensors.get(name)
+    if storage == "gguf":
+        return (_gguf(layout, name, located, fill),)
     is_weight = storage == "plain" or not _is_component(name)
     if located is not None and located.entry.dtype in fills.FLOATS and is_weight:
         return (_plain(layout, name, located, fill),)
@@ -265,6 +269,16 @@ def _plain(layout: Layout, name: str, located: Located, fill: Fill) -> Filling:
         is_bias=is_bias,
     )
     return Filling(located, pattern, axis)
+
+
+def _gguf(layout: Layout, name: str, located: Located | None, fill: Fill) -> Filling:
+    from talo_export.checkpoint.gguf_files import zero_block
+
+    if located is None:
+        raise _unknown(layout, name, {}, "gguf")
+    if fill != "zero":
+        raise UsageError(f"fill {fill!r} does not exist for GGUF files: use --fill zero.")
+    return Filling(located, zero_block(located.entry.dtype))
 
 
 def _output_axis(layout: Layout, name: str, located: Located) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from talo_export.checkpoint.files import BaseFile, list_files, safe_name
+from talo_export.checkpoint.files import GGUF, BaseFile, list_files, safe_name
 from talo_export.checkpoint.header import Header, TensorEntry, read_header
 from talo_export.errors import TaloError, UsageError
 
@@ -23,6 +23,10 @@ SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 OURS = "talo_export_undo.safetensors"
 """Written by `--keep-undo`: a safetensors file, but never part of a checkpoint."""
+CONTAINERS = (".safetensors", GGUF)
+"""What the names of files with tensors end with."""
+GGUF_CONFIG = {"quantization_config": {"quant_method": "gguf"}}
+"""GGUF has no `config.json`; this is what transformers would write into it."""
 MAX_INDEX_BYTES = 200_000_000
 
 
@@ -39,6 +43,7 @@ class Layout:
     """A checkpoint directory, understood: every file, every shard's header, every tensor."""
 
     directory: Path
+    """Or the `.gguf` file."""
     files: tuple[BaseFile, ...]
     shards: Mapping[str, Header]
     """The files stock loading reads, by relative name, in the index's order."""
@@ -55,8 +60,15 @@ class Layout:
 
 
 def read_layout(directory: Path) -> Layout:
-    """Read every shard's header below `directory`. Raises `TaloError` on anything unsound."""
+    """Read every shard's header below `directory`. Raises `TaloError` on anything unsound.
+
+    A `.gguf` file in its place is a checkpoint of one file, whatever lies beside it.
+    """
     files = list_files(directory)
+    if len(files) == 1 and directory.is_file():
+        header = read_tensors(directory)
+        tensors = {name: Located(files[0].name, entry) for name, entry in header.tensors.items()}
+        return Layout(directory, files, {files[0].name: header}, tensors, None, GGUF_CONFIG, ())
     names = {file.name: file for file in files}
     config = _json_object(names["config.json"]) if "config.json" in names else {}
     explicit = config.get("transformers_weights")
@@ -83,6 +95,19 @@ def read_layout(directory: Path) -> Layout:
         if name.endswith(".safetensors") and name not in headers and name != OURS
     )
     return Layout(directory, files, headers, tensors, index, config, warnings)
+
+
+def read_tensors(path: Path) -> Header:
+    """The header of a weight file of either container, by its name's end."""
+    if path.suffix != GGUF:
+        return read_header(path)
+    try:
+        from talo_export.checkpoint.gguf_header import read_gguf
+    except ModuleNotFoundError as error:
+        raise TaloError(
+            "GGUF files need the package gguf: pip install 'talo-export[gguf]'."
+        ) from error
+    return read_gguf(path).header
 
 
 def _choose(directory: Path, names: Mapping[str, BaseFile], explicit: str | None) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 from talo_export.checkpoint.copying import copy_edited, file_sha256
 from talo_export.checkpoint.files import BaseFile, list_files
-from talo_export.checkpoint.header import TensorEntry, read_header
+from talo_export.checkpoint.header import TensorEntry
+from talo_export.checkpoint.layout import read_tensors
 from talo_export.checkpoint.manifest import Manifest, read_manifest
 from talo_export.checkpoint.plan import Edit
 from talo_export.checkpoint.staging import check_output, staged
@@ -115,12 +116,12 @@ def _originals(
         files = {file.name: file.source for file in list_files(base)}
         for edit in manifest.edits:
             if edit.file in files:
-                entry = read_header(files[edit.file]).tensors.get(edit.tensor)
+                entry = read_tensors(files[edit.file]).tensors.get(edit.tensor)
                 if entry is not None:
                     found[undo_name(edit)] = (files[edit.file], entry)
     elif UNDO_FILE in present:
         source = present[UNDO_FILE].source
-        found = {name: (source, entry) for name, entry in read_header(source).tensors.items()}
+        found = {name: (source, entry) for name, entry in read_tensors(source).tensors.items()}
     else:
         raise UsageError(
             f"{directory} was written without --keep-undo: give the base with --base "
@@ -142,4 +143,3 @@ def _restore(path: Path, edit: Edit, source: Path, offset: int) -> None:
                 raise OSError(f"{source} became shorter while it was read")
             done += os.pwrite(writer.fileno(), chunk, edit.offset + done)
         os.fsync(writer.fileno())
-

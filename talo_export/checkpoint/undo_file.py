@@ -11,6 +11,7 @@ import json
 import os
 from pathlib import Path
 
+from talo_export.checkpoint.header import DTYPE_BITS
 from talo_export.checkpoint.layout import OURS as UNDO_FILE
 from talo_export.checkpoint.plan import Edit, EditPlan
 
@@ -29,9 +30,11 @@ def write_undo_file(plan: EditPlan, path: Path) -> None:
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     position = 0
     for edit in plan.edits:
+        # A GGML block type has no name in safetensors: its bytes are kept as bytes.
+        known = edit.dtype in DTYPE_BITS
         header[undo_name(edit)] = {
-            "dtype": edit.dtype,
-            "shape": list(edit.shape),
+            "dtype": edit.dtype if known else "U8",
+            "shape": list(edit.shape) if known else [edit.nbytes],
             "data_offsets": [position, position + edit.nbytes],
         }
         position += edit.nbytes

@@ -15,7 +15,8 @@ from typing import Any
 from talo_export.checkpoint.comparing import same_bytes
 from talo_export.checkpoint.copying import CHUNK_BYTES, file_sha256, filling, hash_edited
 from talo_export.checkpoint.files import BaseFile, list_files
-from talo_export.checkpoint.header import TensorEntry, read_header
+from talo_export.checkpoint.header import TensorEntry
+from talo_export.checkpoint.layout import CONTAINERS, read_tensors
 from talo_export.checkpoint.manifest import Manifest, read_manifest
 from talo_export.checkpoint.plan import Edit
 from talo_export.errors import TaloError
@@ -148,7 +149,7 @@ def _tensors(
     for name, record in manifest.files.items():
         planned = {edit.tensor: edit for edit in manifest.edits if edit.file == name}
         file = present.get(record.stored_as)
-        entries = _entries(file) if name.endswith(".safetensors") else {}
+        entries = _entries(file) if name.endswith(CONTAINERS) else {}
         other += [tensor for tensor in planned if tensor not in entries]
         if file is None:
             continue
@@ -176,7 +177,7 @@ def _entries(file: BaseFile | None) -> Mapping[str, TensorEntry]:
     if file is None:
         return {}
     try:
-        return read_header(file.source).tensors
+        return read_tensors(file.source).tensors
     except TaloError:
         return {}
 
