@@ -8,6 +8,7 @@ import typer
 
 import talo_export
 from talo_export.cli import (
+    analyze,
     diff,
     doctor,
     evaluate,
@@ -59,6 +60,7 @@ for command in (
     undo.undo,
     diff.diff,
     evaluate.evaluate,
+    analyze.analyze,
     report.report,
     tasks.tasks,
     inspect.inspect,

@@ -19,8 +19,9 @@ from talo_export.baselines.settings import Training
 from talo_export.baselines.summary import summarise, to_csv
 from talo_export.baselines.verdict import verdicts
 from talo_export.evidence.selection import DEFAULT_CRITERION
-from talo_export.jobs.asking import Setup, find_task
+from talo_export.jobs.asking import DEMO, Setup, find_task, model_reference
 from talo_export.jobs.run import default_directory, write_atomically
+from talo_export.models.loading import config_of
 from talo_export.models.reference import resolve
 from talo_export.probing.settings import Scoring
 
@@ -34,6 +35,8 @@ class CompareRequest:
     setup: Setup
     methods: tuple[Method, ...]
     task: str | None = None
+    data: Path | None = None
+    """A local copy of the catalogue's data sets."""
     out: Path | None = None
     shots: tuple[int, ...] = (20,)
     seeds: int = 3
@@ -53,7 +56,7 @@ def run_compare(
     Raises `TaloError` and its kinds; what was finished until then stays in the journal.
     """
     setup = request.setup
-    task = find_task(request.task, model_is_demo=setup.is_demo)
+    task = find_task(request.task, model_is_demo=setup.is_demo, data=request.data)
     draws = [draw(task, request.shots, seed, request.test_limit) for seed in range(request.seeds)]
     note(
         f"task {task.name}: {len(task)} items, {len(draws[0].test)} of them to test on; "
@@ -124,3 +127,36 @@ def compare_directory(model_name: str, task_name: str) -> Path:
     """Beside the run that `probe` makes for the same model and task, not inside it."""
     run = default_directory(model_name, task_name)
     return run.with_name(f"{run.name}.compare")
+
+
+def run_estimate(
+    model: str | None,
+    *,
+    dtype: str = "auto",
+    tokens: int = 512,
+    adapter: str = "lora",
+    training: Training | None = None,
+    four_bit: bool = False,
+    trust_remote_code: bool = False,
+) -> dict[str, Any]:
+    """The document of `compare --estimate --json`: predicted memory from the config alone.
+
+    One footprint for our own training, which passes one item at a time, and one for the usual
+    batch of 4. Nothing but the config is read or downloaded.
+    """
+    from talo_export.baselines.estimate import estimate
+
+    config = config_of(model_reference(model), trust_remote_code=trust_remote_code)
+    footprints = [
+        estimate(
+            config,
+            dtype=dtype,
+            tokens=tokens,
+            batch=batch,
+            adapter=adapter,
+            training=training,
+            four_bit=four_bit,
+        ).to_json()
+        for batch in (1, 4)
+    ]
+    return {"model": model or DEMO, "footprints": footprints}

@@ -9,11 +9,12 @@ from talo_export.jobs.asking import Setup
 from talo_export.jobs.evaluate import Watch
 from talo_export.jobs.scores import FinishedRun
 from talo_export.knockout import Knockout
+from talo_export.models.interventions import knock_out
 from talo_export.models.loading import LoadedModel
-from talo_export.probing.journal import Journal
+from talo_export.probing.journal import Journal, variant_key
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.settings import Scoring
-from talo_export.probing.sweep import sweep
+from talo_export.probing.sweep import all_knockouts, sweep
 from talo_export.tasks.item import Item
 
 Load = Callable[[], LoadedModel]
@@ -54,4 +55,33 @@ def score_more(
             scoring,
             journal=journal,
             progress=progress(f"{finished.task.name}: scoring {len(items)} items"),
+        ).table
+
+
+def second_sweep(
+    finished: FinishedRun, first: Knockout, *, load: Load, progress: Watch
+) -> ScoreTable:
+    """A sweep of the probing items whose base is the model without `first`; its own journal."""
+    probed = set(finished.probed.item_ids)
+    items = [item for item in finished.task.items if item.id in probed]
+    request = finished.request
+    loaded = load()
+    others = [
+        knockout
+        for knockout in all_knockouts(loaded.decoder, request["scope"], request["fill"])
+        if knockout.layer != first.layer
+    ]
+    path = finished.run.journal.with_name(f"scores-without-{first.layer}.sqlite")
+    identity = {**request["scores"], "without": variant_key(first)}
+    with (
+        Journal.open(path, identity) as journal,
+        knock_out(loaded.model, loaded.decoder, first),
+    ):
+        return sweep(
+            loaded,
+            items,
+            (None, *others),
+            Scoring(**request["scoring"]),
+            journal=journal,
+            progress=progress(f"{finished.task.name}: a second layer"),
         ).table

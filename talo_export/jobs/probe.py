@@ -22,6 +22,7 @@ from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
 from talo_export.jobs.export import write_patched
 from talo_export.jobs.identity import model_fingerprint
 from talo_export.jobs.replay import Replay, replay
+from talo_export.jobs.report import run_report
 from talo_export.jobs.run import RunDirectory, default_directory, write_atomically
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.loading import LoadedModel
@@ -113,6 +114,7 @@ def run_probe(
         document |= _write(request, loaded, findings, document, run, split, note)
     write_atomically(run.vector, json.dumps(_vector(document), indent=1) + "\n")
     run.finish(document)
+    run_report([run.path], data=request.data)
     return document
 
 

@@ -85,8 +85,9 @@ class RunDirectory:
 
     def _empty(self) -> None:
         """Remove what a run holds, and nothing else that may lie there."""
-        for file in (self.manifest, self.journal, self.vector, self.plot):
-            for path in self.path.glob(f"{file.name}*"):
+        for pattern in ("manifest.json", "scores*.sqlite*", "vector.json", "layers.png",
+                        "report.html"):  # fmt: skip
+            for path in self.path.glob(pattern):
                 path.unlink()
         shutil.rmtree(self.checkpoint, ignore_errors=True)
 

@@ -1,0 +1,260 @@
+"""The paper's analyses over finished runs: each gives a JSON value and a figure.
+
+Most read the journals and cost no forward pass. `transfer`, `side-effects`, `fills`, `modules` and
+`pairs` need cells that a probe does not score: those alone are scored, into the runs' journals.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from talo_export.errors import TaloError, UsageError
+from talo_export.evidence.analyses.alternatives import compare_fills, compare_modules
+from talo_export.evidence.analyses.cases import cases
+from talo_export.evidence.analyses.clusters import cluster_tasks
+from talo_export.evidence.analyses.pairs import pairs
+from talo_export.evidence.analyses.shots import shots_curve
+from talo_export.evidence.analyses.side_effects import side_effects
+from talo_export.evidence.analyses.stability import stability
+from talo_export.evidence.analyses.transfer import TaskRun, transfer
+from talo_export.evidence.analyses.vectors import interaction_vectors, write_vectors
+from talo_export.evidence.differences import Differences, differences
+from talo_export.evidence.figures.alternatives import draw_alternatives
+from talo_export.evidence.figures.choices import draw_shots, draw_stability
+from talo_export.evidence.figures.effects import draw_cases, draw_side_effects
+from talo_export.evidence.figures.heatmap import draw_heatmap
+from talo_export.evidence.figures.pairs import draw_pairs
+from talo_export.evidence.figures.transfer import draw_transfer
+from talo_export.jobs.evaluate import Watch, unwatched
+from talo_export.jobs.more_scores import Load, loader, score_more, second_sweep
+from talo_export.jobs.run import write_atomically
+from talo_export.jobs.scores import FinishedRun, read_run
+from talo_export.knockout import Knockout
+from talo_export.probing.scores import ScoreTable
+from talo_export.probing.sweep import all_knockouts
+
+
+class Result(Protocol):
+    """What every analysis gives."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+
+
+Draw = Callable[[Path], object]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs an analysis is about, by task, and how to score what they lack."""
+
+    by_task: Mapping[str, FinishedRun]
+    load: Load
+    progress: Watch
+    seed: int
+
+    @property
+    def only(self) -> FinishedRun:
+        """The one run, for analyses of one. Raises UsageError where there are several."""
+        if len(self.by_task) != 1:
+            raise UsageError(f"this analysis is about one run, not {len(self.by_task)}.")
+        return next(iter(self.by_task.values()))
+
+    def probed(self) -> dict[str, ScoreTable]:
+        """Every task's probing table."""
+        return {task: run.probed for task, run in self.by_task.items()}
+
+    def sweeps(self) -> dict[str, Differences]:
+        """Every task's probing differences, for the scope and fill it was swept with."""
+        return {
+            task: differences(run.probed, scope=run.request["scope"], fill=run.request["fill"])
+            for task, run in self.by_task.items()
+        }
+
+
+def run_analysis(
+    kind: str,
+    paths: Sequence[Path],
+    *,
+    out: Path,
+    seed: int = 0,
+    svg: bool = False,
+    data: Path | None = None,
+    progress: Watch = unwatched,
+) -> dict[str, Any]:
+    """Do one analysis over the runs in `paths`; write `<kind>.json` and figures to `out`.
+
+    Raises UsageError for an unknown analysis or runs of different models, TaloError where what it
+    needs was not measured.
+    """
+    if kind not in ANALYSES:
+        raise UsageError(f"unknown analysis {kind!r}; there are {', '.join(ANALYSES)}.")
+    found = [read_run(path, data=data) for path in paths]
+    fingerprints = {one.request["scores"]["model_fingerprint"] for one in found}
+    if len(fingerprints) > 1:
+        raise UsageError("the runs are about different models: analyse one model at a time.")
+    runs = Runs({one.task.name: one for one in found}, loader(found[0]), progress, seed)
+    if len(runs.by_task) < len(found):
+        raise UsageError("two of the runs are about the same task: name one of them.")
+    result, draw = ANALYSES[kind](runs)
+    out.mkdir(parents=True, exist_ok=True)
+    document = {"analysis": kind, "runs": [str(path) for path in paths], **result.to_json()}
+    write_atomically(out / f"{kind}.json", json.dumps(document, indent=1) + "\n")
+    files = [out / f"{kind}.json"]
+    if kind == "vectors":
+        files += [_vectors(runs, out / f"vectors{ending}") for ending in (".csv", ".parquet")]
+    for ending in (".png", ".svg") if svg else (".png",):
+        draw(out / f"{kind}{ending}")
+        files.append(out / f"{kind}{ending}")
+    return document | {"files": [str(file) for file in files]}
+
+
+def _vectors(runs: Runs, path: Path) -> Path:
+    return write_vectors(interaction_vectors(runs.probed()), path)
+
+
+def _interaction(runs: Runs) -> tuple[Result, Draw]:
+    vectors = interaction_vectors(runs.probed())
+    return vectors, lambda path: draw_heatmap(vectors, path, title="Task-layer interaction")
+
+
+def _clusters(runs: Runs) -> tuple[Result, Draw]:
+    vectors = interaction_vectors(runs.probed())
+    found = cluster_tasks(runs.sweeps(), seed=runs.seed)
+    title = f"Tasks by correlation of their vectors, {found.linkage} linkage"
+    return found, lambda path: draw_heatmap(vectors, path, title=title, clusters=found)
+
+
+def _stability(runs: Runs) -> tuple[Result, Draw]:
+    run = runs.only
+    found = stability(
+        runs.sweeps()[run.task.name],
+        criterion=run.request["criterion"],
+        min_gain=run.request["min_gain"],
+        seed=runs.seed,
+    )
+    title = f"{run.task.name}: would other items have chosen the same layer?"
+    return found, lambda path: draw_stability(found, path, title=title)
+
+
+def _shots(runs: Runs) -> tuple[Result, Draw]:
+    run = runs.only
+    found = shots_curve(runs.sweeps()[run.task.name], seed=runs.seed)
+    title = f"{run.task.name}: gain on unseen items against shots"
+    return found, lambda path: draw_shots(found, path, title=title)
+
+
+def _cases(runs: Runs) -> tuple[Result, Draw]:
+    run = runs.only
+    knockout = _chosen(run)
+    found = cases(run.probed if run.unseen is None else run.unseen, knockout)
+    title = f"{run.task.name}: answers that turned without layer {knockout.layer}"
+    return found, lambda path: draw_cases(found, path, title=title)
+
+
+def _transfer(runs: Runs) -> tuple[Result, Draw]:
+    chosen = {run.knockout for run in runs.by_task.values()} - {None}
+    if not chosen:
+        raise TaloError("none of the runs selected a layer, so there is nothing to transfer.")
+    variants = sorted(knockout for knockout in chosen if knockout is not None)
+    tasks = {
+        task: TaskRun(run.knockout, run.probed, _unseen(runs, run, variants), _contents(run))
+        for task, run in runs.by_task.items()
+    }
+    found = transfer(tasks, seed=runs.seed)
+    title = "Gain of the layer chosen on one task, applied to another"
+    return found, lambda path: draw_transfer(found, path, title=title)
+
+
+def _side_effects(runs: Runs) -> tuple[Result, Draw]:
+    own, *others = runs.by_task.values()
+    if not others:
+        raise UsageError("side-effects needs the run that chose a layer, then runs of other tasks.")
+    knockout = _chosen(own)
+    tables = {run.task.name: _unseen(runs, run, [knockout]) for run in others}
+    found = side_effects(knockout, tables, seed=runs.seed, own_task=own.task.name)
+    title = f"Layer {knockout.layer}, chosen for {own.task.name}, on other tasks"
+    return found, lambda path: draw_side_effects(found, path, title=title)
+
+
+def _fills(runs: Runs) -> tuple[Result, Draw]:
+    tables = _probed_with(runs, [("attention", fill) for fill in ("zero", "uniform", "mean")])
+    found = compare_fills(tables, seed=runs.seed)
+    title = "Zero against uniform against mean"
+    return found, lambda path: draw_alternatives(found, path, title=title)
+
+
+def _modules(runs: Runs) -> tuple[Result, Draw]:
+    tables = _probed_with(runs, [(scope, "zero") for scope in ("attention", "mlp", "layer")])
+    found = compare_modules(tables, seed=runs.seed)
+    title = "Attention against feed-forward against the whole layer"
+    return found, lambda path: draw_alternatives(found, path, title=title)
+
+
+def _pairs(runs: Runs) -> tuple[Result, Draw]:
+    run = runs.only
+    best = max(
+        (variant for variant in run.probed.variants if variant is not None),
+        key=lambda variant: run.probed.accuracy[run.probed.row(variant)],
+    )
+    second = second_sweep(run, best, load=runs.load, progress=runs.progress)
+    found = pairs(run.probed, {best: second}, seed=runs.seed)
+    title = f"{run.task.name}: a second layer after layer {best.layer}"
+    return found, lambda path: draw_pairs(found, path, title=title)
+
+
+ANALYSES: dict[str, Callable[[Runs], tuple[Result, Draw]]] = {
+    "vectors": _interaction,
+    "heatmap": _interaction,
+    "clusters": _clusters,
+    "transfer": _transfer,
+    "stability": _stability,
+    "fills": _fills,
+    "modules": _modules,
+    "pairs": _pairs,
+    "cases": _cases,
+    "side-effects": _side_effects,
+    "shots": _shots,
+}
+
+
+def _chosen(run: FinishedRun) -> Knockout:
+    if run.knockout is None:
+        raise TaloError(f"{run.run.path} selected no layer, so there is nothing to analyse here.")
+    return run.knockout
+
+
+def _unseen(runs: Runs, run: FinishedRun, variants: Sequence[Knockout]) -> ScoreTable:
+    """A task's items that it did not probe with, under these knockouts."""
+    probed = set(run.probed.item_ids)
+    items = [item for item in run.task.items if item.id not in probed]
+    return score_more(run, items, variants, load=runs.load, progress=runs.progress)
+
+
+def _probed_with(runs: Runs, kinds: Sequence[tuple[Any, Any]]) -> dict[str, ScoreTable]:
+    """Every task's probing items under every layer's knockout of every kind."""
+    decoder = runs.load().decoder
+    variants = [one for scope, fill in kinds for one in all_knockouts(decoder, scope, fill)]
+    tables = {}
+    for task, run in runs.by_task.items():
+        probed = set(run.probed.item_ids)
+        items = [item for item in run.task.items if item.id in probed]
+        tables[task] = score_more(run, items, variants, load=runs.load, progress=runs.progress)
+    return tables
+
+
+def _contents(run: FinishedRun) -> dict[str, str]:
+    """What each item asks, as a hash: the same question in two benchmarks has the same."""
+    return {
+        item.id: hashlib.sha256(
+            json.dumps(
+                [item.question, item.prompt, item.choices, [one.sha256 for one in item.images]]
+            ).encode()
+        ).hexdigest()
+        for item in run.task.items
+    }
