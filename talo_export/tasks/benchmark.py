@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 import yaml
 
-from talo_export.tasks.dataset_copy import Location
 from talo_export.tasks.names import slug
+from talo_export.tasks.split_files import Location
 
 AnswerKind = Literal["index", "letter", "text"]
 

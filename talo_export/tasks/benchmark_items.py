@@ -10,7 +10,6 @@ from typing import Any
 
 from talo_export.errors import TaloError
 from talo_export.tasks.benchmark import Benchmark, Columns, Division
-from talo_export.tasks.dataset_copy import Table
 from talo_export.tasks.fields import (
     look_up,
     read_accepted,
@@ -26,6 +25,7 @@ from talo_export.tasks.options_in_text import split_options
 from talo_export.tasks.problems import FieldError, Problems
 from talo_export.tasks.prompts import lettered_choices
 from talo_export.tasks.row_items import content_id
+from talo_export.tasks.table import Table
 from talo_export.tasks.templates import fill_template
 
 

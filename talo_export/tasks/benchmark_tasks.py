@@ -10,8 +10,8 @@ from talo_export.errors import UsageError
 from talo_export.tasks.benchmark import benchmarks
 from talo_export.tasks.benchmark_items import build_items, division_values, kept_rows, rows_of_value
 from talo_export.tasks.catalogue import Entry
-from talo_export.tasks.dataset_copy import Table, find_split
 from talo_export.tasks.item import Item, Task
+from talo_export.tasks.table import Table, find_split
 
 
 def load_entry(entry: Entry, data: Path | None = None) -> Task:
@@ -52,3 +52,8 @@ def _items(entry: Entry, table: Table) -> tuple[Item, ...]:
 def _open(name: str, split: str, data: Path | None) -> Table:
     benchmark = benchmarks()[name]
     return Table(find_split(benchmark.location, split, data), benchmark.columns.images)
+
+
+def forget_tables() -> None:
+    """Drop the tables kept open between tasks of one benchmark."""
+    _open.cache_clear()

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from talo_export.errors import UsageError
-from talo_export.tasks.dataset_copy import Location, Table, find_split
 from talo_export.tasks.item import Task
 from talo_export.tasks.row_items import items_of_rows, rename_columns
 from talo_export.tasks.rows import Row
+from talo_export.tasks.split_files import Location
+from talo_export.tasks.table import Table, find_split
 
 SCHEME = "hf://"
 

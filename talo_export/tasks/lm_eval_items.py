@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from talo_export.errors import TaloError, UsageError
-from talo_export.tasks.dataset_copy import Location, Table, find_split
 from talo_export.tasks.fields import read_accepted
 from talo_export.tasks.grouping import grouped_by_images
 from talo_export.tasks.item import LETTERS, Item, ItemImage, Task
@@ -24,6 +23,8 @@ from talo_export.tasks.problems import FieldError, Problems
 from talo_export.tasks.prompts import Style
 from talo_export.tasks.row_items import content_id
 from talo_export.tasks.rows import Row, read_rows
+from talo_export.tasks.split_files import Location
+from talo_export.tasks.table import Table, find_split
 from talo_export.tasks.templates import fill_template
 
 Document = Mapping[str, Any]

@@ -218,7 +218,7 @@ def mme(root: Path) -> Path:
          "answer": answer, "category": "count", "image": picture("red")}
         for start, answer in (("Are there", "Yes"), ("Are these not", "No"))
     ]  # fmt: skip
-    write(root / "lmms-lab" / "MME" / "data" / "test-00000-of-00004.parquet", features, rows)
+    write(root / "lmms-lab" / "MME" / "data" / "test-00000-of-00001.parquet", features, rows)
     return root
 
 

@@ -12,10 +12,10 @@ from talo_export.errors import TaloError
 from talo_export.tasks.benchmark import benchmarks
 from talo_export.tasks.benchmark_tasks import load_examples
 from talo_export.tasks.catalogue import find_entry
-from talo_export.tasks.dataset_copy import split_files
 from talo_export.tasks.item import Task
 from talo_export.tasks.prompts import render
 from talo_export.tasks.sources import load_task, load_tasks, task_references
+from talo_export.tasks.split_files import missing_shards, split_files
 from talo_export.tasks.splits import split_task
 
 L = "Answer with the option's letter from the given choices directly."
@@ -240,6 +240,21 @@ def test_without_network_or_copy_one_sentence_says_what_to_do(
         load_task("mmmu/physics")
     assert "hf download" in str(caught.value)
     assert "--data DIR" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a-00001-of-00002.parquet", "x/a-00000-of-00003.parquet"])
+def test_shards_that_are_missing_are_noticed(name: str) -> None:
+    assert missing_shards([name]) in ("1 of 2 files", "1 of 3 files")
+    assert missing_shards(["a-00000-of-00001.parquet", "b.parquet", "c-0-of-2.parquet"]) is None
+
+
+def test_a_copy_without_all_its_shards_is_refused(copies: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "MMMU"
+    folder.mkdir()
+    name = "validation-00001-of-00002.parquet"
+    (folder / name).symlink_to(copies / "MMMU" / "data" / name)
+    with pytest.raises(TaloError, match="only 1 of 2 files of mmmu's split validation"):
+        load_task("mmmu", data=tmp_path)
 
 
 def test_without_network_the_hubs_cache_is_used(
