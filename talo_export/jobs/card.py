@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from talo_export.checkpoint.manifest import current_versions
@@ -65,9 +66,10 @@ def card_facts(
 
 
 def _task(document: Mapping[str, Any]) -> TaskFacts:
+    source = Path(document["task_source"])
     return TaskFacts(
         name=document["task"],
-        source=document["task_source"],
+        source=f"the file {source.name}" if source.is_file() else document["task_source"],
         scoring=document["scoring"],
         chance=document["chance"],
         n_items=document["task_items"],

@@ -140,10 +140,12 @@ def reproduce_lines(
 ) -> tuple[str, ...]:
     """The commands that give this export again."""
     if document is not None:
-        return (str(document["command"]),)
+        # A card is read elsewhere: folders of this machine say nothing there.
+        words = shlex.split(str(document["command"]))
+        return (shlex.join(Path(word).name if "/" in word[:1] else word for word in words),)
     words = ["talo-export", "export", "--layer", str(knockout.layer), "--out", "OUT"]
     if name != DEMO:
-        words[2:2] = ["--model", name]
+        words[2:2] = ["--model", Path(name).name if name.startswith("/") else name]
     words += ["--scope", knockout.scope] if knockout.scope != "attention" else []
     words += ["--fill", knockout.fill] if knockout.fill != "zero" else []
     return (shlex.join(words),)
