@@ -96,6 +96,8 @@ class _Reader:
             count = self.count("<Q", MAX_COUNT, "elements in an array")
             if inner in _SCALARS:
                 self.take(count * struct.calcsize(_SCALARS[inner]))
+            elif inner == _STRING:
+                self.skip_texts(count)
             else:
                 for _ in range(count):
                     self.skip(inner, depth + 1)
@@ -103,6 +105,16 @@ class _Reader:
             self.take(struct.calcsize(_SCALARS[kind]))
         else:
             raise self.broken(f"it has a value of the unknown type {kind}")
+
+    def skip_texts(self, count: int) -> None:
+        """Pass over a vocabulary: a hundred thousand texts, so the loop is kept lean."""
+        read, left = self.file.read, self.size - self.file.tell()
+        for _ in range(count):
+            length = int.from_bytes(read(8), "little")
+            left -= 8 + length
+            if left < 0 or length > MAX_TEXT:
+                raise self.broken("a text in its header does not fit the file")
+            read(length)
 
 
 def _parse(reader: _Reader) -> GgufHeader:
