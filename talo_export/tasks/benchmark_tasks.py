@@ -24,7 +24,7 @@ def load_entry(entry: Entry, data: Path | None = None) -> Task:
     return Task(name=entry.name, items=_items(entry, table), source=f"{table.source} {entry.name}")
 
 
-def load_examples(entry: Entry, data: Path | None = None) -> tuple[Item, ...]:
+def entry_examples(entry: Entry, data: Path | None = None) -> tuple[Item, ...]:
     """Items to show as few-shot examples: the same task in the benchmark's examples split.
 
     Raises: UsageError if the benchmark has none; as `load_entry`.

@@ -69,7 +69,7 @@ class Item:
     which a number still counts as an accepted one. `wordings` are a benchmark's own user texts,
     as pairs of prompt style and text. Items of one `unit` ask one question several ways (rotated
     choices): `averages.py` also counts whole units. `delimiter` stands between a verbatim prompt
-    and a choice; an answer ends at the first of `until`.
+    and a choice; an answer ends at the first of `until`. `shots` are shown, answered, before it.
     """
 
     id: str
@@ -88,6 +88,7 @@ class Item:
     unit: str | None = None
     delimiter: str = " "
     until: tuple[str, ...] = ()
+    shots: tuple[Item, ...] = ()
 
     @property
     def chance(self) -> float:
@@ -116,9 +117,13 @@ class Task:
         """Hex digest of everything a model is shown or judged by; changes when the task does."""
         digest = hashlib.sha256()
         for item in self.items:
-            row = [item.id, item.group, item.question, item.prompt, item.choices, item.answer,
-                   item.accepted, [image.sha256 for image in item.images], item.hint,
-                   item.lettered, item.tolerance, item.wordings, item.delimiter,
-                   item.until]  # fmt: skip
-            digest.update(json.dumps(row, ensure_ascii=False).encode())
+            digest.update(json.dumps(_content(item), ensure_ascii=False).encode())
         return digest.hexdigest()
+
+
+def _content(item: Item) -> list[object]:
+    """Everything of an item that a model is shown or judged by."""
+    return [item.id, item.group, item.question, item.prompt, item.choices, item.answer,
+            item.accepted, [image.sha256 for image in item.images], item.hint, item.lettered,
+            item.tolerance, item.wordings, item.delimiter, item.until,
+            [_content(shot) for shot in item.shots]]  # fmt: skip

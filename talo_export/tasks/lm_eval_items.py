@@ -2,7 +2,8 @@
 
 lm-eval builds a request as description + text + delimiter + choice without a chat template: such
 items are verbatim prompts, whose choices are scored by their text. lmms-eval's text goes through
-the chat template, after the pictures. Few-shot examples are not drawn here (--few-shot does that).
+the chat template, after the pictures. `num_fewshot` is not read: examples are asked for with
+--few-shot, and come from the YAML's own split for them.
 """
 
 from __future__ import annotations
@@ -41,8 +42,31 @@ def load_yaml_task(
     that cannot be had or do not fit the YAML.
     """
     task = read_task_yaml(path, trust_remote_code=trust_remote_code)
-    rows, images_of, source = _documents(task, data)
-    problems = Problems(f"{path} on {source}")
+    split = task.get("test_split", "validation_split")
+    if split is None:
+        raise UsageError(f"{path} names neither a test_split nor a validation_split.")
+    items, source = _read_split(task, str(split), data)
+    name = str(task.get("task", default=path.stem))
+    return Task(name=name, items=items, source=f"{path} on {source}")
+
+
+def load_yaml_examples(
+    path: Path, *, data: Path | None = None, trust_remote_code: bool = False
+) -> tuple[Item, ...]:
+    """Items of the split that the YAML sets apart for few-shot examples.
+
+    Raises: UsageError if it names none; as `load_yaml_task`.
+    """
+    task = read_task_yaml(path, trust_remote_code=trust_remote_code)
+    split = task.get("fewshot_split", "training_split")
+    if split is None:
+        raise UsageError(f"{path} has no split to take few-shot examples from.")
+    return _read_split(task, str(split), data)[0]
+
+
+def _read_split(task: TaskYaml, split: str, data: Path | None) -> tuple[tuple[Item, ...], str]:
+    rows, images_of, source = _documents(task, split, data)
+    problems = Problems(f"{task.path} on {source}")
     items: dict[str, Item] = {}
     for number, row in enumerate(rows):
         try:
@@ -59,16 +83,12 @@ def load_yaml_task(
                 copies += 1
             items[item.id] = item
     problems.raise_if_any()
-    name = str(task.get("task", default=path.stem))
-    return Task(name=name, items=grouped_by_images(items.values()), source=f"{path} on {source}")
+    return grouped_by_images(items.values()), source
 
 
 def _documents(
-    task: TaskYaml, data: Path | None
+    task: TaskYaml, split: str, data: Path | None
 ) -> tuple[list[Row], Callable[[int], tuple[ItemImage, ...]], str]:
-    split = str(task.get("test_split", "validation_split", default=""))
-    if not split:
-        raise UsageError(f"{task.path} names neither a test_split nor a validation_split.")
     columns = _image_columns(task)
     file = _local_file(task, split, data)
     if file is not None:
@@ -137,9 +157,9 @@ def _item(task: TaskYaml, document: Document, images: tuple[ItemImage, ...]) -> 
     accepted = () if choices else _accepted(task, target)
     lettered = bool(choices) and choices == tuple(LETTERS[: len(choices)])
     templated = task.is_lmms or bool(images)
+    description = str(_field(task.get("description", default=""), document))
     if not templated:
         prefix = _field(task.get("gen_prefix", default=""), document)
-        text = str(_field(task.get("description", default=""), document)) + text
         delimiter = str(task.get("target_delimiter", default=" "))
         if prefix:
             text += "" if not text or text[-1:].isspace() or prefix[0].isspace() else delimiter
@@ -153,6 +173,7 @@ def _item(task: TaskYaml, document: Document, images: tuple[ItemImage, ...]) -> 
         group="",
         question=text if templated else None,
         prompt=None if templated else text,
+        hint=description or None,
         choices=choices,
         answer=answer,
         accepted=accepted,

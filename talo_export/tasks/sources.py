@@ -10,15 +10,32 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from talo_export.errors import UsageError
-from talo_export.tasks.benchmark_tasks import load_entry
+from talo_export.tasks.benchmark_tasks import entry_examples, load_entry
 from talo_export.tasks.catalogue import find_entry, match_entries
 from talo_export.tasks.files import find_task_file, load_task_file, load_task_files
 from talo_export.tasks.hub_data import SCHEME, load_hub_task
-from talo_export.tasks.item import Task
-from talo_export.tasks.lm_eval_items import load_yaml_task
+from talo_export.tasks.item import Item, Task
+from talo_export.tasks.lm_eval_items import load_yaml_examples, load_yaml_task
 from talo_export.tasks.rows import READERS
 
 YAML = (".yaml", ".yml")
+
+
+def load_examples(
+    reference: str, *, data: Path | None = None, trust_remote_code: bool = False
+) -> tuple[Item, ...]:
+    """Items to show, answered, before those of `load_task(reference)` (see `with_shots`).
+
+    Raises: UsageError where the data has no split set apart for examples; as `load_task`.
+    """
+    if Path(reference).suffix.lower() in YAML:
+        path = Path(reference)
+        return load_yaml_examples(path, data=data, trust_remote_code=trust_remote_code)
+    if _looks_like_file(reference) or reference.startswith(SCHEME):
+        raise UsageError(
+            f"{reference} has no split set apart for examples: only benchmarks and YAMLs have one."
+        )
+    return entry_examples(find_entry(reference), data)
 
 
 def load_task(

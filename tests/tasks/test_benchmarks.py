@@ -10,11 +10,9 @@ from huggingface_hub import constants
 
 from talo_export.errors import TaloError
 from talo_export.tasks.benchmark import benchmarks
-from talo_export.tasks.benchmark_tasks import load_examples
-from talo_export.tasks.catalogue import find_entry
 from talo_export.tasks.item import Task
 from talo_export.tasks.prompts import render
-from talo_export.tasks.sources import load_task, load_tasks, task_references
+from talo_export.tasks.sources import load_examples, load_task, load_tasks, task_references
 from talo_export.tasks.split_files import missing_shards, split_files
 from talo_export.tasks.splits import split_task
 
@@ -84,7 +82,7 @@ def test_scienceqa_strips_a_trailing_tab_and_allows_no_picture(copies: Path) -> 
 
 
 def test_scienceqa_has_examples_of_the_same_task(copies: Path) -> None:
-    assert [i.question for i in load_examples(find_entry("maps"), copies)] == ["Trained?"]
+    assert [i.question for i in load_examples("maps", data=copies)] == ["Trained?"]
 
 
 def test_mmstar_options_stand_in_the_question(copies: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
+from talo_export.tasks.prompts import render
 from talo_export.tasks.sources import load_task
 
 HARNESS = Path(str(find_spec("lm_eval").submodule_search_locations[0])) / "tasks"
@@ -100,7 +101,7 @@ def test_contexts_and_continuations_are_lm_evals(
     theirs = harness_requests(path, file, split)
     assert len(task) == len(theirs) == len(documents)
     for item, requests in zip(task.items, theirs, strict=True):
-        assert {context for context, _ in requests} == {item.prompt}
+        assert {context for context, _ in requests} == {render(item).text}
         if item.choices:
             continuations = [continuation for _, continuation in requests]
             assert continuations == [item.delimiter + choice for choice in item.choices]

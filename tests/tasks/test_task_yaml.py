@@ -60,7 +60,7 @@ def test_a_target_is_an_index_or_a_choices_text(tmp_path: Path, target: str, ans
 def test_description_prefix_and_delimiter_are_part_of_the_prompt(tmp_path: Path) -> None:
     text = BASE + 'description: "Say yes or no.\\n\\n"\ngen_prefix: So\ntarget_delimiter: "_"\n'
     item = load(tmp_path, text).items[0]
-    assert item.prompt == "Say yes or no.\n\nQ: Is water wet?\nA:_So"
+    assert render(item).text == "Say yes or no.\n\nQ: Is water wet?\nA:_So"
     assert item.delimiter == "_"
 
 
