@@ -77,6 +77,7 @@ def items_of_rows(rows: Iterable[Row], base: Path, source: str) -> tuple[Item, .
     Raises: TaloError naming up to ten rows and fields at once, repeated ids among them.
     """
     problems = Problems(source)
+    rows = _shared_images(list(rows))
     items: list[Item] = []
     first_seen: dict[str, tuple[str, bool]] = {}
     for row in rows:
@@ -94,6 +95,25 @@ def items_of_rows(rows: Iterable[Row], base: Path, source: str) -> tuple[Item, .
             problems.add(row.where, "id", f"'{item.id}' is also the id of {earlier[0]}")
     problems.raise_if_any()
     return grouped_by_images(items)
+
+
+def _shared_images(rows: Sequence[Row]) -> Sequence[Row]:
+    """Rows whose `image` is another row's index get that row's image.
+
+    TSVs of VLMEvalKit store a picture once, and name the row that has it in the others.
+    """
+    stored = {
+        str(row.fields["index"]): row.fields["image"]
+        for row in rows
+        if not is_missing(row.fields.get("index")) and not is_missing(row.fields.get("image"))
+    }
+
+    def own(row: Row) -> Row:
+        image = str(row.fields.get("image", "")).strip()
+        shared = stored.get(image) if image.isdigit() else None
+        return row if shared is None else replace(row, fields=row.fields | {"image": shared})
+
+    return [own(row) for row in rows] if stored else rows
 
 
 def _read_item(row: Row, base: Path) -> tuple[Item, bool]:
@@ -134,7 +154,8 @@ def _read_images(fields: dict[str, Any], base: Path) -> tuple[ItemImage, ...]:
         name, values = "images", several
         values = read_list(several, name) if _spells_list(several) else [several]
     else:
-        name, value = "image", fields.get("image")
+        name = "image" if not is_missing(fields.get("image")) else "image_path"
+        value = fields.get(name)
         if is_missing(value):
             return ()
         values = read_list(value, name) if _spells_list(value) else [value]

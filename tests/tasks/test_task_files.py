@@ -297,3 +297,28 @@ def test_items_that_share_any_picture_share_a_group(tmp_path: Path, write_rows) 
     groups = [item.group for item in load_task_file(write_rows(*rows)).items]
     assert groups[0] == groups[1] == groups[2] != groups[3]
     assert groups[4] == "4"
+
+
+def test_a_tsv_of_vlmevalkit_stores_a_picture_once_and_names_its_row(tmp_path: Path) -> None:
+    text = base64.b64encode(encoded()).decode()
+    (tmp_path / "blue.png").write_bytes(encoded("blue"))
+    lines = [
+        "index\timage\timage_path\tquestion\thint\tA\tB\tanswer\tcategory",
+        f"12\t{text}\tred.png\tWhich?\tnan\tx\ty\tA\tocr",
+        "13\t12\tred.png\tWhy?\tLook.\tx\ty\tB\tocr",
+        "14\t\tblue.png\tWhat?\t\tx\ty\tB\tocr",
+        f"15\t['{text}', '{text}']\t\tBoth?\t\tx\ty\tB\tocr",
+    ]
+    path = tmp_path / "quiz.tsv"
+    path.write_text("\n".join(lines))
+    items = load_task_file(path).items
+    assert [len(item.images) for item in items] == [1, 1, 1, 2]
+    assert items[1].images[0].read() == encoded()
+    assert items[2].images[0].read() == encoded("blue")
+    assert [item.hint for item in items] == [None, "Look.", None, None]
+    assert items[0].group == items[1].group == items[3].group != items[2].group
+
+
+def test_a_picture_field_that_is_only_a_number_of_no_row_is_told(write_rows) -> None:
+    with pytest.raises(TaloError, match="there is no image '12'"):
+        load_task_file(write_rows({"index": 1, "question": "?", "answer": "x", "image": "12"}))
