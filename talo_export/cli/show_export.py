@@ -12,6 +12,10 @@ def show_export(document: dict[str, Any], to: Console) -> None:
     """The edits as a table, and what was written, or what would be."""
     from rich.table import Table
 
+    if "modules" in document:
+        _show_adapter(document, to)
+        return
+
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name, justify in (("file", "left"), ("tensor", "left"), ("dtype", "left"),
                           ("shape", "left"), ("offset", "right"), ("bytes", "right")):  # fmt: skip
@@ -33,3 +37,13 @@ def show_export(document: dict[str, Any], to: Console) -> None:
     else:
         to.print(f"wrote {document['out']}: {what}, {size}, in {document['seconds']:.1f} s")
         to.print(f"next: talo-export verify {document['out']}", style="dim")
+
+
+def _show_adapter(document: dict[str, Any], to: Console) -> None:
+    """An adapter edits nothing: it names the modules it silences."""
+    what = f"layer {document['layer']}: {', '.join(document['modules'])} scaled to zero"
+    if document["out"] is None:
+        to.print(f"would write a PEFT adapter of {document['bytes_total']} bytes, {what}")
+    else:
+        to.print(f"wrote {document['out']}: a PEFT adapter, {what}")
+        to.print("load it on its base with peft.PeftModel.from_pretrained", style="dim")

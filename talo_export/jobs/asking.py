@@ -6,7 +6,8 @@ a bare name means the demo's when the demo is the model, and the catalogue's oth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 DEMO = "demo"
 DEFAULT_TASK = "maps"
+ADAPTER_CONFIG = "adapter_config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,13 @@ class Setup:
         return model_reference(self.model)
 
     def load(self) -> LoadedModel:
-        """Load it for inference."""
+        """Load it for inference; a PEFT adapter's directory is loaded on the base it names."""
         from talo_export.models.loading import load_model
 
+        adapter = Path(self.reference) / ADAPTER_CONFIG
+        if adapter.is_file():
+            base = json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]
+            return with_adapter(replace(self, model=base).load(), adapter.parent)
         return load_model(
             self.reference,
             dtype=self.dtype,
@@ -59,6 +65,14 @@ class Setup:
             offload_folder=self.offload,
             trust_remote_code=self.trust_remote_code,
         )
+
+
+def with_adapter(loaded: LoadedModel, adapter: Path) -> LoadedModel:
+    """The same model with a PEFT adapter merged into its weights in memory."""
+    from peft import PeftModel
+
+    merged = PeftModel.from_pretrained(loaded.model, str(adapter)).merge_and_unload()
+    return replace(loaded, model=merged.eval().requires_grad_(False))
 
 
 def model_reference(model: str | None) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from talo_export.checkpoint.files import BaseFile
 from talo_export.checkpoint.manifest import current_versions
-from talo_export.checkpoint.plan import EditPlan
+from talo_export.checkpoint.plan import Edit
 from talo_export.checkpoint.writer import CARD
+from talo_export.knockout import Knockout
 from talo_export.models.loading import is_vision_language, read_config
 from talo_export.models.reference import ResolvedModel
 from talo_export.publish.base_card import base_facts
@@ -17,6 +19,7 @@ from talo_export.publish.facts import (
     CardFacts,
     ConfirmationFacts,
     EditFacts,
+    Kind,
     ProbeFacts,
     TaskFacts,
 )
@@ -26,18 +29,23 @@ PLOT = "layers.png"
 
 def card_facts(
     base: ResolvedModel,
-    plan: EditPlan,
+    knockout: Knockout,
     *,
     name: str,
     n_layers: int,
     document: Mapping[str, Any] | None,
-    has_plot: bool,
-    has_undo: bool,
     reproduce: tuple[str, ...],
+    edits: Sequence[Edit] = (),
+    files: Sequence[BaseFile] = (),
+    kind: Kind = "checkpoint",
+    has_plot: bool = False,
+    has_undo: bool = False,
 ) -> CardFacts:
-    """Collect what is known. `document` is `probe --json`'s, None for a layer named by hand."""
-    config = read_config(base)
-    names = {file.name for file in plan.files}
+    """Collect what is known. `document` is `probe --json`'s, None for a layer named by hand.
+
+    `edits` and `files` are a checkpoint's: what was overwritten, and all files of the base.
+    """
+    names = {file.name for file in files}
     return CardFacts(
         base=base_facts(
             base.directory,
@@ -45,14 +53,16 @@ def card_facts(
             hub_id=base.name if base.revision else None,
             revision=base.revision,
         ),
-        knockout=plan.knockout,
+        knockout=knockout,
         n_layers=n_layers,
         edits=tuple(
-            EditFacts(edit.file, edit.tensor, edit.dtype, edit.shape, edit.nbytes)
-            for edit in plan.edits
+            EditFacts(edit.file, edit.tensor, edit.dtype, edit.shape, edit.nbytes) for edit in edits
         ),
-        is_vlm=is_vision_language(config),
-        has_chat_template="chat_template.jinja" in names or "chat_template.json" in names,
+        is_vlm=is_vision_language(read_config(base)),
+        kind=kind,
+        has_chat_template=any(
+            (base.directory / f"chat_template.{ending}").is_file() for ending in ("jinja", "json")
+        ),
         task=None if document is None else _task(document),
         probe=None if document is None else _probe(document),
         confirmation=None if document is None else _confirmation(document),

@@ -21,7 +21,6 @@ from talo_export.baselines.verdict import verdicts
 from talo_export.evidence.selection import DEFAULT_CRITERION
 from talo_export.jobs.asking import DEMO, Setup, find_task, model_reference
 from talo_export.jobs.run import default_directory, write_atomically
-from talo_export.models.loading import config_of
 from talo_export.models.reference import resolve
 from talo_export.probing.settings import Scoring
 
@@ -144,7 +143,7 @@ def run_estimate(
     One footprint for our own training, which passes one item at a time, and one for the usual
     batch of 4. Nothing but the config is read or downloaded.
     """
-    from talo_export.baselines.estimate import estimate
+    from talo_export.baselines.estimate import config_of, estimate
 
     config = config_of(model_reference(model), trust_remote_code=trust_remote_code)
     footprints = [

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from talo_export.checkpoint.adapter import plan_adapter, write_adapter
+from talo_export.checkpoint.gguf_files import gguf_anatomy
 from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import EditPlan, plan_export
-from talo_export.checkpoint.writer import BASE_CARD, CARD, WriteReport, write_export
+from talo_export.checkpoint.writer import CARD, WriteReport, write_export
 from talo_export.errors import TaloError, UsageError
 from talo_export.jobs.asking import DEMO, model_reference
 from talo_export.jobs.card import PLOT, card_facts
@@ -18,6 +20,7 @@ from talo_export.jobs.run import RunDirectory
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.reference import ResolvedModel, resolve
 from talo_export.publish.card import render_card
+from talo_export.publish.facts import CardFacts
 from talo_export.publish.metadata import eval_result_files
 
 
@@ -70,24 +73,91 @@ def _export(
     plot: bytes | None,
 ) -> dict[str, Any]:
     base = resolve(model_reference(model))
-    anatomy = checkpoint_anatomy(base.directory, trust_remote_code=request.trust_remote_code)
-    plan = plan_export(base.directory, knockout, anatomy)
+    if request.form == "adapter":
+        return _export_adapter(request, base, model or DEMO, knockout, document, plot)
+    plan, n_layers = plan_on(base, knockout, trust_remote_code=request.trust_remote_code)
     if request.dry_run:
         return plan.to_json()
-    if request.out is None:
-        raise UsageError("export needs --out DIR, a directory that does not exist yet.")
     report = write_patched(
         base,
         plan,
-        request.out,
+        _out(request),
         name=model or DEMO,
-        n_layers=len(anatomy),
+        n_layers=n_layers,
         document=document,
         plot=plot,
         link=request.link,
         keep_undo=request.keep_undo,
     )
     return report.to_json()
+
+
+def _export_adapter(
+    request: ExportRequest,
+    base: ResolvedModel,
+    name: str,
+    knockout: Knockout,
+    document: Mapping[str, Any] | None,
+    plot: bytes | None,
+) -> dict[str, Any]:
+    plan = plan_adapter(base.directory, knockout, trust_remote_code=request.trust_remote_code)
+    if request.dry_run:
+        return plan.to_json()
+    anatomy = checkpoint_anatomy(base.directory, trust_remote_code=request.trust_remote_code)
+    facts = card_facts(
+        base,
+        knockout,
+        kind="adapter",
+        name=name,
+        n_layers=len(anatomy),
+        document=document,
+        has_plot=plot is not None,
+        reproduce=reproduce_lines(name, knockout, document, form="adapter"),
+    )
+    report = write_adapter(
+        plan,
+        _out(request),
+        base=base.name if base.revision else str(base.directory.resolve()),
+        revision=base.revision,
+        extra=_extra(facts, plot),
+        **_record(document),
+    )
+    return report.to_json()
+
+
+def plan_on(
+    base: ResolvedModel, knockout: Knockout, *, trust_remote_code: bool
+) -> tuple[EditPlan, int]:
+    """The edits on a safetensors directory or one GGUF file, and how many layers there are."""
+    if base.gguf_file is not None:
+        file = base.directory / base.gguf_file
+        anatomy = gguf_anatomy(file)
+        return plan_export(file, knockout, anatomy), len(anatomy)
+    anatomy = checkpoint_anatomy(base.directory, trust_remote_code=trust_remote_code)
+    return plan_export(base.directory, knockout, anatomy), len(anatomy)
+
+
+def _out(request: ExportRequest) -> Path:
+    if request.out is None:
+        raise UsageError("export needs --out DIR, a directory that does not exist yet.")
+    return request.out
+
+
+def _extra(facts: CardFacts, plot: bytes | None) -> dict[str, bytes]:
+    """The files an export adds: the card, the evaluation results, the plot."""
+    files = {CARD: render_card(facts).encode(), **eval_result_files(facts)}
+    return files if plot is None else {**files, PLOT: plot}
+
+
+def _record(document: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the manifest keeps of a run."""
+    if document is None:
+        return {}
+    return {
+        "task": {key: document[key] for key in ("task", "task_source", "scoring", "seed")},
+        "selection": dict(document["probe"]),
+        "confirmation": document["confirm"],
+    }
 
 
 def write_patched(
@@ -109,7 +179,9 @@ def write_patched(
     """
     facts = card_facts(
         base,
-        plan,
+        plan.knockout,
+        edits=plan.edits,
+        files=plan.files,
         name=name,
         n_layers=n_layers,
         document=document,
@@ -117,26 +189,23 @@ def write_patched(
         has_undo=keep_undo,
         reproduce=reproduce_lines(name, plan.knockout, document),
     )
-    extra = {CARD: render_card(facts).encode(), **eval_result_files(facts)}
-    if plot is not None:
-        extra[PLOT] = plot
-    assert BASE_CARD not in extra
     return write_export(
         plan,
         out,
-        base=name if name == DEMO or base.revision else str(base.directory.resolve()),
+        base=name if name == DEMO or base.revision else str(plan.directory.resolve()),
         revision=base.revision,
-        extra=extra,
-        task=None if document is None else _of(document, "task", "task_source", "scoring", "seed"),
-        selection=None if document is None else dict(document["probe"]),
-        confirmation=None if document is None else document["confirm"],
+        extra=_extra(facts, plot),
         link=link,
         keep_undo=keep_undo,
+        **_record(document),
     )
 
 
 def reproduce_lines(
-    name: str, knockout: Knockout, document: Mapping[str, Any] | None
+    name: str,
+    knockout: Knockout,
+    document: Mapping[str, Any] | None,
+    form: str = "checkpoint",
 ) -> tuple[str, ...]:
     """The commands that give this export again."""
     if document is not None:
@@ -148,8 +217,5 @@ def reproduce_lines(
         words[2:2] = ["--model", Path(name).name if name.startswith("/") else name]
     words += ["--scope", knockout.scope] if knockout.scope != "attention" else []
     words += ["--fill", knockout.fill] if knockout.fill != "zero" else []
+    words += ["--as", form] if form != "checkpoint" else []
     return (shlex.join(words),)
-
-
-def _of(document: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    return {key: document[key] for key in keys}

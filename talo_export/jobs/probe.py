@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from talo_export.checkpoint.naming import checkpoint_anatomy
-from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.verify import verify_files
 from talo_export.errors import ProofError, UsageError
 from talo_export.evidence.confirmation import Confirmation, confirm
@@ -19,7 +17,7 @@ from talo_export.evidence.layer_plot import draw_layers
 from talo_export.evidence.selection import DEFAULT_CRITERION, Selection, select
 from talo_export.jobs.asking import DEFAULT_TASK, DEMO, Setup, find_task, task_reference
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
-from talo_export.jobs.export import write_patched
+from talo_export.jobs.export import plan_on, write_patched
 from talo_export.jobs.identity import model_fingerprint
 from talo_export.jobs.replay import Replay, replay
 from talo_export.jobs.report import run_report
@@ -192,15 +190,15 @@ def _write(
         return {}
     assert findings.confirmed is not None
     base = resolve(request.setup.reference)
-    anatomy = checkpoint_anatomy(base.directory, trust_remote_code=request.setup.trust_remote_code)
+    plan, n_layers = plan_on(base, knockout, trust_remote_code=request.setup.trust_remote_code)
     # What a killed run left is ours and unfinished: the run has no result yet.
     shutil.rmtree(run.checkpoint, ignore_errors=True)
     write_patched(
         base,
-        plan_export(base.directory, knockout, anatomy),
+        plan,
         run.checkpoint,
         name=request.setup.name,
-        n_layers=len(anatomy),
+        n_layers=n_layers,
         document=document,
         plot=run.plot.read_bytes(),
     )

@@ -1,0 +1,133 @@
+"""A comparison, for a person: cells as they end, the table, who wins, and predicted memory."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from talo_export.cli.output import Sink
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from talo_export.baselines.runner import CellsDone
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+class CellProgress:
+    """Says which cell ended, how it ended, and how much time the others will take."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._started = time.monotonic()
+
+    def __call__(self, event: CellsDone) -> None:
+        """Hear of a cell."""
+        if event.latest is None or event.result is None:
+            if event.resumed:
+                self._sink.note(f"{event.resumed} of {event.total} cells are there already")
+            return
+        cell, result = event.latest, event.result
+        said = result.status if result.accuracy is None else f"{result.accuracy:.1%}"
+        new = event.done - event.resumed
+        left = (time.monotonic() - self._started) / new * (event.total - event.done)
+        self._sink.note(
+            f"{event.done}/{event.total} {cell.method}, {cell.shots} shots, seed {cell.seed}: "
+            f"{said}{'' if not result.reason else f' ({result.reason})'}"
+            f"{f', {left / 60:.0f} min left' if event.done < event.total else ''}"
+        )
+
+
+def show_compare(document: dict[str, Any], to: Console) -> None:
+    """The table, then what it says."""
+    from rich.table import Table
+
+    to.print(
+        f"{document['model']} on {document['task']}, {document['test_n']} test items a seed, "
+        f"scored by {document['scoring']}, chance {document['chance']:.0%}",
+        highlight=False,
+    )
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
+    table.add_column("method")
+    for name in ("shots", "seeds", "accuracy %", "gain", "95 % interval", "memory", "seconds",
+                 "forward", "backward", "trained", "ships", "slower"):  # fmt: skip
+        table.add_column(name, justify="right")
+    for row in document["methods"]:
+        table.add_row(*_cells(row))
+    to.print(table)
+    for row in document["methods"]:
+        for reason in row["reasons"]:
+            to.print(f"{row['name']}, {row['shots']} shots: {reason}", style="dim", highlight=False)
+    for said in (*document["verdicts"], *document["break_even"]):
+        to.print(said["sentence"], highlight=False)
+    to.print(
+        "accuracy: mean and standard deviation over seeds; gain: over the base, in points, paired "
+        "by item; memory: largest peak above the interpreter, or of the device; seconds, passes: "
+        "to adapt, not to test; slower: to answer, against the base.",
+        style="dim",
+        highlight=False,
+    )
+    to.print(f"{document['csv']}  {document['figure'] or ''}", style="dim", highlight=False)
+
+
+def show_estimate(document: dict[str, Any], to: Console) -> None:
+    """Predicted memory, one column a batch."""
+    from rich.table import Table
+
+    prints = document["footprints"]
+    first = prints[0]
+    bits = ", decoder in NF4" if first["four_bit"] else ""
+    to.print(
+        f"{document['model']}: {first['parameters'] / 1e9:.2f} billion parameters, "
+        f"{first['dtype']}{bits}, {first['tokens']} tokens; predicted, nothing was run",
+        highlight=False,
+    )
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
+    table.add_column("")
+    for one in prints:
+        table.add_column(f"{one['batch']} a pass", justify="right")
+    for name, said in (
+        ("inference", "inference"),
+        ("probing", "knockout probing"),
+        ("training", f"training {first['adapter']}"),
+        ("weights", "  weights"),
+        ("activations", "  kept activations"),
+        ("gradients", "  gradients"),
+        ("optimizer", "  optimizer"),
+    ):
+        table.add_row(said, *(size(one[name]) for one in prints))
+    to.print(table)
+
+
+def size(count: int | None) -> str:
+    """Bytes in the unit that leaves at most four digits."""
+    if count is None:
+        return ""
+    value = float(count)
+    for unit in UNITS:
+        if value < 1024 or unit == UNITS[-1]:
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if value >= 100 or unit == "B" else f"{value:.1f} {unit}"
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    spread = "" if row["accuracy_sd"] is None else f" ±{100 * row['accuracy_sd']:.1f}"
+    accuracy = (
+        ", ".join(f"{count} {status}" for status, count in row["statuses"].items())
+        if row["accuracy"] is None
+        else f"{100 * row['accuracy']:.1f}{spread}"
+    )
+    gain = "" if row["gain"] is None else f"{100 * row['gain']:+.1f}"
+    interval = ""
+    if row["gain_ci95"] is not None:
+        low, high = row["gain_ci95"]
+        interval = f"{100 * low:+.1f} to {100 * high:+.1f}"
+    slower = "" if row["inference_overhead"] is None else f"{row['inference_overhead']:+.0%}"
+    return [
+        row["name"], str(row["shots"] or ""), str(row["seeds"]), accuracy, gain, interval,
+        size(row["peak_memory_bytes"]), "" if row["seconds"] is None else f"{row['seconds']:.1f}",
+        f"{row['forward_passes']:,}", f"{row['backward_passes']:,}",
+        f"{row['trainable_parameters']:,}", size(row["artifact_bytes"]), slower,
+    ]  # fmt: skip
