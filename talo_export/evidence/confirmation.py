@@ -128,11 +128,12 @@ def confirm(
         p_value=sign_flip_p_value(clusters),
         turned_right=int((after & ~before).sum()),
         turned_wrong=int((before & ~after).sum()),
-        verdict=_verdict(interval),
+        verdict=verdict_of(interval),
     )
 
 
-def _verdict(interval: tuple[float, float]) -> Verdict:
+def verdict_of(interval: tuple[float, float]) -> Verdict:
+    """What an interval of a gain says."""
     low, high = interval
     if low > 0:
         return "confirmed"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talo_export.errors import TaloError, UsageError
-from talo_export.evidence.criteria import CRITERIA, LayerMoments, Moment, choose
+from talo_export.evidence.criteria import CRITERIA, Criterion, LayerMoments, Moment, choose
 from talo_export.evidence.paired import right
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
@@ -17,7 +17,11 @@ from talo_export.probing.scores import ScoreTable
 ByLayer: TypeAlias = tuple["float | None", ...]
 """One number a decoder layer, in layer order; None for a layer that was not measured."""
 
-DEFAULT_CRITERION = "accuracy"
+DEFAULT_CRITERION = "auto"
+"""`WITH_SCORES` where every item has scored choices, else `accuracy`."""
+
+WITH_SCORES = "probability-t"
+"""The criterion that did best where choices are scored: examples/selection_study."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def select(
     fill: Fill = "zero",
     n_layers: int | None = None,
 ) -> Selection:
-    """Choose among the knockouts of one scope and fill by a criterion of `CRITERIA`.
+    """Choose among the knockouts of one scope and fill by a criterion of `CRITERIA`, or "auto".
 
     `min_gain` is a share for the accuracy and probability criteria, nats for the margin ones; a
     layer must exceed it. Never chosen: a layer with a NaN or Inf among its logits, and one that
@@ -88,11 +92,7 @@ def select(
     Raises UsageError for an unknown criterion or one that needs scores where only text was
     generated, TaloError where the table has no such knockouts or the base's logits are broken.
     """
-    if criterion not in CRITERIA:
-        raise UsageError(
-            f"Unknown selection criterion {criterion!r}. Choose one of: {', '.join(CRITERIA)}."
-        )
-    rule = CRITERIA[criterion]
+    rule = criterion_named(criterion, table)
     knockouts = [v for v in table.variants if v is not None and (v.scope, v.fill) == (scope, fill)]
     if not knockouts:
         raise TaloError(
@@ -101,7 +101,7 @@ def select(
         )
     if rule.needs_scores and table.scores is None:
         raise UsageError(
-            f"Criterion {criterion!r} needs log-likelihoods of the choices, but only text was "
+            f"Criterion {rule.name!r} needs log-likelihoods of the choices, but only text was "
             "generated. Use --criterion accuracy, or probe with --scoring likelihood."
         )
     base = table.row(None)
@@ -127,7 +127,7 @@ def select(
     return Selection(
         knockout=knockout,
         reason=_reason(rule.name, rule.says, knockout, moments, chosen, n, finite),
-        criterion=criterion,
+        criterion=rule.name,
         min_gain=min_gain,
         n=n,
         base_accuracy=float(answers[base].sum() / n),
@@ -140,6 +140,24 @@ def select(
         unparsed=by_layer((seen & ~table.parsed[rows]).sum(axis=1)),
         non_finite=by_layer((seen & ~table.finite[rows]).sum(axis=1)),
     )
+
+
+def criterion_named(name: str, table: ScoreTable) -> Criterion:
+    """The criterion of this name for this table; "auto" picks by what was scored.
+
+    Raises UsageError for an unknown name.
+    """
+    if name == DEFAULT_CRITERION:
+        seen = table.scored[table.row(None)]
+        probability = table.probability
+        scored = probability is not None and np.isfinite(probability[table.row(None), seen]).all()
+        return CRITERIA[WITH_SCORES if scored else "accuracy"]
+    if name not in CRITERIA:
+        raise UsageError(
+            f"Unknown selection criterion {name!r}. "
+            f"Choose one of: {', '.join((DEFAULT_CRITERION, *CRITERIA))}."
+        )
+    return CRITERIA[name]
 
 
 def layer_moments(table: ScoreTable, rows: list[int]) -> LayerMoments:

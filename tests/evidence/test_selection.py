@@ -158,6 +158,17 @@ def test_a_score_criterion_on_generated_text_is_a_usage_error(make_table):
         select(make_table(BASE, [ONE_BETTER]), criterion="margin")
 
 
+def test_by_default_probabilities_choose_where_choices_were_scored_and_accuracy_elsewhere(
+    make_table,
+):
+    assert select(make_table(BASE, [ONE_BETTER])).criterion == "accuracy"
+    table = make_table(BASE, [ONE_BETTER], scores=scores_with_margins(0.0, 0.5))
+    assert select(table).criterion == "probability-t"
+    holes = table.scores.copy()
+    holes[:, 3] = np.nan
+    assert select(dataclasses.replace(table, scores=holes)).criterion == "accuracy"
+
+
 def test_an_unknown_criterion_names_those_there_are(make_table):
     with pytest.raises(UsageError, match="probability-t"):
         select(make_table(BASE, [ONE_BETTER]), criterion="luck")

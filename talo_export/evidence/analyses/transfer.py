@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talo_export.errors import TaloError
-from talo_export.evidence.confirmation import Verdict, confirm
+from talo_export.evidence.confirmation import Verdict, verdict_of
+from talo_export.evidence.paired import cluster, gain_interval, right
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
 
@@ -83,27 +84,35 @@ class Transfer:
         }
 
 
-def transfer(runs: Mapping[str, TaskRun], *, seed: int) -> Transfer:
-    """Apply every task's chosen layer to every task's unseen items."""
+def transfer(runs: Mapping[str, TaskRun], *, seed: int, resamples: int = 2_000) -> Transfer:
+    """Apply every task's chosen layer to every task's unseen items.
+
+    Raises TaloError for fewer than two tasks.
+    """
     if len(runs) < 2:
         raise TaloError(f"Transfer needs at least two tasks, not {len(runs)}.")
     shape = (len(runs), len(runs))
     gains, low, high = (np.full(shape, np.nan) for _ in range(3))
     n, removed = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     verdicts: list[list[Verdict | None]] = [[None] * len(runs) for _ in runs]
+    answers = [right(run.unseen) for run in runs.values()]
     for a, source in enumerate(runs.values()):
         probed = set(source.identities(source.probe))
         for b, target in enumerate(runs.values()):
-            identities = target.identities(target.unseen)
-            kept = [i for i, identity in enumerate(identities) if identity not in probed]
-            removed[a, b] = len(identities) - len(kept)
-            if source.knockout is None or source.knockout not in target.unseen.variants or not kept:
+            table, knockout = target.unseen, source.knockout
+            foreign = np.array([who not in probed for who in target.identities(table)], dtype=bool)
+            removed[a, b] = len(foreign) - foreign.sum()
+            if knockout is None or knockout not in table.variants:
                 continue
-            found = confirm(target.unseen.take_items(kept), source.knockout, seed=seed)
-            assert found.gain is not None
-            assert found.interval is not None
-            gains[a, b], (low[a, b], high[a, b]) = found.gain, found.interval
-            n[a, b], verdicts[a][b] = found.n, found.verdict
+            base, row = table.row(None), table.row(knockout)
+            kept = np.flatnonzero(foreign & table.scored[base] & table.scored[row])
+            if not len(kept):
+                continue
+            change = answers[b][row, kept].astype(np.int64) - answers[b][base, kept]
+            clusters = cluster(change, [table.groups[column] for column in kept])
+            interval = gain_interval(clusters, seed=seed, resamples=resamples)
+            gains[a, b], (low[a, b], high[a, b]) = clusters.mean, interval
+            n[a, b], verdicts[a][b] = len(kept), verdict_of(interval)
     return Transfer(
         tasks=tuple(runs),
         layers=tuple(None if r.knockout is None else r.knockout.layer for r in runs.values()),

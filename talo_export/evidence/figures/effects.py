@@ -75,9 +75,9 @@ def draw_cases(found: Cases, path: Path, *, title: str, svg: bool = False) -> Pa
         for position, (cases, colour, name) in enumerate(groups):
             label = f"{name}: {len(cases)} of {found.n} items"
             if not known:
-                axes.bar([position], [len(cases)], color=colour, label=label, width=0.5)
+                axes.bar([position], [len(cases)], color=colour, label=label, width=0.5, zorder=2)
                 continue
-            at = position * 3
+            at = position * 2.2
             for case in cases:
                 if case.margin is None or case.base_margin is None:
                     continue
@@ -86,7 +86,7 @@ def draw_cases(found: Cases, path: Path, *, title: str, svg: bool = False) -> Pa
             axes.plot([], [], color=colour, marker="o", markersize=3, label=label)
         if known:
             zero_line(axes)
-            axes.set_xticks([0, 1, 3, 4])
+            axes.set_xticks([0, 1, 2.2, 3.2])
             axes.set_xticklabels(["base", f"without\nlayer {found.knockout.layer}"] * 2)
             axes.set_ylabel("margin of the right choice (nats)")
         else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 
 from talo_export.evidence.analyses.transfer import Transfer
 from talo_export.evidence.figures.canvas import (
@@ -55,21 +57,31 @@ def draw_transfer(found: Transfer, path: Path, *, title: str, svg: bool = False)
                               fontweight="bold" if certain else "normal")  # fmt: skip
                 elif certain:
                     axes.plot([b], [a], ".", color=INK, markersize=2.5)
-        axes.plot([-0.5, count - 0.5], [-0.5, count - 0.5], color=INK, linewidth=0.4)
+        for own in range(count):
+            axes.add_patch(Rectangle((own - 0.5, own - 0.5), 1, 1, fill=False, edgecolor=INK,
+                                     linewidth=1.0 if count <= 40 else 0.5))  # fmt: skip
         axes.set_xlabel("applied to, unseen items only", fontsize=8.5)
         axes.set_ylabel("layer chosen on", fontsize=8.5)
         mark = "bold" if count <= MOST_NUMBERED else "dot"
         known = found.n[found.n > 0]
-        items = f"{known.min()} to {known.max()} items a cell" if len(known) else "no cell measured"
+        items = _items(known)
         axes.set_title(
             f"own task {_signed(found.own)}, other tasks {_signed(found.abroad)} points on "
-            f"average\n{mark}: 95 % interval excludes 0 · {items} · grey: base kept or not scored",
+            f"average\n{mark}: 95 % interval excludes 0 · {items} · framed: own task · "
+            "grey: not scored",
             fontsize=8.5,
         )
         bar = drawing.colorbar(image, ax=axes, shrink=0.6, extend="both", pad=0.01)
         bar.set_label("gain (points)", fontsize=8)
         bar.outline.set_visible(False)
     return path
+
+
+def _items(known: NDArray[np.int64]) -> str:
+    if not len(known):
+        return "no cell measured"
+    least, most = int(known.min()), int(known.max())
+    return f"{most} items a cell" if least == most else f"{least} to {most} items a cell"
 
 
 def _signed(share: float) -> str:
