@@ -110,7 +110,7 @@ def write_export(
                 confirmation=confirmation,
                 versions=current_versions(),
             )
-            _write_files(stage, extra | {MANIFEST: manifest.to_bytes()})
+            write_files(stage, extra | {MANIFEST: manifest.to_bytes()})
     except OSError as error:
         raise TaloError(
             f"writing {out} failed ({error.strerror or error}); nothing was left there."
@@ -243,7 +243,8 @@ def _hard_link(source: Path, target: Path) -> bool:
     return True
 
 
-def _write_files(stage: Path, files: Mapping[str, bytes]) -> None:
+def write_files(stage: Path, files: Mapping[str, bytes]) -> None:
+    """Write new files below `stage`, each of them synced to disk."""
     for name, content in files.items():
         path = stage / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,208 @@
+"""The same knockout as a stock PEFT adapter of a few kilobytes.
+
+An (IA)3 adapter scales a module's output by a learnt vector (https://arxiv.org/abs/2205.05638). On
+an output projection, with the vector at zero, it puts out exactly zero, bias included: the zero
+knockout, without a copy of the base, and several of them can be swapped on one base.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers.pytorch_utils import Conv1D
+
+from talo_export.checkpoint.files import safe_name
+from talo_export.checkpoint.manifest import MANIFEST, Manifest, current_versions
+from talo_export.checkpoint.staging import check_output, staged
+from talo_export.checkpoint.writer import write_files
+from talo_export.errors import TaloError, UsageError
+from talo_export.knockout import Knockout
+from talo_export.models.anatomy import find_decoder
+from talo_export.models.loading import is_vision_language, read_config
+from talo_export.models.reference import ResolvedModel
+from talo_export.models.targets import knockout_targets
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class AdapterPlan:
+    """An adapter, worked out: `modules` maps each output projection's path to its output size."""
+
+    knockout: Knockout
+    directory: Path
+    modules: Mapping[str, int]
+    transposed: bool
+    """The projections store (in, out), as GPT-2's do: PEFT's `fan_in_fan_out`."""
+    is_vlm: bool
+
+    def to_json(self, out: Path | None = None, seconds: float = 0.0) -> dict[str, Any]:
+        """The document of `export --as adapter --json`; `out` is None for a dry run."""
+        return {
+            "out": None if out is None else str(out),
+            "layer": self.knockout.layer,
+            "scope": self.knockout.scope,
+            "fill": self.knockout.fill,
+            "modules": dict(self.modules),
+            "edits": [],
+            "bytes_total": len(adapter_weights(self)),
+            "seconds": seconds,
+        }
+
+
+@dataclass(frozen=True)
+class AdapterReport:
+    """A finished adapter."""
+
+    out: Path
+    plan: AdapterPlan
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `export --as adapter --json`."""
+        return self.plan.to_json(self.out, self.seconds)
+
+
+def plan_adapter(
+    directory: Path, knockout: Knockout, *, trust_remote_code: bool = False
+) -> AdapterPlan:
+    """The adapter that carries `knockout` out on the model in `directory`, from its config alone.
+
+    Raises `UsageError` for a fill other than zero and for layers that cannot be cut, `TaloError`
+    where the output projection is no module that PEFT can scale.
+    """
+    config = read_config(ResolvedModel(directory, str(directory), None), trust_remote_code)
+    is_vlm = is_vision_language(config)
+    auto = AutoModelForImageTextToText if is_vlm else AutoModelForCausalLM
+    with torch.device("meta"):
+        model = auto.from_config(config, trust_remote_code=trust_remote_code)
+    modules = output_projections(model, knockout)
+    transposed = {isinstance(module, Conv1D) for module in modules.values()}
+    return AdapterPlan(
+        knockout=knockout,
+        directory=directory,
+        modules={path: _out_features(module) for path, module in modules.items()},
+        transposed=transposed == {True},
+        is_vlm=is_vlm,
+    )
+
+
+def output_projections(model: nn.Module, knockout: Knockout) -> dict[str, nn.Module]:
+    """The modules whose zero output is the knockout, by path. Works on the meta device."""
+    if knockout.fill != "zero":
+        raise UsageError(
+            f"an adapter can only multiply, so fill {knockout.fill!r} needs --as checkpoint."
+        )
+    # What an adapter needs is the output alone, whatever scope was asked for around it.
+    scope = "o_proj" if knockout.scope == "attention" else knockout.scope
+    targets = knockout_targets(find_decoder(model), Knockout(knockout.layer, scope))
+    modules: dict[str, nn.Module] = {}
+    for name in targets.outputs:
+        path = name.rpartition(".")[0]
+        module = model.get_submodule(path)
+        if not isinstance(module, nn.Linear | Conv1D):
+            raise TaloError(
+                f"{name} is not a parameter of a linear module, which is what PEFT scales: "
+                "use --as checkpoint."
+            )
+        # PEFT matches a target by the end of a module's path: it must end only one.
+        if (
+            sum(other == path or other.endswith("." + path) for other, _ in model.named_modules())
+            > 1
+        ):
+            raise TaloError(f"the path {path} ends other modules' paths too: use --as checkpoint.")
+        modules[path] = module
+    return modules
+
+
+def write_adapter(
+    plan: AdapterPlan,
+    out: Path,
+    *,
+    base: str,
+    revision: str | None = None,
+    extra: Mapping[str, bytes] | None = None,
+    task: Any = None,
+    selection: Any = None,
+    confirmation: Any = None,
+) -> AdapterReport:
+    """Write the adapter to the new directory `out`, whole or not at all.
+
+    `base` is what loading it will look for: a Hub id or an absolute path. Raises as
+    `writer.write_export` does.
+    """
+    started = time.perf_counter()
+    target = check_output(out, plan.directory)
+    manifest = Manifest(
+        base=base,
+        revision=revision,
+        knockout=plan.knockout,
+        storage="adapter",
+        edits=(),
+        files={},
+        added=tuple(sorted({MANIFEST, CONFIG, WEIGHTS, *(extra or {})})),
+        task=task,
+        selection=selection,
+        confirmation=confirmation,
+        versions=current_versions(),
+    )
+    files = {safe_name(name, "the export"): content for name, content in (extra or {}).items()}
+    files |= {
+        CONFIG: adapter_config(plan, base, revision),
+        WEIGHTS: adapter_weights(plan),
+        MANIFEST: manifest.to_bytes(),
+    }
+    try:
+        with staged(target) as stage:
+            write_files(stage, files)
+    except OSError as error:
+        raise TaloError(
+            f"writing {out} failed ({error.strerror or error}); nothing was left there."
+        ) from error
+    return AdapterReport(out, plan, time.perf_counter() - started)
+
+
+def adapter_config(plan: AdapterPlan, base: str, revision: str | None) -> bytes:
+    """`adapter_config.json`, as PEFT reads it. Module paths are full, so that no other matches."""
+    document = {
+        "peft_type": "IA3",
+        "task_type": None if plan.is_vlm else "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "revision": revision,
+        "inference_mode": True,
+        "target_modules": sorted(plan.modules),
+        "feedforward_modules": [],
+        "fan_in_fan_out": plan.transposed,
+        "modules_to_save": None,
+        "init_ia3_weights": True,
+    }
+    return (json.dumps(document, indent=2) + "\n").encode()
+
+
+def adapter_weights(plan: AdapterPlan) -> bytes:
+    """`adapter_model.safetensors`: a (out_features, 1) vector of bfloat16 zeros a module."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    position = 0
+    for path, size in sorted(plan.modules.items()):
+        header[f"base_model.model.{path}.ia3_l"] = {
+            "dtype": "BF16",
+            "shape": [size, 1],
+            "data_offsets": [position, position + 2 * size],
+        }
+        position += 2 * size
+    raw = json.dumps(header).encode()
+    raw += b" " * (-len(raw) % 8)
+    return len(raw).to_bytes(8, "little") + raw + bytes(position)
+
+
+def _out_features(module: nn.Module) -> int:
+    return int(module.nf if isinstance(module, Conv1D) else module.out_features)

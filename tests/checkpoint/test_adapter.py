@@ -1,0 +1,152 @@
+"""The adapter computes what the checkpoint computes, through stock PEFT alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import tiny_gpt2, tiny_llama
+from peft import PeftModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    Phi3Config,
+    Phi3ForCausalLM,
+    PreTrainedModel,
+)
+
+from talo_export.checkpoint.adapter import plan_adapter, write_adapter
+from talo_export.checkpoint.manifest import read_manifest
+from talo_export.errors import TaloError, UsageError
+from talo_export.knockout import Knockout
+from talo_export.models.anatomy import find_decoder
+from talo_export.models.interventions import knock_out
+
+IDS = torch.tensor([[3, 9, 27, 17, 51, 25]])
+SIZES = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+
+
+def tiny_phi3() -> PreTrainedModel:
+    """Fused q, k and v."""
+    return Phi3ForCausalLM(Phi3Config(**SIZES, pad_token_id=0))
+
+
+def tiny_llava() -> PreTrainedModel:
+    vision = CLIPVisionConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        image_size=8, patch_size=4,
+    )  # fmt: skip
+    return LlavaForConditionalGeneration(
+        LlavaConfig(vision_config=vision, text_config=LlamaConfig(**SIZES), image_token_index=63)
+    )
+
+
+MODELS = {"llama": tiny_llama, "gpt2": tiny_gpt2, "phi3": tiny_phi3, "llava": tiny_llava}
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("adapters")
+    for name, build in MODELS.items():
+        torch.manual_seed(0)
+        model = build()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.dim() == 1:
+                    parameter.add_(torch.randn_like(parameter) / 10)  # Biases that show.
+        model.save_pretrained(root / name)
+    return {name: root / name for name in MODELS}
+
+
+def load(directory: Path) -> PreTrainedModel:
+    auto = AutoModelForImageTextToText if directory.name == "llava" else AutoModelForCausalLM
+    return auto.from_pretrained(directory).eval()
+
+
+def logits(model: torch.nn.Module) -> torch.Tensor:
+    with torch.no_grad():
+        return model(input_ids=IDS).logits
+
+
+def knocked_out(directory: Path, knockout: Knockout) -> torch.Tensor:
+    model = load(directory)
+    with knock_out(model, find_decoder(model), knockout):
+        return logits(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "scope"), [*((name, "attention") for name in MODELS), ("gpt2", "layer")]
+)
+def test_plain_peft_gives_the_logits_of_the_knockout(
+    bases: dict[str, Path], tmp_path: Path, name: str, scope: str
+) -> None:
+    knockout = Knockout(1, scope)  # type: ignore[arg-type]
+    plan = plan_adapter(bases[name], knockout)
+    write_adapter(plan, tmp_path / "out", base=str(bases[name]))
+    model = load(bases[name])
+    before = logits(model)
+    adapted = PeftModel.from_pretrained(model, tmp_path / "out")
+    assert torch.equal(logits(adapted), knocked_out(bases[name], knockout))
+    assert not torch.equal(logits(adapted), before)
+
+
+def test_several_adapters_are_swapped_on_one_base(bases: dict[str, Path], tmp_path: Path) -> None:
+    base = bases["llama"]
+    for layer in range(3):
+        plan = plan_adapter(base, Knockout(layer))
+        write_adapter(plan, tmp_path / str(layer), base=str(base))
+    model = load(base)
+    before = logits(model)
+    for layer in range(3):
+        model.load_adapter(str(tmp_path / str(layer)), adapter_name=f"layer{layer}")
+    for layer in (2, 0, 1, 2):
+        model.set_adapter(f"layer{layer}")
+        assert torch.equal(logits(model), knocked_out(base, Knockout(layer)))
+    model.disable_adapters()
+    assert torch.equal(logits(model), before)
+
+
+def test_it_weighs_a_few_kilobytes_and_names_its_base(
+    bases: dict[str, Path], tmp_path: Path
+) -> None:
+    plan = plan_adapter(bases["llava"], Knockout(2))
+    write_adapter(plan, tmp_path / "out", base="owner/name", revision="abc",
+                  extra={"README.md": b"# card"})  # fmt: skip
+    sizes = {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()}
+    assert sum(sizes.values()) < 10_000
+    assert set(sizes) == {
+        "adapter_config.json", "adapter_model.safetensors", "README.md", "talo_export.json",
+    }  # fmt: skip
+    manifest = read_manifest(tmp_path / "out")
+    assert (manifest.base, manifest.revision, manifest.knockout) == (
+        "owner/name", "abc", Knockout(2),
+    )  # fmt: skip
+    assert all("vision" not in path for path in plan.modules)
+
+
+@pytest.mark.parametrize("fill", ["uniform", "mean"])
+def test_other_fills_need_a_checkpoint(bases: dict[str, Path], fill: str) -> None:
+    with pytest.raises(UsageError, match="checkpoint"):
+        plan_adapter(bases["llama"], Knockout(1, fill=fill))  # type: ignore[arg-type]
+
+
+def test_an_output_that_exists_is_refused(bases: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(TaloError):
+        write_adapter(plan_adapter(bases["llama"], Knockout(1)), tmp_path, base="b")
+
+
+def test_a_layer_that_does_not_exist_is_refused(bases: dict[str, Path]) -> None:
+    with pytest.raises(UsageError, match="layer 3"):
+        plan_adapter(bases["llama"], Knockout(3))
