@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 
 from talo_export.models.anatomy import Decoder
 from talo_export.probing.forwards import Forward, Place, all_replaced
+from talo_export.probing.vision import vision_entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Meter:
         return counted
 
     def vision_counted(self, forward: Forward) -> Forward:
-        """A vision tower's forward that counts its calls."""
+        """A way into the vision tower that counts its calls."""
 
         def counted(*args: Any, **kwargs: Any) -> Any:
             if self.prompt_length is not None:
@@ -154,32 +154,13 @@ def metered(model: nn.Module, decoder: Decoder) -> Iterator[Meter]:
         (model.get_submodule(layer.path), "forward", meter.layer_counted)
         for layer in decoder.layers
     ]
-    places += [(tower, "forward", meter.vision_counted) for tower in vision_towers(model, decoder)]
+    places += [
+        (module, method, meter.vision_counted) for module, method in vision_entries(model, decoder)
+    ]
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     with all_replaced(places):
         yield meter
-
-
-def vision_towers(model: nn.Module, decoder: Decoder) -> list[nn.Module]:
-    """The outermost sub-models beside the decoder that take pixels; empty for a text model."""
-    towers: dict[str, nn.Module] = {}
-    for path, module in model.named_modules():
-        if not path or decoder.path.startswith(f"{path}.") or path.startswith(decoder.path):
-            continue
-        if any(path.startswith(f"{outer}.") for outer in towers):
-            continue
-        if isinstance(module, PreTrainedModel) and takes_pixels(module):
-            towers[path] = module
-    return list(towers.values())
-
-
-def takes_pixels(module: PreTrainedModel) -> bool:
-    """Whether a sub-model reads images and no text, by what it says of its inputs."""
-    modalities = module.input_modalities
-    return "pixel" in str(module.main_input_name) or (
-        "image" in modalities and "text" not in modalities
-    )
 
 
 def hidden_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:

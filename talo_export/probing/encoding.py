@@ -200,32 +200,47 @@ def up_to_the_letter(
 
 
 def extend_inputs(inputs: dict[str, Any], tokens: Sequence[int]) -> dict[str, Any]:
-    """The inputs with these tokens after the prompt."""
+    """The inputs with these tokens after the prompt.
+
+    Beside ids and mask, processors give kinds of tokens, where 0 is text, and what of a picture a
+    token may look at, which goes on as it was at the prompt's end.
+    """
     if not tokens:
         return inputs
-    added = torch.tensor([list(tokens)])
-    shape = inputs["input_ids"].shape
-    # Beside ids and mask, processors give kinds of tokens, where 0 is text.
-    fill = {"input_ids": added, "attention_mask": torch.ones_like(added)}
-    return {
-        name: torch.cat(
-            [value, fill.get(name, torch.zeros_like(added)).to(value.device, value.dtype)], dim=1
-        )
-        if isinstance(value, Tensor) and value.shape == shape
-        else value
-        for name, value in inputs.items()
-    }
+    ids = inputs["input_ids"]
+
+    def extended(name: str, value: Any) -> Any:
+        if not is_per_token(value, ids):
+            return value
+        if name == "input_ids":
+            tail = torch.tensor([list(tokens)])
+        elif value.dim() == 2 and name != "attention_mask":
+            tail = torch.zeros(1, len(tokens))
+        else:
+            tail = value[:, -1:].expand(1, len(tokens), *value.shape[2:])
+        return torch.cat([value, tail.to(value.device, value.dtype)], dim=1)
+
+    return {name: extended(name, value) for name, value in inputs.items()}
+
+
+def is_per_token(value: Any, ids: Tensor) -> bool:
+    """Whether an input has an entry for each token: (1, tokens, ...), and is no picture."""
+    return (
+        isinstance(value, Tensor)
+        and value.shape[:2] == ids.shape
+        and not (value.dim() > 2 and value.is_floating_point())
+    )
 
 
 def without_last(inputs: dict[str, Any], drop: int, item: Item) -> dict[str, Any]:
     """The inputs without their last `drop` tokens."""
     if not drop:
         return inputs
-    shape = inputs["input_ids"].shape
-    if drop >= shape[1]:
+    ids = inputs["input_ids"]
+    if drop >= ids.shape[1]:
         raise TaloError(f"item {item.id!r}: nothing of its prompt is left before the choices.")
     return {
-        name: value[:, :-drop] if isinstance(value, Tensor) and value.shape == shape else value
+        name: value[:, :-drop] if is_per_token(value, ids) else value
         for name, value in inputs.items()
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -18,10 +19,12 @@ def replaced(module: nn.Module, name: str, wrap: Callable[[Forward], Forward]) -
     """Replace a method of one module by `wrap(method)` until the block ends.
 
     Set on the instance, as accelerate's hooks are: what stood there before, the class's method or
-    another stand-in, is called through and comes back.
+    another stand-in, is called through and comes back. The stand-in keeps the method's signature
+    and marks, which libraries look at.
     """
     before = module.__dict__.get(name)
-    setattr(module, name, wrap(getattr(module, name)))
+    method = getattr(module, name)
+    setattr(module, name, functools.wraps(method)(wrap(method)))
     try:
         yield
     finally:

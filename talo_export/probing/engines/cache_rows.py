@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
+GROWING = ("keys", "values")
+"""The states that grow with every token."""
+
 
 def stored_rows(layer: Any) -> int | None:
     """Batch rows of one cache layer, None where it holds nothing yet."""
@@ -29,6 +32,11 @@ def take_rows(layer: Any, index: Tensor) -> Any:
     return taken
 
 
+def has_overwritten_states(cache: Cache) -> bool:
+    """Whether some layer keeps states of fixed size instead of growing keys and values."""
+    return any(place not in GROWING for layer in cache.layers for place, _ in _states(layer))
+
+
 def fork(cache: Cache) -> Cache:
     """A cache that can be continued without touching the given one."""
     twin = copy.copy(cache)
@@ -37,7 +45,7 @@ def fork(cache: Cache) -> Cache:
         for place, tensor in _states(layer):
             # Keys and values grow by concatenation, which makes new tensors; other states are
             # overwritten in place and need a copy of their own.
-            if place not in ("keys", "values"):
+            if place not in GROWING:
                 _set_state(layer, place, tensor.clone())
     return twin
 

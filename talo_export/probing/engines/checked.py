@@ -21,6 +21,7 @@ from talo_export.probing.answers import Answered
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
 from talo_export.probing.engines.check import disagreement
+from talo_export.probing.engines.memory import is_out_of_memory, too_large
 from talo_export.probing.engines.naive import Naive
 from talo_export.probing.engines.passes import CannotShareError, SharedModel
 from talo_export.probing.engines.shared import Sharing
@@ -165,11 +166,7 @@ class Checked:
                     raise
                 self._meter.move_aside(before)
                 if width == 1:
-                    raise TaloError(
-                        f"item {encoded.item.id!r} with its {encoded.length} tokens does not fit "
-                        "the memory even alone: use --device-map auto, --dtype bfloat16 or a "
-                        "larger device."
-                    ) from error
+                    raise too_large(encoded) from error
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             width //= 2
@@ -187,14 +184,6 @@ class Checked:
 
 LIBRARY_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError)
 """What a model's code raises when it is run in a way it was not written for."""
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed, on whatever device."""
-    said = str(error).lower()
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        "out of memory" in said or "can't allocate memory" in said
-    )
 
 
 def first_line(text: str) -> str:

@@ -12,8 +12,8 @@ from transformers import Cache
 from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.answers import by_likelihood, by_text
-from talo_export.probing.encoding import Encoded, without_last
-from talo_export.probing.engines.cache_rows import fork
+from talo_export.probing.encoding import Encoded, is_per_token, without_last
+from talo_export.probing.engines.cache_rows import fork, has_overwritten_states
 from talo_export.probing.engines.interventions import silenced
 from talo_export.probing.engines.naive import greedy, log_probabilities
 from talo_export.probing.engines.passes import CannotShareError
@@ -54,7 +54,7 @@ def answers_by_likelihood(
     for column, ids in enumerate(encoded.continuations):
         if len(ids) > 1:
             assert cache is not None
-            following = continued(loaded, variants, cache, ids[:-1])
+            following = continued(loaded, encoded, variants, cache, ids[:-1])
             wanted = torch.tensor(ids[1:], device=following.device)
             rows = log_probabilities(following.float())
             picked = rows.gather(2, wanted.view(1, -1, 1).expand(len(variants), -1, 1))
@@ -63,14 +63,34 @@ def answers_by_likelihood(
 
 
 def continued(
-    loaded: LoadedModel, variants: Sequence[Knockout | None], cache: Cache, tokens: Sequence[int]
+    loaded: LoadedModel,
+    encoded: Encoded,
+    variants: Sequence[Knockout | None],
+    cache: Cache,
+    tokens: Sequence[int],
 ) -> Tensor:
-    """(variants, tokens, vocabulary) logits of tokens that follow a cached prompt."""
-    ids = torch.tensor([list(tokens)] * len(variants), device=loaded.model.device)
-    # Without a mask every model derives the positions from the cache: nothing is padded here.
+    """(variants, tokens, vocabulary) logits of tokens that follow a cached prompt.
+
+    States that are overwritten, as convolutions and recurrences keep them, are continued a token
+    at a time: reading several from where they stand is something many models cannot do.
+    """
+    own = fork(cache)
+    step = 1 if has_overwritten_states(cache) else len(tokens)
+    logits = []
+    # Without a mask over tokens every model derives the positions from its cache, for nothing is
+    # padded here. What a token may see of a picture has to be said again.
+    whole = encoded.extended(tokens)
+    inputs = {
+        name: value[:, encoded.length :].expand(len(variants), *[-1] * (value.dim() - 1))
+        for name, value in whole.items()
+        if is_per_token(value, whole["input_ids"]) and (name == "input_ids" or value.dim() > 2)
+    }
     with silenced(loaded.model, loaded.decoder, row_masks(variants)):
-        output = loaded.model(input_ids=ids, past_key_values=fork(cache), use_cache=True)
-    return output.logits
+        for at in range(0, len(tokens), step):
+            part = {name: value[:, at : at + step] for name, value in inputs.items()}
+            output = loaded.model(**part, past_key_values=own, use_cache=True)
+            logits.append(output.logits)
+    return torch.cat(logits, dim=1)
 
 
 def answers_by_text(
@@ -84,13 +104,12 @@ def answers_by_text(
 
     Stock `generate` on one row a variant, continuing the prompt's cache.
     """
-    shape = encoded.inputs["input_ids"].shape
     rows = {
-        name: value.expand(len(variants), -1)
+        name: value.expand(len(variants), *[-1] * (value.dim() - 1))
         for name, value in encoded.inputs.items()
-        if isinstance(value, Tensor) and value.shape == shape
+        if is_per_token(value, encoded.inputs["input_ids"])
     }
-    if cache.get_seq_length() != shape[1] - 1:
+    if cache.get_seq_length() != encoded.length - 1:
         raise CannotShareError(f"{type(loaded.model).__name__}'s cache does not know its length")
     with silenced(loaded.model, loaded.decoder, row_masks(variants)):
         made = loaded.model.generate(
@@ -101,7 +120,7 @@ def answers_by_text(
     ends = end_tokens(loaded)
     outcomes = []
     for row in range(len(variants)):
-        tokens = up_to_end(made.sequences[row, shape[1] :].tolist(), ends)
+        tokens = up_to_end(made.sequences[row, encoded.length :].tolist(), ends)
         steps = [step[row] for step in made.logits[: len(tokens)]]
         finite = all(bool(torch.isfinite(step).all()) for step in steps)
         letters = None

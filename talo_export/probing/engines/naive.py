@@ -20,6 +20,7 @@ from talo_export.models.proof import BaseAnswer
 from talo_export.probing.answers import Answered, by_likelihood, by_text
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
+from talo_export.probing.engines.memory import is_out_of_memory, too_large
 from talo_export.probing.engines.work import Work
 from talo_export.probing.journal import Cell
 from talo_export.probing.scores import Outcome
@@ -45,8 +46,13 @@ class Naive:
 
     def ask(self, variant: Knockout | None, encoded: Encoded) -> Answered:
         """The model's answer to one item as the model now is."""
-        with self._meter.item(encoded.length), torch.inference_mode():
-            outcome, logits = answer_alone(self._loaded, encoded, self._scoring)
+        try:
+            with self._meter.item(encoded.length), torch.inference_mode():
+                outcome, logits = answer_alone(self._loaded, encoded, self._scoring)
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                raise too_large(encoded) from error
+            raise
         return Answered(variant, outcome, logits)
 
     def variant(self, variant: Knockout | None) -> AbstractContextManager[object]:

@@ -38,7 +38,8 @@ from talo_export.probing.engines.tensor_rows import (
     spread_rows,
     whole_index,
 )
-from talo_export.probing.forwards import Forward, all_replaced
+from talo_export.probing.forwards import Forward, Place, all_replaced
+from talo_export.probing.vision import vision_entries
 
 
 class CannotShareError(TaloError):
@@ -55,7 +56,7 @@ class ItemState:
     """Layer -> the trunk's key/value cache there, one row."""
     shared: dict[int, list[dict[Any, Any]]] = field(default_factory=dict)
     """Layer -> what it wrote into stores that later layers read, one entry a store, one row."""
-    vision: dict[tuple[int, str], list[Any]] = field(default_factory=dict)
+    vision: dict[int, list[Any]] = field(default_factory=dict)
     """What the vision tower and its projector gave, call by call."""
 
 
@@ -91,14 +92,15 @@ class SharedModel:
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Put the stand-ins in place. Outside `run` they only call through."""
-        places: list[tuple[nn.Module, str, Any]] = [(self._stack, "forward", self._enter_stack)]
+        places: list[Place] = [(self._stack, "forward", self._enter_stack)]
         places += [
             (layer, "forward", partial(self._enter_layer, index))
             for index, layer in enumerate(self._layers)
         ]
-        for module in self.model.modules():
-            if hasattr(module, "get_image_features"):
-                places.append((module, "get_image_features", partial(self._see_once, module)))
+        places += [
+            (module, method, partial(self._see_once, id(module)))
+            for module, method in vision_entries(self.model, self.decoder)
+        ]
         head = self.model.get_output_embeddings()
         if head is None:
             raise CannotShareError(f"{type(self.model).__name__} has no output embeddings")
@@ -137,8 +139,6 @@ class SharedModel:
         finally:
             self._run = None
         if plan.handover is not None:
-            if run.next_hidden is None:
-                raise CannotShareError(f"{self.decoder.path}.{plan.handover} was not reached")
             state.hidden = run.next_hidden
         if output is None:
             return None
@@ -174,13 +174,15 @@ class SharedModel:
             if not run.entered:
                 raise CannotShareError(f"{self.decoder.path} is not where its layers are called")
             hidden, args, kwargs = _take_hidden(args, kwargs)
-            caches, stores = _side_effects(kwargs)
+            caches = [value for value in (*args, *kwargs.values()) if isinstance(value, Cache)]
+            stores = {k: v for k, v in kwargs.items() if isinstance(v, MutableMapping)}
             plan, state = run.plan, run.state
             if index < plan.start:
                 _recall(state, index, caches, stores, run.rows)
                 return self._shaped(index, hidden)
             if plan.start and not run.started:
-                assert state.hidden is not None
+                if state.hidden is None:
+                    raise CannotShareError(f"{self.decoder.path}.{plan.start} was not reached")
                 hidden = state.hidden.expand(*_with_rows(hidden, run.rows))
             run.started = True
             if plan.handover is not None and index >= plan.handover and not run.handed_over:
@@ -204,11 +206,11 @@ class SharedModel:
             wrote = [changed_entries(inner[name], given[name]) for name in stores]
             for store, entries in zip(stores.values(), wrote, strict=True):
                 store.update(entries if whole else spread_rows(entries, len(active), places))
-            for cache in caches.values():
+            for cache in caches:
                 _spread_cache(cache, len(active), run.rows, places)
             if plan.trunk and 0 in active:
                 _remember(state, index, caches, wrote)
-            return output if whole else spread_rows(output, len(active), places)
+            return output if whole else _spread_output(output, hidden, len(active), places)
 
         return enter
 
@@ -228,18 +230,16 @@ class SharedModel:
 
         return enter
 
-    def _see_once(self, module: nn.Module, name_forward: Forward) -> Forward:
-        calls = (id(module), "get_image_features")
-
+    def _see_once(self, entry: int, forward: Forward) -> Forward:
         def see(*args: Any, **kwargs: Any) -> Any:
             run = self._run
             if run is None:
-                return name_forward(*args, **kwargs)
-            seen = run.state.vision.setdefault(calls, [])
-            at = run.looks.get(calls, 0)
-            run.looks[calls] = at + 1
+                return forward(*args, **kwargs)
+            seen = run.state.vision.setdefault(entry, [])
+            at = run.looks.get(entry, 0)
+            run.looks[entry] = at + 1
             if at == len(seen):
-                seen.append(name_forward(*args, **kwargs))
+                seen.append(forward(*args, **kwargs))
             # The containers are copied: models hang further results into them.
             return map_tensors(seen[at], lambda tensor: tensor)
 
@@ -261,7 +261,7 @@ class _Run:
     started: bool = False
     handed_over: bool = False
     next_hidden: Tensor | None = None
-    looks: dict[tuple[int, str], int] = field(default_factory=dict)
+    looks: dict[int, int] = field(default_factory=dict)
 
 
 def _take_hidden(
@@ -285,13 +285,11 @@ def _with_rows(hidden: Tensor, rows: int) -> list[int]:
     return shape
 
 
-def _side_effects(
-    kwargs: Mapping[str, Any],
-) -> tuple[dict[str, Cache], dict[str, MutableMapping[Any, Any]]]:
-    """The caches and the shared stores among a layer's arguments: what it may write to."""
-    caches = {name: value for name, value in kwargs.items() if isinstance(value, Cache)}
-    stores = {name: value for name, value in kwargs.items() if isinstance(value, MutableMapping)}
-    return caches, stores
+def _spread_output(output: Any, hidden: Tensor, count: int, places: Tensor) -> Any:
+    """A layer's return value for all rows. The axis of its hidden states is where theirs were."""
+    first, rest = (output[0], output[1:]) if isinstance(output, tuple) else (output, None)
+    spread = first.index_select(_row_axis_of(hidden), places)
+    return spread if rest is None else (spread, *spread_rows(rest, count, places))
 
 
 def _spread_cache(cache: Cache, count: int, rows: int, places: Tensor) -> None:
@@ -304,11 +302,11 @@ def _spread_cache(cache: Cache, count: int, rows: int, places: Tensor) -> None:
 
 
 def _remember(
-    state: ItemState, index: int, caches: Mapping[str, Cache], wrote: list[dict[Any, Any]]
+    state: ItemState, index: int, caches: Sequence[Cache], wrote: list[dict[Any, Any]]
 ) -> None:
     """Keep what the trunk stored at a layer for passes that begin above it. It is row 0."""
     first = torch.zeros(1, dtype=torch.long)
-    for cache in caches.values():
+    for cache in caches:
         if index < len(cache.layers) and stored_rows(cache.layers[index]) is not None:
             state.cache_layers[index] = take_rows(cache.layers[index], first)
     if any(wrote):
@@ -320,13 +318,13 @@ def _remember(
 def _recall(
     state: ItemState,
     index: int,
-    caches: Mapping[str, Cache],
+    caches: Sequence[Cache],
     stores: Mapping[str, MutableMapping[Any, Any]],
     rows: int,
 ) -> None:
     """Do to caches and stores what the trunk did at a layer that is left out."""
     all_first = torch.zeros(rows, dtype=torch.long)
-    for cache in caches.values():
+    for cache in caches:
         if index in state.cache_layers:
             put_layer(cache, index, take_rows(state.cache_layers[index], all_first))
     if index in state.shared:

@@ -72,13 +72,12 @@ def narrow_rows(value: Any, rows: int, start: int, count: int) -> Any:
 
 
 def spread_rows(value: Any, count: int, index: Tensor) -> Any:
-    """From `count` rows to `len(index)` rows: row i becomes a copy of row `index[i]`."""
+    """From `count` rows, first axis, to `len(index)`: row i becomes a copy of row `index[i]`."""
 
     def spread(tensor: Tensor) -> Tensor:
-        axis = row_axis(tensor, count)
-        if axis is None:
+        if not tensor.dim() or tensor.shape[0] != count:
             return tensor
-        return tensor.index_select(axis, index.to(tensor.device))
+        return tensor.index_select(0, index.to(tensor.device))
 
     return map_tensors(value, spread)
 

@@ -1,0 +1,181 @@
+"""Choosing an engine: falling back, failing loudly, and running out of memory."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from engine_models import MAKERS
+from probe_models import as_loaded, byte_tokenizer, loaded_llama
+
+from talo_export.errors import ProofError, TaloError
+from talo_export.knockout import Knockout
+from talo_export.probing.cost import metered
+from talo_export.probing.encoding import Encoded
+from talo_export.probing.engines.checked import Checked
+from talo_export.probing.engines.work import Todo, Work
+from talo_export.probing.forwards import replaced
+from talo_export.probing.settings import Scoring
+from talo_export.probing.sweep import all_knockouts, sweep
+from talo_export.tasks.item import Item
+
+LIKELIHOOD = Scoring("likelihood")
+
+
+@pytest.fixture
+def loaded():
+    return loaded_llama()
+
+
+def variants_of(loaded):
+    return (None, *all_knockouts(loaded.decoder))
+
+
+def notes_of(events):
+    return [event.note for event in events if event.note]
+
+
+@contextmanager
+def wrong_in_batches(loaded):
+    """A model that answers otherwise when several rows run together."""
+
+    def wrap(forward):
+        def off(hidden, *args, **kwargs):
+            output = forward(hidden, *args, **kwargs)
+            return output * 1.5 if hidden.shape[0] > 1 else output
+
+        return off
+
+    with replaced(loaded.model.model.layers[2], "forward", wrap):
+        yield
+
+
+@contextmanager
+def too_small_for(loaded, rows):
+    """A device that holds fewer than so many rows in layer 3."""
+
+    def wrap(forward):
+        def limited(hidden, *args, **kwargs):
+            if hidden.shape[0] >= rows:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            return forward(hidden, *args, **kwargs)
+
+        return limited
+
+    with replaced(loaded.model.model.layers[3], "forward", wrap):
+        yield
+
+
+def test_auto_sweeps_with_lockstep_and_says_nothing(loaded, make_items):
+    events = []
+    result = sweep(loaded, make_items(3), variants_of(loaded), LIKELIHOOD, progress=events.append)
+    assert notes_of(events) == []
+    assert result.cost.layer_evaluations == 3 * 14
+    assert result.cost.layer_calls == 3 * 4
+
+
+def test_the_first_item_is_checked_against_the_naive_loop_and_counted_apart(loaded, make_items):
+    cost = sweep(loaded, make_items(3), variants_of(loaded), LIKELIHOOD).cost
+    assert cost.check_evaluations == 5 * 4
+    every = sweep(loaded, make_items(3), variants_of(loaded), LIKELIHOOD, check="all").cost
+    assert every.check_evaluations == 3 * 5 * 4
+    assert every.layer_evaluations == cost.layer_evaluations
+
+
+def test_items_with_and_without_a_picture_are_checked_each(vision_model, make_items):
+    items = [*make_items(2), *make_items(4, pictures=True)[2:]]
+    cost = sweep(vision_model, items, variants_of(vision_model), LIKELIHOOD).cost
+    assert cost.check_evaluations == 2 * 4 * 3
+
+
+def test_auto_falls_back_says_so_once_and_is_right(loaded, make_items):
+    items, variants, events = make_items(4), variants_of(loaded), []
+    plain = sweep(loaded, items, variants, LIKELIHOOD, engine="naive").table
+    with wrong_in_batches(loaded):
+        result = sweep(loaded, items, variants, LIKELIHOOD, progress=events.append)
+    assert len(notes_of(events)) == 1
+    assert "lockstep cannot sweep this model" in notes_of(events)[0]
+    assert "going on with resume" in notes_of(events)[0]
+    assert np.allclose(result.table.scores, plain.scores, atol=1e-5)
+    assert result.cost.layer_evaluations == 4 * 14
+
+
+def test_a_named_engine_that_is_wrong_is_an_error(loaded, make_items):
+    with wrong_in_batches(loaded), pytest.raises(ProofError, match=r"lockstep .* logits are"):
+        sweep(loaded, make_items(2), variants_of(loaded), LIKELIHOOD, engine="lockstep")
+
+
+def test_what_cannot_be_swept_fast_is_swept_the_plain_way():
+    # Bamba's cache does not go on as one pass does, so choices of several tokens cannot share it.
+    torch.manual_seed(0)
+    model, inputs = MAKERS["bamba"]()
+    loaded = as_loaded(model, byte_tokenizer(), byte_tokenizer())
+    variants = (None, *all_knockouts(loaded.decoder))
+    item = Item(id="x", group="x", question="?", choices=("a", "b"), answer=0)
+    encoded = Encoded(item, inputs, inputs["input_ids"].shape[1], ((5, 6), (7, 8, 9)), False)
+    notes = []
+    with (
+        metered(loaded.model, loaded.decoder) as meter,
+        Checked(loaded, LIKELIHOOD, meter, "auto", check_all=False, note=notes.append) as engine,
+    ):
+        (cells,) = engine.answer(Work([Todo(encoded, variants)], variants))
+        assert engine.name == "naive"
+    assert [note.split()[0] for note in notes] == ["lockstep", "resume"]
+    assert {cell.variant for cell in cells} == set(variants)
+
+
+@pytest.mark.parametrize("scoring", [LIKELIHOOD, Scoring(max_new_tokens=3)])
+def test_out_of_memory_shrinks_the_pass_and_loses_no_item(loaded, make_items, scoring):
+    items, variants, events = make_items(3), variants_of(loaded), []
+    whole = sweep(loaded, items, variants, scoring)
+    with too_small_for(loaded, rows=4):
+        squeezed = sweep(loaded, items, variants, scoring, progress=events.append)
+    assert squeezed.table.scored.all()
+    assert np.allclose(squeezed.table.scores, whole.table.scores, atol=1e-5)
+    assert squeezed.cost.layer_evaluations == whole.cost.layer_evaluations
+    assert squeezed.table.answers == whole.table.answers
+    assert notes_of(events) == ["out of memory: going on with 2 variants at a time"]
+
+
+def test_an_item_that_fits_nowhere_is_named(loaded, make_items):
+    items, variants = make_items(2), variants_of(loaded)
+    with (
+        too_small_for(loaded, rows=1),
+        pytest.raises(TaloError, match=r"'item-0' .* does not fit the memory even alone"),
+    ):
+        sweep(loaded, items, variants, LIKELIHOOD, engine="lockstep")
+
+
+def test_a_nan_in_one_variant_is_counted_there_and_nowhere_else(loaded, make_items):
+    # Layer 1's attention holds back an overflow: without it, the layer's feed-forward gives NaN.
+    layer = loaded.model.model.layers[1]
+
+    def wrap(forward):
+        def explode(hidden, *args, **kwargs):
+            output = forward(hidden, *args, **kwargs)
+            if hidden.shape[1] < 9:
+                return output  # the proof of a knockout runs on a few tokens
+            silent = (layer.self_attn.last == 0).all(dim=(1, 2), keepdim=True)
+            return output.masked_fill(silent, torch.nan)
+
+        return explode
+
+    def remember(module, args, output):
+        layer.self_attn.last = output[0]
+
+    handle = layer.self_attn.register_forward_hook(remember)
+    items, variants = make_items(3), variants_of(loaded)
+    with replaced(layer, "forward", wrap):
+        tables = [
+            sweep(loaded, items, variants, LIKELIHOOD, engine=name).table
+            for name in ("naive", "resume", "lockstep")
+        ]
+    handle.remove()
+    for table in tables:
+        broken = table.row(Knockout(1))
+        assert not table.finite[broken].any()
+        assert not table.correct[broken].any()
+        assert (table.choice[broken] == -1).all()
+        assert np.delete(table.finite, broken, axis=0).all()
