@@ -1,0 +1,104 @@
+"""Every way of copying gives the same bytes and the same hashes."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from talo_export.checkpoint import copying
+from talo_export.checkpoint.copying import copy_edited, filling
+from talo_export.checkpoint.plan import Edit
+from talo_export.errors import TaloError
+
+
+def edit(offset: int, nbytes: int, pattern: bytes = b"\x00") -> Edit:
+    return Edit("f", "t", "U8", (nbytes,), offset, nbytes, pattern)
+
+
+def expected(content: bytes, edits: list[Edit]) -> bytes:
+    changed = bytearray(content)
+    for one in edits:
+        changed[one.offset : one.end] = one.pattern * (one.nbytes // len(one.pattern))
+    return bytes(changed)
+
+
+@given(
+    content=st.binary(max_size=200),
+    cuts=st.lists(st.integers(0, 200), max_size=8),
+    pattern=st.binary(min_size=1, max_size=4),
+    chunk=st.integers(1, 64),
+    way=st.sampled_from(["kernel", "plain loop", "kernel gives up"]),
+)
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+def test_a_copy_has_exactly_the_edits_and_the_hashes_say_so(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+    cuts: list[int],
+    pattern: bytes,
+    chunk: int,
+    way: str,
+) -> None:
+    bounds = sorted({cut for cut in cuts if cut <= len(content)})
+    edits = [
+        edit(a, (b - a) // len(pattern) * len(pattern), pattern)
+        for a, b in zip(bounds[::2], bounds[1::2], strict=False)
+    ]
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(content)
+    target.unlink(missing_ok=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(copying, "CHUNK_BYTES", chunk)
+        if way == "plain loop":
+            patched.delattr(os, "copy_file_range")
+        if way == "kernel gives up":
+            patched.setattr(os, "copy_file_range", refuse(errno.EXDEV))
+        copied = copy_edited(source, target, edits)
+    after = expected(content, edits)
+    assert source.read_bytes() == content
+    assert target.read_bytes() == after
+    assert copied.sha256 == hashlib.sha256(content).hexdigest()
+    assert copied.sha256_edited == (hashlib.sha256(after).hexdigest() if edits else None)
+
+
+def refuse(number: int) -> Any:
+    def copy_file_range(*arguments: Any) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return copy_file_range
+
+
+def test_an_input_error_in_the_kernel_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "source").write_bytes(b"x" * 10)
+    monkeypatch.setattr(os, "copy_file_range", refuse(errno.EIO))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        copy_edited(tmp_path / "source", tmp_path / "target")
+
+
+def test_a_source_that_changes_while_it_is_copied_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"x" * 10)
+    with pytest.raises(TaloError, match="changed"):
+        copy_edited(source, tmp_path / "target", progress=lambda step: os.utime(source, ns=(1, 1)))
+
+
+def test_an_existing_target_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"new")
+    (tmp_path / "target").write_bytes(b"old")
+    with pytest.raises(FileExistsError):
+        copy_edited(tmp_path / "source", tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == b"old"
+
+
+@given(st.binary(min_size=1, max_size=5), st.integers(0, 50), st.integers(0, 50))
+def test_a_filling_may_begin_anywhere(pattern: bytes, start: int, length: int) -> None:
+    assert filling(pattern, start, length) == (pattern * 120)[start : start + length]
