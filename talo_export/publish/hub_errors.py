@@ -59,6 +59,8 @@ def sentence(error: BaseException, doing: str, repo_id: str) -> str:
         return f"HF_HUB_OFFLINE is set, so nothing can be pushed to {repo_id}: unset it."
     if isinstance(error, LocalTokenNotFoundError):
         return f"There is no token for {constants.ENDPOINT}: {LOG_IN}."
+    if isinstance(error, (RuntimeError, PermissionError)):
+        return f"{constants.ENDPOINT} failed while {doing} ({_short(error)}): try again."
     if not isinstance(error, HfHubHTTPError):
         return (
             f"{constants.ENDPOINT} could not be reached while {doing} ({_short(error)}): check the "
@@ -108,7 +110,8 @@ def _cause(error: BaseException | None) -> BaseException | None:
         if _is_network(here):
             return here
         here = here.__cause__
-    return None
+    # hf_xet, which does the transfer, raises these two for whatever its storage refused.
+    return error if isinstance(error, (RuntimeError, PermissionError)) else None
 
 
 def _is_network(error: BaseException) -> bool:

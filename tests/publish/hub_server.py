@@ -3,14 +3,12 @@
 Written from the client's side of the protocol. It answers creation, card validation, preupload,
 large-file upload, commits, pull requests, branches, trees, refs, repository facts and downloads
 with ranges, and breaks in the ways it is told to (`Fault`). Large files go by the basic LFS
-transfer: the client runs with `HF_HUB_DISABLE_XET=1`.
+transfer (the client runs with `HF_HUB_DISABLE_XET=1`) or into Xet storage, which only takes
+uploads and gives nothing back.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import re
 import socket
 import threading
@@ -18,17 +16,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import yaml
-from hub_store import Commit, Repository, Store, StoredFile, large_file, pointer_text
+from hub_answers import Answer, refuse
+from hub_routes import ROUTES
+from hub_store import Commit, Repository, Store
 
 TOKEN = "hf_loopbackWriteToken0123456789abcdef"
 READ_TOKEN = "hf_loopbackReadToken0123456789abcdef"
 USERS = {TOKEN: ("owner", "write"), READ_TOKEN: ("reader", "read")}
-MAX_REGULAR_BYTES = 10_000
-"""Above this a file is a large file, whatever its name."""
 
 
 @dataclass
@@ -48,24 +44,6 @@ class Fault:
     after_bytes: int | None = None
 
 
-class Answer(Exception):  # noqa: N818 - an answer is not always an error
-    """An HTTP response, raised from wherever it is known."""
-
-    def __init__(
-        self, status: int, body: bytes | Any = b"", headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(status)
-        self.status = status
-        self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.headers = dict(headers or {})
-
-
-def refuse(status: int, code: str, message: str) -> Answer:
-    """An error as the Hub words it: a header with the code, one with the message."""
-    headers = {"X-Error-Code": code, "X-Error-Message": message}
-    return Answer(status, {"error": message}, headers)
-
-
 class HubServer:
     """One running Hub. `requests` and `received` record what came in, for the tests to look at."""
 
@@ -75,13 +53,16 @@ class HubServer:
         self.requests: list[tuple[str, str]] = []
         self.received: dict[str, int] = {}
         """Bytes of large files that were completely uploaded, by SHA-256, summed over uploads."""
+        self.xorbs: dict[str, int] = {}
+        """Bytes of what Xet storage took, by its hash."""
+        self.shards: list[bytes] = []
         self.after_commit: Callable[[Repository, Commit], None] = lambda repository, commit: None
         hub = self
 
-        class Handler(_Handler):
+        class Bound(Handler):
             server_hub = hub
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Bound)
         self._http.daemon_threads = True
         port = self._http.server_address[1]
         self.url = f"http://127.0.0.1:{port}"
@@ -111,7 +92,7 @@ class HubServer:
         return {path: self.store.content(file) for path, file in commit.files.items()}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # One packet an answer: else each costs the 40 ms that a delayed acknowledgement takes.
     wbufsize = -1
@@ -213,262 +194,3 @@ class _Handler(BaseHTTPRequestHandler):
         if commit is None:
             raise refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         return commit
-
-
-def whoami(hub: _Handler, body: bytes) -> None:
-    user = hub.user()
-    if user is None:
-        raise refuse(401, "", "Invalid username or password.")
-    token = {"displayName": "test", "role": user[1]}
-    raise Answer(200, {"name": user[0], "orgs": [], "auth": {"accessToken": token}})
-
-
-def validate_yaml(hub: _Handler, body: bytes) -> None:
-    errors = card_errors(json.loads(body)["content"])
-    raise Answer(400 if errors else 200, {"errors": errors, "warnings": []})
-
-
-def card_errors(content: str) -> list[dict[str, str]]:
-    """The rules of the Hub's metadata schema that are public, as its messages word them."""
-    match = re.match(r"\s*---\n(.*?)\n---", content, re.DOTALL)
-    try:
-        data = yaml.safe_load(match.group(1)) if match else {}
-    except yaml.YAMLError as error:
-        return [{"message": f"bad indentation or syntax: {error}"}]
-    data = data or {}
-    rules = {
-        "license": r"[a-z0-9.+-]+",
-        "license_name": r"[a-z0-9.+-]+",
-        "base_model": r"[\w.-]+/[\w.-]+",
-        "base_model_relation": "adapter|merge|quantized|finetune",
-        "pipeline_tag": r"[a-z-]+",
-        "library_name": r"[\w.-]+",
-    }
-    errors = [
-        f'"{key}" with value {data[key]!r} is not valid'
-        for key, rule in rules.items()
-        if key in data and not re.fullmatch(rule, str(data[key]))
-    ]
-    if data.get("license") == "other" and not data.get("license_name"):
-        errors.append('"license_name" is required with license: other')
-    errors += [
-        f'"language" {code!r} is not a code'
-        for code in data.get("language", [])
-        if not re.fullmatch("[a-z]{2,3}", str(code))
-    ]
-    for model in data.get("model-index", []):
-        for result in model["results"]:
-            if not {"type"} <= set(result["task"]) or not {"type", "name"} <= set(
-                result["dataset"]
-            ):
-                errors.append('"model-index" lacks a required field')
-    return [{"message": error} for error in errors]
-
-
-def create_repository(hub: _Handler, body: bytes) -> None:
-    wanted = json.loads(body)
-    user = hub.user()
-    repo_id = f"{wanted.get('organization') or (user or ('', ''))[0]}/{wanted['name']}"
-    hub.writer(repo_id)
-    store = hub.server_hub.store
-    url = {"url": f"{hub.server_hub.url}/{repo_id}", "name": repo_id, "id": repo_id}
-    if repo_id in store.repositories:
-        raise Answer(409, {"error": "You already created this model repo", **url})
-    store.create(repo_id, private=wanted.get("visibility") == "private")
-    raise Answer(200, url)
-
-
-def repository_facts(hub: _Handler, body: bytes, repo_id: str, revision: str = "main") -> None:
-    repository = hub.repository(repo_id)
-    commit = hub.commit(repo_id, revision)
-    raise Answer(
-        200,
-        {
-            "id": repo_id,
-            "modelId": repo_id,
-            "sha": commit.oid,
-            "private": repository.private,
-            "gated": "auto" if repository.gated else False,
-            "tags": [],
-            "siblings": [{"rfilename": path} for path in sorted(commit.files)],
-        },
-    )
-
-
-def tree(hub: _Handler, body: bytes, repo_id: str, revision: str, under: str = "") -> None:
-    commit = hub.commit(repo_id, revision)
-    under = under.strip("/")
-    chosen = {
-        path: file
-        for path, file in sorted(commit.files.items())
-        if not under or path.startswith(under + "/")
-    }
-    if under and not chosen:
-        raise refuse(404, "EntryNotFound", f"{under} does not exist on {revision}")
-    if "recursive=true" not in hub.path.lower():
-        depth = under.count("/") + 2 if under else 1
-        chosen = {path: file for path, file in chosen.items() if path.count("/") < depth}
-    raise Answer(200, [tree_entry(path, file) for path, file in chosen.items()])
-
-
-def tree_entry(path: str, file: StoredFile) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "type": "file",
-        "oid": file.git_oid,
-        "size": file.size,
-        "path": path,
-    }
-    if file.lfs_sha256:
-        pointer = len(pointer_text(file.lfs_sha256, file.size))
-        entry["lfs"] = {"oid": file.lfs_sha256, "size": file.size, "pointerSize": pointer}
-    return entry
-
-
-def paths_info(hub: _Handler, body: bytes, repo_id: str, revision: str) -> None:
-    commit = hub.commit(repo_id, revision)
-    wanted = json.loads(body)["paths"]
-    files = commit.files
-    raise Answer(200, [tree_entry(path, files[path]) for path in wanted if path in files])
-
-
-def refs(hub: _Handler, body: bytes, repo_id: str) -> None:
-    repository = hub.repository(repo_id)
-    branches = [
-        {"name": name, "ref": f"refs/heads/{name}", "targetCommit": oid}
-        for name, oid in repository.refs.items()
-        if not name.startswith("refs/")
-    ]
-    raise Answer(200, {"branches": branches, "tags": [], "converts": []})
-
-
-def create_branch(hub: _Handler, body: bytes, repo_id: str, branch: str) -> None:
-    hub.writer(repo_id)
-    repository = hub.repository(repo_id)
-    if branch in repository.refs:
-        raise Answer(409, {"error": "Reference already exists"})
-    repository.refs[branch] = repository.refs["main"]
-    raise Answer(200, {})
-
-
-def preupload(hub: _Handler, body: bytes, repo_id: str, revision: str) -> None:
-    hub.writer(repo_id)
-    present = hub.commit(repo_id, revision).files
-    answers = []
-    for file in json.loads(body)["files"]:
-        base64.b64decode(file["sample"])
-        large = file["path"].endswith(".safetensors") or file["size"] > MAX_REGULAR_BYTES
-        there = present.get(file["path"])
-        oid = None if there is None else there.lfs_sha256 or there.git_oid
-        mode = {"uploadMode": "lfs" if large else "regular", "shouldIgnore": False, "oid": oid}
-        answers.append({"path": file["path"], **mode})
-    raise Answer(200, {"files": answers})
-
-
-def lfs_batch(hub: _Handler, body: bytes, repo_id: str) -> None:
-    hub.writer(repo_id)
-    objects = []
-    for wanted in json.loads(body)["objects"]:
-        oid, size = wanted["oid"], wanted["size"]
-        answer: dict[str, Any] = {"oid": oid, "size": size}
-        if oid not in hub.server_hub.store.blobs:
-            href = f"{hub.server_hub.url}/_upload/{oid}"
-            check = f"{hub.server_hub.url}/_verify"
-            answer["actions"] = {"upload": {"href": href}, "verify": {"href": check}}
-        objects.append(answer)
-    raise Answer(200, {"transfer": "basic", "objects": objects})
-
-
-def lfs_upload(hub: _Handler, body: bytes, oid: str) -> None:
-    if hashlib.sha256(body).hexdigest() != oid:
-        raise Answer(400, {"error": "content does not match its hash"})
-    hub.server_hub.store.blobs[oid] = body
-    hub.server_hub.received[oid] = hub.server_hub.received.get(oid, 0) + len(body)
-    raise Answer(200)
-
-
-def lfs_verify(hub: _Handler, body: bytes) -> None:
-    wanted = json.loads(body)
-    stored = hub.server_hub.store.blobs.get(wanted["oid"])
-    raise Answer(200 if stored is not None and len(stored) == wanted["size"] else 404)
-
-
-def commit_files(hub: _Handler, body: bytes, repo_id: str, revision: str) -> None:
-    hub.writer(repo_id)
-    repository, store = hub.repository(repo_id), hub.server_hub.store
-    parent = hub.commit(repo_id, revision)
-    lines = [json.loads(line) for line in body.splitlines()]
-    header = lines[0]["value"]
-    if header.get("parentCommit") not in (None, parent.oid):
-        raise Answer(412, {"error": "A commit has happened since. Please refresh and try again."})
-    files = dict(parent.files)
-    for line in lines[1:]:
-        value, path = line["value"], line["value"]["path"]
-        if line["key"] == "file":
-            files[path] = store.add_blob(base64.b64decode(value["content"]))
-        elif line["key"] == "lfsFile":
-            if value["oid"] not in store.blobs:
-                raise Answer(400, {"error": f"{path} was not uploaded"})
-            files[path] = large_file(value["oid"], value["size"])
-        else:
-            del files[path]
-    answer: dict[str, Any] = {"success": True, "hookOutput": ""}
-    if "create_pr=1" in hub.path:
-        repository.pull_requests += 1
-        revision = f"refs/pr/{repository.pull_requests}"
-        number = repository.pull_requests
-        answer["pullRequestUrl"] = f"{hub.server_hub.url}/{repo_id}/discussions/{number}"
-    commit = repository.commit(revision, files, header["summary"])
-    hub.server_hub.after_commit(repository, commit)
-    url = f"{hub.server_hub.url}/{repo_id}/commit/{commit.oid}"
-    raise Answer(200, {**answer, "commitOid": commit.oid, "commitUrl": url})
-
-
-def download(hub: _Handler, body: bytes, repo_id: str, revision: str, path: str) -> None:
-    repository = hub.repository(repo_id)
-    if repository.gated and hub.user() is None:
-        raise refuse(403, "GatedRepo", f"Access to model {repo_id} is restricted.")
-    commit = hub.commit(repo_id, revision)
-    file = commit.files.get(path)
-    headers = {"X-Repo-Commit": commit.oid}
-    if file is None:
-        raise Answer(404, b"", {**headers, "X-Error-Code": "EntryNotFound"})
-    if file.lfs_sha256 is None:
-        headers["ETag"] = f'"{file.git_oid}"'
-        raise Answer(200, hub.server_hub.store.content(file), headers)
-    headers |= {
-        "X-Linked-Etag": f'"{file.lfs_sha256}"',
-        "X-Linked-Size": str(file.size),
-        "Location": f"{hub.server_hub.storage_url}/_content/{file.lfs_sha256}",
-    }
-    raise Answer(302, b"", headers)
-
-
-def content(hub: _Handler, body: bytes, oid: str) -> None:
-    stored = hub.server_hub.store.blobs[oid]
-    wanted = re.fullmatch(r"bytes=(\d+)-", hub.headers.get("Range", ""))
-    if wanted is None:
-        raise Answer(200, stored, {"ETag": f'"{oid}"'})
-    start = int(wanted.group(1))
-    span = f"bytes {start}-{len(stored) - 1}/{len(stored)}"
-    raise Answer(206, stored[start:], {"ETag": f'"{oid}"', "Content-Range": span})
-
-
-REPO = "([^/]+/[^/]+)"
-ROUTES: list[tuple[tuple[str, ...], str, Callable[..., None]]] = [
-    (("GET",), "/api/whoami-v2", whoami),
-    (("POST",), "/api/validate-yaml", validate_yaml),
-    (("POST",), "/api/repos/create", create_repository),
-    (("GET",), f"/api/models/{REPO}/refs", refs),
-    (("GET",), f"/api/models/{REPO}/tree/([^/]+)(/.*)?", tree),
-    (("POST",), f"/api/models/{REPO}/paths-info/([^/]+)", paths_info),
-    (("GET",), f"/api/models/{REPO}/revision/([^/]+)", repository_facts),
-    (("POST",), f"/api/models/{REPO}/branch/([^/]+)", create_branch),
-    (("POST",), f"/api/models/{REPO}/preupload/([^/]+)", preupload),
-    (("POST",), f"/api/models/{REPO}/commit/([^/]+)", commit_files),
-    (("GET",), f"/api/models/{REPO}", repository_facts),
-    (("POST",), f"/{REPO}.git/info/lfs/objects/batch", lfs_batch),
-    (("PUT",), "/_upload/([0-9a-f]+)", lfs_upload),
-    (("POST",), "/_verify", lfs_verify),
-    (("GET", "HEAD"), "/_content/([0-9a-f]+)", content),
-    (("GET", "HEAD"), f"/{REPO}/resolve/([^/]+)/(.+)", download),
-]

@@ -44,6 +44,12 @@ class Repository:
         oid = self.refs.get(revision, revision)
         return self.commits.get(oid)
 
+    def open_pull_request(self) -> int:
+        """A new pull request on top of main; its number."""
+        self.pull_requests += 1
+        self.refs[f"refs/pr/{self.pull_requests}"] = self.refs["main"]
+        return self.pull_requests
+
     def commit(self, ref: str, files: Mapping[str, StoredFile], title: str) -> Commit:
         """Move `ref` to a new commit that holds `files`."""
         seed = f"{self.repo_id}{ref}{title}{sorted(files)}{len(self.commits)}"
