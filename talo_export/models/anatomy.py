@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from torch import nn
+from transformers import PreTrainedModel
+
+from talo_export.errors import TaloError
 
 MixerKind = Literal[
     "self-attention", "cross-attention", "linear-attention", "mamba", "convolution", "other"
@@ -45,6 +48,8 @@ class Layer:
     mixers: tuple[Mixer, ...]
     mlp_output: tuple[str, ...] = ()
     """Parameters of the feed-forward block's output projection(s)."""
+    reached: bool = True
+    """False where no input that could be made up runs this layer: nothing is known of it."""
 
     @property
     def attention(self) -> tuple[Mixer, ...]:
@@ -66,9 +71,19 @@ class Decoder:
 def find_decoder(model: nn.Module) -> Decoder:
     """The decoder's layers, in the order hidden states pass them, with their token mixers.
 
-    Works on a meta-device model. Raises TaloError where no decoder stack can be told apart.
+    `model` is a transformers model, on the meta device if you like: none of its weights is read,
+    and it is not run. Raises TaloError where no decoder can be told apart.
     """
     from talo_export.models.structure import read_decoder
-    from talo_export.models.tracing import trace_model
+    from talo_export.models.tracing import traces
 
-    return read_decoder(model, trace_model(model))
+    if not isinstance(model, PreTrainedModel):
+        raise TaloError(f"{type(model).__name__} is no transformers model: its decoder is not read")
+    best: Decoder | None = None
+    for trace in traces(model):
+        decoder = read_decoder(model, trace)
+        if all(layer.reached for layer in decoder.layers):
+            return decoder
+        best = best or decoder
+    assert best is not None
+    return best

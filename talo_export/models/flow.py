@@ -50,8 +50,8 @@ class Flow(NamedTuple):
     chosen: bool = False
     """Integers that came from the input ids."""
 
-    def __or__(self, other: Flow) -> Flow:  # type: ignore[override]
-        return Flow(*(a | b for a, b in zip(self, other, strict=True)))
+    def __or__(self, other: Flow) -> Flow:
+        return Flow._make(a | b for a, b in zip(self, other, strict=True))
 
     @property
     def is_weight(self) -> bool:
@@ -83,7 +83,10 @@ class Projection:
     params: int
     stack: tuple[str, ...]
     layer: str | None
+    fresh: int
+    """Mixes that no projection had followed yet."""
     mixes: int
+    """These, and those already projected."""
 
 
 @dataclass
@@ -120,6 +123,10 @@ class Trace:
     """Parameters used as matrices of a product."""
     offsets: int = 0
     """Parameters added to something."""
+    biases: list[tuple[int, int]] = field(default_factory=list)
+    """(parameters, mixes): added to the projection of these mixes."""
+    stepped: set[str] = field(default_factory=set)
+    """Modules that took positions out one at a time."""
     logits: Flow = NOTHING
 
     def named(self, mask: int) -> tuple[str, ...]:
@@ -199,7 +206,7 @@ class Recorder(TorchDispatchMode):
     ) -> Any:
         result = invent(func, args)
         if result is None:
-            result = func(*args, **(kwargs or {}))
+            result = func(*on_meta(args), **(kwargs or {}))
         operands = tensors_in((*args, *(kwargs or {}).values()))
         flows = [self.flow(operand) for operand in operands]
         self._note_use(operands, flows)
@@ -208,7 +215,7 @@ class Recorder(TorchDispatchMode):
         flow = self._transfer(name.rstrip("_") if in_place else name, operands, flows, result)
         keys = {self._key(operand) for operand in operands}
         for output in tensors_in((result,)):
-            own = flow if output.is_floating_point() else choice(flow)
+            own = flow if output.is_floating_point() or output.is_complex() else choice(flow)
             if self._key(output) not in keys:
                 self.label(output, own)
             elif in_place:
@@ -241,10 +248,12 @@ class Recorder(TorchDispatchMode):
             return self._convolution(operands, flows, flow)
         if name == "embedding" and flows[1].chosen:
             return Flow(roots=self._source("embedding"), params=flow.params)
-        if name in ("cumsum", "cumprod", "constant_pad_nd") and flow.roots:
+        if self._is_scan(name, operands) and flow.roots:
             return self._mix("scan", flow, flow.values, flow.roots)
         if name in SUMS:
             return self._add(flows, flow)
+        if name == "select" and lost(self.positions, operands[0], result):
+            self.trace.stepped.update(self.stack)
         if name in UNEVEN:
             weighs = flow.weights or (flow.score and name in ("_softmax", "_safe_softmax", "exp"))
             return flow._replace(last=0, weights=weighs)
@@ -285,19 +294,20 @@ class Recorder(TorchDispatchMode):
 
     def _project(self, weight: Flow, other: Flow, added: Flow, flow: Flow) -> Flow:
         """An activation times a parameter. What was mixed before is now behind this matrix."""
-        mixes = other.mixed | other.projected
-        if other.score and not mixes:
-            mixes = self._mix("scan", flow, other.values, other.roots).mixed
+        fresh = other.mixed
+        if other.score and not fresh:
+            fresh = self._mix("scan", flow, other.values, other.roots).mixed
+        mixes = fresh | other.projected
         params = weight.values | (added.values if added.is_weight else 0)
-        self.trace.projections.append(Projection(params, tuple(self.stack), self.layer, mixes))
+        self.trace.projections.append(
+            Projection(params, tuple(self.stack), self.layer, fresh, mixes)
+        )
         behind = Flow(params=weight.params, values=weight.values) if mixes else flow
         return behind._replace(
             roots=flow.roots, last=params, mixed=0, projected=mixes, score=False, weights=False
         )
 
-    def _convolution(
-        self, operands: Sequence[Tensor], flows: Sequence[Flow], flow: Flow
-    ) -> Flow:
+    def _convolution(self, operands: Sequence[Tensor], flows: Sequence[Flow], flow: Flow) -> Flow:
         weight = operands[1]
         if not flows[0].roots:
             return flow
@@ -307,11 +317,19 @@ class Recorder(TorchDispatchMode):
             return self._project(flows[1], flows[0], added, flow)
         return self._mix("convolution", flow, flow.values, flow.roots)
 
+    def _is_scan(self, name: str, operands: Sequence[Tensor]) -> bool:
+        """Running along the positions: sums, shifts, or a loop whose steps are put together."""
+        if name in ("cat", "stack"):
+            return len(operands) == self.positions
+        return name in ("cumsum", "cumprod", "constant_pad_nd")
+
     def _add(self, flows: Sequence[Flow], flow: Flow) -> Flow:
         """A sum. Where a projected mix meets activations without it, it joins the residual."""
         for each in flows:
             if each.is_weight:
                 self.trace.offsets |= each.values
+                if flow.projected:
+                    self.trace.biases.append((each.values, flow.projected))
                 flow = flow._replace(last=flow.last | each.values if flow.last else 0)
         joined = 0
         for each in flows:
@@ -334,11 +352,33 @@ class Recorder(TorchDispatchMode):
 def invent(func: Any, args: tuple[Any, ...]) -> Any:
     """A plausible result where code asks for values, which tensors here do not have."""
     name = func._schema.name
-    if name == "aten::_local_scalar_dense":
+    if name == "aten::_local_scalar_dense" and args[0].is_meta:
         return args[0].dtype == torch.bool or 1
-    if name == "aten::nonzero":
+    if name == "aten::nonzero" and args[0].is_meta:
         return torch.empty(args[0].numel(), args[0].dim(), dtype=torch.long, device="meta")
+    if name == "aten::index" and any(i is not None and i.dtype == torch.bool for i in args[1]):
+        return func(args[0], [positions for index in args[1] for positions in all_of(index)])
     return None
+
+
+def lost(size: int, before: Tensor, after: Tensor) -> bool:
+    """Whether a dimension of this size is gone."""
+    return list(before.shape).count(size) > list(after.shape).count(size)
+
+
+def all_of(index: Tensor | None) -> list[Tensor | None]:
+    """An index of integers for one of booleans that are all true."""
+    if index is None or index.dtype != torch.bool:
+        return [index]
+    return [torch.empty(index.numel(), dtype=torch.long, device="meta")] * index.dim()
+
+
+def on_meta(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Constants that code made on the CPU, moved to where everything else is."""
+    devices = {tensor.device.type for tensor in tensors_in(args)}
+    if devices != {"cpu", "meta"}:
+        return args
+    return tuple(arg.to("meta") if isinstance(arg, Tensor) else arg for arg in args)
 
 
 def choice(flow: Flow) -> Flow:

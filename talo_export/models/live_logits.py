@@ -24,7 +24,7 @@ from talo_export.knockout import Knockout
 from talo_export.models.anatomy import find_decoder
 from talo_export.models.interventions import knock_out, silence_rows
 from talo_export.models.loading import load_weights, read_config
-from talo_export.models.proof import logits_of, text_example
+from talo_export.models.proof import BaseAnswer, logits_of
 from talo_export.models.reference import resolve
 
 
@@ -42,7 +42,7 @@ def live_logits(
     resolved = resolve(base)
     config = read_config(resolved, trust_remote_code)
     model: Any = load_weights(resolved, config, device="cpu", trust_remote_code=trust_remote_code)
-    given = {"0": text_example(model)} if inputs is None else read_examples(inputs)
+    given = read_examples(inputs) if inputs else {"0": BaseAnswer.of(model).example}
     found = _logits(model, given, "base")
     decoder = find_decoder(model)
     if getattr(model, "hf_quantizer", None) is None:
@@ -51,7 +51,7 @@ def live_logits(
     # Quantised weights cannot be filled in memory; under fill `zero`, the only one they can have
     # on disk, silencing the output projections is the same function.
     for name, example in given.items():
-        rows = next(iter(example.values())).shape[0]
+        rows = next(value.shape[0] for value in example.values() if isinstance(value, Tensor))
         with silence_rows(
             model, decoder, {knockout.layer: torch.ones(rows, dtype=torch.bool)}, knockout.scope
         ):
@@ -68,19 +68,17 @@ def read_examples(path: Path) -> dict[str, dict[str, Tensor]]:
     return grouped
 
 
-def _logits(
-    model: Any, given: Mapping[str, Mapping[str, Tensor]], what: str
-) -> dict[str, Tensor]:
+def _logits(model: Any, given: Mapping[str, Mapping[str, Any]], what: str) -> dict[str, Tensor]:
     return {
         f"{what}/{name}": logits_of(model, _cast(example, model.dtype)).float().contiguous()
         for name, example in given.items()
     }
 
 
-def _cast(example: Mapping[str, Tensor], dtype: Any) -> dict[str, Tensor]:
+def _cast(example: Mapping[str, Any], dtype: Any) -> dict[str, Any]:
     return {
-        name: tensor.to(dtype) if tensor.is_floating_point() else tensor
-        for name, tensor in example.items()
+        name: value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
+        for name, value in example.items()
     }
 
 

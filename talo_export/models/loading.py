@@ -25,6 +25,7 @@ from transformers.models.auto.modeling_auto import (
 
 from talo_export.errors import TaloError, UsageError
 from talo_export.models.anatomy import Decoder, find_decoder
+from talo_export.models.proof import input_device
 from talo_export.models.reference import ResolvedModel, resolve
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -59,11 +60,7 @@ class LoadedModel:
     @property
     def device(self) -> torch.device:
         """Where the inputs go: the device of the token embeddings."""
-        weight = self.model.get_input_embeddings().weight
-        if weight.device.type != "meta":
-            return weight.device
-        # Offloaded: accelerate moves the weight in at every call and knows where to.
-        return torch.device(self.model.get_input_embeddings()._hf_hook.execution_device)
+        return input_device(self.model)
 
 
 def load_model(

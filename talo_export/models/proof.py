@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
+from talo_export.models.examples import smallest_inputs
 from talo_export.models.targets import Targets
 
 TOKENS = 5
@@ -25,36 +27,39 @@ class BaseAnswer:
     logits: Tensor
 
     @classmethod
-    def of(cls, model: nn.Module, example: Mapping[str, Any] | None = None) -> BaseAnswer:
-        """One forward of `example`, by default of a few text tokens.
+    def of(cls, model: PreTrainedModel, example: Mapping[str, Any] | None = None) -> BaseAnswer:
+        """One forward of `example`, by default of the smallest inputs that the model runs on.
 
-        Raises ProofError where the model cannot be run on text alone and no example is given.
+        Raises ProofError where it runs on none of those that can be made up.
         """
-        if example is None:
-            example = text_example(model)
-        try:
+        if example is not None:
             return cls(example, logits_of(model, example))
-        except (TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
-            raise ProofError(
-                f"{type(model).__name__} does not run on a few text tokens ({error}): "
-                "pass an example of its inputs"
-            ) from error
+        refusals = []
+        with torch.device(input_device(model)):
+            kinds = list(smallest_inputs(model, TOKENS))
+        for inputs in kinds:
+            try:
+                return cls(inputs, logits_of(model, inputs))
+            except (TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
+                refusals.append(f"{type(error).__name__}: {error}".splitlines()[0])
+        raise ProofError(
+            f"{type(model).__name__} runs on no inputs that could be made up "
+            f"({'; '.join(refusals)}): pass an example of its inputs"
+        )
 
 
-def text_example(model: nn.Module) -> dict[str, Tensor]:
-    """Token ids 1 to 5 (below any special token that stands for an image), batch of one."""
-    device = model.get_input_embeddings().weight.device
-    ids = torch.arange(1, TOKENS + 1).unsqueeze(0).to("cpu" if device.type == "meta" else device)
-    example = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    if getattr(model.config, "is_encoder_decoder", False):
-        example["decoder_input_ids"] = ids
-    return example
+def input_device(model: PreTrainedModel) -> torch.device:
+    """Where the inputs go: where the token embeddings are, or where accelerate moves them."""
+    embeddings = model.get_input_embeddings()
+    if embeddings.weight.device.type == "meta":
+        return torch.device(embeddings._hf_hook.execution_device)
+    return embeddings.weight.device
 
 
 def logits_of(model: nn.Module, example: Mapping[str, Any]) -> Tensor:
-    """(B, T, vocabulary) logits of one forward without a cache."""
+    """(B, T, vocabulary) logits of one forward."""
     with torch.no_grad():
-        return model(**example, use_cache=False).logits
+        return model(**example).logits
 
 
 def prove_effect(model: nn.Module, targets: Targets, knockout: Knockout, base: BaseAnswer) -> None:

@@ -1,8 +1,7 @@
-"""From what was seen in a trace to the decoder: its stack, each layer's mixers, their parameters."""
+"""From what was seen in a trace to the decoder: its stack, its layers and their mixers."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from torch import nn
 
 from talo_export.errors import TaloError
 from talo_export.models.anatomy import Decoder, Layer, Mixer, MixerKind
-from talo_export.models.flow import Mix, Trace, bits, layer_paths
+from talo_export.models.flow import Flow, Mix, Trace, bits, layer_paths
 
 
 def read_decoder(model: nn.Module, trace: Trace) -> Decoder:
@@ -20,7 +19,9 @@ def read_decoder(model: nn.Module, trace: Trace) -> Decoder:
     layers = [layer for layer, stack in stacks.items() if stack == path]
     return Decoder(
         path=path,
-        layers=tuple(LayerReader(model, trace, path, layers, index).read() for index in range(len(layers))),
+        layers=tuple(
+            LayerReader(model, trace, path, layers, index).read() for index in range(len(layers))
+        ),
     )
 
 
@@ -30,13 +31,11 @@ def decoder_stack(trace: Trace, stacks: dict[str, str]) -> str:
     seen = 0
     front = trace.logits.roots
     while front:
-        found = {stacks.get(trace.nodes[bit].layer, "") for bit in bits(front)} & mixing
-        if len(found) > 1:
-            raise TaloError(
-                f"the logits come from several stacks of layers at once: {', '.join(sorted(found))}"
-            )
-        if found:
-            return found.pop()
+        # An encoder that a decoder attends to has run before it: the last one in is the decoder.
+        for bit in reversed(list(bits(front))):
+            stack = stacks.get(trace.nodes[bit].layer)
+            if stack in mixing:
+                return stack
         seen |= front
         parents = 0
         for bit in bits(front):
@@ -61,91 +60,105 @@ class LayerReader:
 
     def read(self) -> Layer:
         """The layer with its mixers in the order they run."""
+        if self.path not in self.trace.visits:
+            return Layer(self.index, self.path, (unreached(self.path),), reached=False)
         mixers = tuple(self.mixer(*group) for group in self.groups())
-        return Layer(
-            index=self.index,
-            path=self.path,
-            mixers=mixers,
-            mlp_output=self.feed_forward({name for mixer in mixers for name in mixer.output}),
-        )
+        outputs = {name for mixer in mixers for name in mixer.output}
+        return Layer(self.index, self.path, mixers, self.feed_forward(outputs))
 
-    def groups(self) -> list[tuple[int, list[int]]]:
-        """(output projections as a mask, the mixes they project), one a mixer.
+    @property
+    def output(self) -> Flow:
+        """What the layer's output is made of."""
+        return self.trace.visits[self.path].output
 
-        A mix belongs to the last projections behind it that reach the layer's output.
+    def groups(self) -> list[tuple[str, int, list[Mix]]]:
+        """(module, its output projections as a mask, the mixes behind them), one a mixer.
+
+        Mixes whose result never reaches the layer's output only choose positions for others.
         """
-        ends = self.trace.visits[self.path].output.last if self.path in self.trace.visits else 0
-        groups: dict[int, list[int]] = defaultdict(list)
+        groups: dict[tuple[str, int], list[Mix]] = defaultdict(list)
+        loose: dict[tuple[str, int], list[Mix]] = defaultdict(list)
         for bit, mix in enumerate(self.trace.mixes):
             if mix.layer != self.path:
                 continue
-            output = 0
-            for projection in self.trace.projections:
-                if projection.mixes >> bit & 1 and projection.layer == self.path:
-                    output |= projection.params & ends
-            groups[output].append(bit)
-        return list(groups.items())
+            path, output = self.projected(bit, mix)
+            if self.output.mixed >> bit & 1:
+                loose[mix.stack[-1], 0].append(mix)
+            elif output:
+                groups[path, output].append(mix)
+        return [(*key, mixes) for key, mixes in (*groups.items(), *loose.items())]
 
-    def mixer(self, output: int, members: list[int]) -> Mixer:
-        """One mixer: its kind, module, parameters, and why it cannot be cut if it cannot."""
-        trace = self.trace
-        mixes = [trace.mixes[bit] for bit in members]
-        chain = [p for p in trace.projections if any(p.mixes >> bit & 1 for bit in members) and p.layer == self.path]
-        path = common_path([*(mix.stack for mix in mixes), *(p.stack for p in chain if p.params & output)]) or self.path
-        inside = self.inside(path)
+    def projected(self, bit: int, mix: Mix) -> tuple[str, int]:
+        """The module of a mix, and the last projections in it that the mix comes out through.
+
+        The module is the one in which it is both mixed and first projected; a projection further
+        on is still the mixer's where it is inside it (a low-rank output), else another block's.
+        """
+        behind = [p for p in self.trace.projections if p.mixes >> bit & 1 and p.layer == self.path]
+        first = [p for p in behind if p.fresh >> bit & 1]
+        path = common_path([mix.stack, *(p.stack for p in first)])
+        inner = behind if path != self.path else first
+        output = 0
+        for projection in inner:
+            if path in projection.stack:
+                output |= projection.params & self.output.last
+        if output:
+            for params, mixes in self.trace.biases:
+                if mixes >> bit & 1:
+                    output |= params & self.output.last & self.inside(path)
+        return path, output
+
+    def mixer(self, path: str, output: int, mixes: list[Mix]) -> Mixer:
+        """One mixer: its kind, its parameters, and why it cannot be cut if it cannot."""
         inputs = 0
         for mix in mixes:
             inputs |= mix.inputs
-        for projection in chain:
-            inputs |= projection.params
-        inputs &= (trace.matrices | self.biases()) & inside & ~output
+        for projection in self.trace.projections:
+            if path in projection.stack and projection.mixes:
+                inputs |= projection.params
+        inputs &= (self.trace.matrices | self.biases()) & self.inside(path) & ~output
         leaks = self.read_elsewhere(inputs)
         kind = self.kind(mixes, path)
         return Mixer(
             kind=kind,
             path=path,
-            output=trace.named(output),
-            inputs=trace.named(inputs & ~leaks),
-            shared=trace.named(leaks),
-            declined=self.declined(kind, output, members),
+            output=self.trace.named(output),
+            inputs=self.trace.named(inputs & ~leaks),
+            shared=self.trace.named(leaks),
+            declined=self.declined(kind, path, output),
         )
 
     def kind(self, mixes: list[Mix], path: str) -> MixerKind:
-        """What kind of mixer a group of mixes is; only among recurrences the class's name says."""
-        softmax = [mix for mix in mixes if mix.kind == "softmax"]
-        if softmax:
-            own = 0
-            for bit, node in enumerate(self.trace.nodes):
-                if node.layer in self.layers:
-                    own |= 1 << bit
-            return "self-attention" if any(mix.source & own for mix in softmax) else "cross-attention"
+        """What kind of mixer this is; which kind of recurrence, the name of its class tells."""
+        kinds = {mix.kind for mix in mixes}
+        if "softmax" in kinds:
+            source = 0
+            for mix in mixes:
+                source |= mix.source if mix.kind == "softmax" else 0
+            own = any(self.trace.nodes[bit].layer in self.layers for bit in bits(source))
+            return "self-attention" if own else "cross-attention"
         if "mamba" in type(self.model.get_submodule(path)).__name__.lower():
             return "mamba"
-        kinds = {mix.kind for mix in mixes}
-        if kinds == {"convolution"}:
+        if kinds == {"convolution"} and path not in self.trace.stepped:
             return "convolution"
-        return "linear-attention" if "linear" in kinds else "other"
+        return "linear-attention"
 
-    def declined(self, kind: MixerKind, output: int, members: list[int]) -> str | None:
+    def declined(self, kind: MixerKind, path: str, output: int) -> str | None:
         """Why the mixer cannot be knocked out."""
         if not output:
-            return f"no output projection was found behind the {kind} of {self.path}"
+            return f"the {kind} in {path} reaches the layer's output without a projection"
         for bit in bits(output):
-            users = {user for user in self.trace.users.get(bit, ()) if user != self.path}
-            if users:
+            others = sorted({user for user in self.trace.users.get(bit, ()) if user} - {self.path})
+            if others:
                 return (
                     f"{self.trace.names[bit]} is one block that {self.path} shares with "
-                    f"{', '.join(sorted(user or 'the rest of the model' for user in users))}: "
-                    "cutting it would cut them all"
+                    f"{', '.join(others)}: cutting it would cut them all"
                 )
-        left = self.trace.visits[self.path].output.mixed
-        if any(left >> bit & 1 for bit in members):
-            return f"part of the {kind} of {self.path} reaches the layer's output unprojected"
         return None
 
     def read_elsewhere(self, params: int) -> int:
         """Those of `params` that something besides this mixer's output depends on."""
-        elsewhere = self.trace.visits[self.path].output.params
+        elsewhere = self.output.params
         for layer, visit in self.trace.visits.items():
             if layer != self.path:
                 elsewhere |= visit.seen
@@ -153,19 +166,21 @@ class LayerReader:
 
     def feed_forward(self, outputs: set[str]) -> tuple[str, ...]:
         """Last projections of the layer's other blocks; of side branches the big ones only."""
-        if self.path not in self.trace.visits:
-            return ()
-        last = self.trace.visits[self.path].output.last & (self.trace.matrices | self.biases())
+        last = self.output.last & (self.trace.matrices | self.biases())
         blocks: dict[str, list[str]] = defaultdict(list)
         for name in self.trace.named(last & self.inside(self.path)):
             if name not in outputs:
                 blocks[name[len(self.path) + 1 :].partition(".")[0]].append(name)
         sizes = {
-            block: sum(p.numel() for p in getattr(self.model.get_submodule(self.path), block).parameters())
+            block: sum(
+                p.numel() for p in getattr(self.model.get_submodule(self.path), block).parameters()
+            )
             for block in blocks
         }
         most = max(sizes.values(), default=0)
-        return tuple(name for block in blocks if sizes[block] * 10 >= most for name in blocks[block])
+        return tuple(
+            name for block in blocks if sizes[block] * 10 >= most for name in blocks[block]
+        )
 
     def inside(self, path: str) -> int:
         """Mask of the parameters below a module."""
@@ -181,6 +196,11 @@ class LayerReader:
             for bit in bits(self.trace.offsets)
             if self.trace.names[bit].rpartition(".")[0] in owners
         )
+
+
+def unreached(path: str) -> Mixer:
+    """The mixer of a layer that text alone never reaches."""
+    return Mixer("other", path, (), declined=f"{path} ran on none of the inputs tried")
 
 
 def common_path(stacks: list[tuple[str, ...]]) -> str:

@@ -15,29 +15,40 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
 
 from talo_export.errors import TaloError
 from talo_export.models.examples import smallest_inputs
-from talo_export.models.flow import Flow, Recorder, Trace, layer_paths
+from talo_export.models.flow import Recorder, Trace, layer_paths
 
 PRIMES = (13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
 
 
-def trace_model(model: PreTrainedModel) -> Trace:
-    """One recorded forward of a weightless twin of `model`. Raises TaloError where it fails."""
+def traces(model: PreTrainedModel) -> Iterator[Trace]:
+    """Recorded forwards of a weightless twin of `model`, on one kind of inputs after the other.
+
+    Raises TaloError where its code runs on none of them.
+    """
     twin = build_twin(type(model), model.config)
     positions = length_unlike(twin)
-    errors = []
-    for inputs in smallest_inputs(twin, positions):
+    refusals: list[str] = []
+    ran = False
+    with torch.device("meta"):
+        kinds = list(smallest_inputs(twin, positions))
+    for inputs in kinds:
         try:
-            return record(twin, inputs, positions)
+            trace = record(twin, inputs, positions)
         except Exception as error:  # noqa: BLE001
-            # Whatever model code raises on inputs it was not made for; the next kind may do.
-            errors.append(f"{type(error).__name__}: {error}".splitlines()[0])
-    raise TaloError(
-        f"the code of {type(model).__name__} could not be traced, so its decoder is not known "
-        f"({'; '.join(dict.fromkeys(errors))})"
-    )
+            # Model code raises whatever it likes on inputs it was not made for; the next may do.
+            refusals.append(f"{type(error).__name__}: {error}".splitlines()[0])
+            continue
+        ran = True
+        yield trace
+    if not ran:
+        raise TaloError(
+            f"the code of {type(model).__name__} could not be traced, so its decoder is not known "
+            f"({'; '.join(dict.fromkeys(refusals)) or 'its forward takes no text'})"
+        )
 
 
 def build_twin(model_class: type[PreTrainedModel], config: Any) -> PreTrainedModel:
@@ -63,16 +74,17 @@ def length_unlike(model: nn.Module) -> int:
 
 
 def record(twin: nn.Module, inputs: Mapping[str, Any], positions: int) -> Trace:
-    """Run the twin on `inputs`, given as functions that make them, and return what was seen."""
+    """Run the twin on `inputs` and return what was seen."""
     recorder = Recorder(dict(twin.named_parameters()), positions)
+    for name, value in inputs.items():
+        if isinstance(value, Tensor):
+            recorder.label_input(name, value)
+        elif isinstance(value, BaseModelOutput):
+            recorder.label_input(name, value.last_hidden_state)
     with torch.device("meta"), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = {name: make() for name, make in inputs.items()}
-        for name, value in made.items():
-            if isinstance(value, Tensor):
-                recorder.label_input(name, value)
         with recorder, watched(twin, recorder):
-            output = twin(**made)
+            output = twin(**inputs)
         recorder.trace.logits = recorder.flow(logits_in(output))
     return recorder.trace
 
