@@ -134,7 +134,7 @@ def _stability(runs: Runs) -> tuple[Result, Draw]:
     run = runs.only
     found = stability(
         runs.sweeps()[run.task.name],
-        criterion=run.request["criterion"],
+        criterion=run.document["probe"]["criterion"],
         min_gain=run.request["min_gain"],
         seed=runs.seed,
     )

@@ -61,7 +61,7 @@ def _stability(finished: FinishedRun) -> StabilityFacts:
     request = finished.request
     found = stability(
         differences(finished.probed, scope=request["scope"], fill=request["fill"]),
-        criterion=request["criterion"],
+        criterion=finished.document["probe"]["criterion"],
         min_gain=request["min_gain"],
         seed=request["seed"],
     )
