@@ -10,7 +10,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def run_cells(
     return results
 
 
-def run_worker(paths: Sequence[Path], log: Path) -> Sequence[Path]:
+def run_worker(paths: Sequence[Path], log: Path) -> Iterator[Path]:
     """Start `baselines.cell` on request files and yield each as its result appears."""
     command = [sys.executable, "-m", "talo_export.baselines.cell", *map(str, paths)]
     by_result = {str(result_path(path)): path for path in paths}
