@@ -85,9 +85,10 @@ def select(
     """Choose among the knockouts of one scope and fill by a criterion of `CRITERIA`, or "auto".
 
     `min_gain` is a share for the accuracy and probability criteria, nats for the margin ones; a
-    layer must exceed it. Never chosen: a layer with a NaN or Inf among its logits, and one that
-    did not see every item the base saw (a race dropped it). `n_layers` is the decoder's depth
-    where layers at its end were not swept.
+    layer must exceed it. Under "auto" it is a share of accuracy, whatever else is weighed. Never
+    chosen: a layer with a NaN or Inf among its logits, and one that did not see every item the
+    base saw (a race dropped it). `n_layers` is the decoder's depth where layers at its end were
+    not swept.
 
     Raises UsageError for an unknown criterion or one that needs scores where only text was
     generated, TaloError where the table has no such knockouts or the base's logits are broken.
@@ -110,7 +111,14 @@ def select(
     moments = layer_moments(table, rows)
     complete = np.array([bool(table.scored[row][table.scored[base]].all()) for row in rows])
     finite = np.array([bool(table.finite[row][table.scored[row]].all()) for row in rows])
-    chosen = int(choose(rule, moments, complete & finite, min_gain))
+    allowed = complete & finite
+    if criterion == DEFAULT_CRITERION:
+        # What the user is promised is accuracy: without a gain in it no other score is enough.
+        allowed &= moments.accuracy.mean > min_gain
+        min_gain_of_rule = 0.0
+    else:
+        min_gain_of_rule = min_gain
+    chosen = int(choose(rule, moments, allowed, min_gain_of_rule))
     knockout = knockouts[chosen] if chosen >= 0 else None
 
     depth = max(n_layers or 0, 1 + max(knockout.layer for knockout in knockouts))
