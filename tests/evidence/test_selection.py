@@ -184,3 +184,17 @@ def test_the_json_has_one_entry_a_layer_and_null_where_only_text_was_generated(m
     assert found["margin_gains"] is None
     assert found["probability_gains"] is None
     assert found["unparsed"] == [0, 4]
+
+
+def test_by_default_a_better_probability_without_a_gain_in_accuracy_keeps_the_base(make_table):
+    margins = np.linspace(0.4, 0.6, 10)
+    table = make_table(BASE, [BASE], scores=scores_with_margins(0.0, margins))
+    assert select(table, criterion="probability-t").knockout == Knockout(0)
+    assert select(table).knockout is None
+
+
+def test_by_default_the_minimum_gain_is_one_of_accuracy(make_table):
+    margins = np.linspace(0.4, 0.6, 10)
+    table = make_table(BASE, [TWO_BETTER], scores=scores_with_margins(0.0, margins))
+    assert select(table).knockout == Knockout(0)
+    assert select(table, min_gain=0.2).knockout is None
