@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +156,7 @@ def attached(
     *,
     seed: int,
     silent_layer: int | None = None,
-) -> Any:
+) -> Iterator[PeftModel]:
     """`attach` for the length of a block; afterwards the model is the one it was."""
     adapted = attach(loaded, name, training, seed=seed, silent_layer=silent_layer)
     try:

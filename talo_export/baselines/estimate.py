@@ -1,0 +1,238 @@
+"""Peak memory of inference, knockout probing and training, from a model's config alone.
+
+No formula: the model is built without weights, the adapter is put on it, and the very code that
+trains and answers runs on fake tensors, which have shapes, types and lifetimes but no memory.
+What is alive at the worst moment is the prediction. So it holds for every architecture that runs,
+with its own attention, vocabulary and feed-forward, and changes when our code does.
+
+Not in it: the kernels' own workspace, the allocator's slack, the CUDA context (a few hundred MB),
+and, for a vision-language model, the vision tower's activations (its weights are). Image tokens
+count as prompt tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedConfig
+
+from talo_export.baselines.adapters import ADAPTERS, attach, trainable_parameters
+from talo_export.baselines.examples import keeps_logits
+from talo_export.baselines.live_bytes import LiveBytes
+from talo_export.baselines.settings import Training
+from talo_export.baselines.sites import find_sites
+from talo_export.baselines.training import training_mode
+from talo_export.errors import TaloError, UsageError
+from talo_export.models.anatomy import find_decoder
+from talo_export.models.loading import DTYPES, LoadedModel, is_vision_language, read_config
+from talo_export.models.reference import ResolvedModel, parse_reference
+
+NF4_BITS = 4.127
+"""Bits a weight under NF4 with double quantisation: 4, 8/64 for the scales, 32/(64 x 256) for
+theirs (Dettmers et al. 2023, arXiv 2305.14314, section 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Predicted bytes for one prompt length and number of items a pass."""
+
+    parameters: int
+    weights: int
+    inference: int
+    """Peak of one forward pass without gradients, weights included."""
+    probing: int
+    """Peak of knockout probing: inference, and the cut layer's weights put aside."""
+    training: int
+    """Peak of training the adapter."""
+    trainable_parameters: int
+    gradients: int
+    optimizer: int
+    activations: int
+    """What training keeps for the backward pass, at its peak."""
+    tokens: int
+    batch: int
+    dtype: str
+    adapter: str
+    four_bit: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `compare --estimate --json`."""
+        return asdict(self)
+
+
+def estimate(
+    config: PreTrainedConfig,
+    *,
+    dtype: str = "auto",
+    tokens: int = 512,
+    answer_tokens: int = 1,
+    batch: int = 1,
+    adapter: str = "lora",
+    training: Training | None = None,
+    four_bit: bool = False,
+) -> Footprint:
+    """Predict for prompts of `tokens` tokens, `batch` items a pass (our own training takes 1).
+
+    `dtype` "auto" is the config's own. `four_bit` replaces the decoder's matrices by NF4. Raises
+    UsageError for numbers below 1 or an unknown adapter, TaloError where the model's code does
+    not run without weights.
+    """
+    if min(tokens, answer_tokens, batch) < 1:
+        raise UsageError("tokens, answer tokens and batch are at least 1 each.")
+    if adapter not in ADAPTERS:
+        raise UsageError(f"There is no adapter {adapter!r}: {', '.join(ADAPTERS)}.")
+    training = training or Training()
+    try:
+        plain, adapted = _unloaded(config, dtype), _unloaded(config, dtype)
+        return _measure(plain, adapted, tokens, answer_tokens, batch, adapter, training, four_bit)
+    except (RuntimeError, NotImplementedError, AttributeError) as error:
+        line = str(error).strip().splitlines()
+        raise TaloError(
+            f"{config.model_type} does not run without its weights "
+            f"({line[0] if line else type(error).__name__}): run `compare` itself to measure it."
+        ) from error
+
+
+def config_of(reference: str, *, trust_remote_code: bool = False) -> PreTrainedConfig:
+    """The config of a directory, of a config.json, or of a Hub id, whose weights stay there.
+
+    Raises TaloError where it cannot be found or read.
+    """
+    asked = parse_reference(reference)
+    if asked.path is not None:
+        directory = asked.path if asked.path.is_dir() else asked.path.parent
+    else:
+        assert asked.repo_id is not None
+        try:
+            file = hf_hub_download(asked.repo_id, "config.json", revision=asked.revision)
+        except (HfHubHTTPError, OSError) as error:
+            raise TaloError(
+                f"the config of {reference} could not be fetched: go online or log in, or give "
+                "a directory with its config.json"
+            ) from error
+        directory = Path(file).parent
+    return read_config(ResolvedModel(directory, asked.name, asked.revision), trust_remote_code)
+
+
+def _unloaded(config: PreTrainedConfig, dtype: str) -> LoadedModel:
+    """The model on the meta device: shapes only."""
+    auto = AutoModelForImageTextToText if is_vision_language(config) else AutoModelForCausalLM
+    number = DTYPES.get(dtype) or config.dtype or config.get_text_config().dtype or torch.float32
+    with torch.device("meta"):
+        model = auto.from_config(config, dtype=number)
+    model.eval().requires_grad_(False)
+    return LoadedModel(
+        model=model, processor=None, tokenizer=None, decoder=find_decoder(model),
+        directory=Path("nowhere"), name=config.model_type, revision=None,
+        is_vlm=is_vision_language(config),
+    )  # fmt: skip
+
+
+@contextmanager
+def ghost(model: nn.Module) -> Iterator[LiveBytes]:
+    """Give a meta model fake CPU tensors, which take the kernels a real model takes (meta ones
+    take others, with other intermediate results), and count what is alive; its weights are."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model.to_empty(device="cpu")
+        # `to_empty` gives every name a tensor of its own; tied embeddings are one.
+        getattr(model, "get_base_model", lambda: model)().tie_weights()
+        with LiveBytes() as live:
+            live.hold([*model.parameters(), *model.buffers()])
+            live.forget_peak()
+            yield live
+
+
+def _measure(
+    plain: LoadedModel, loaded: LoadedModel, tokens: int, answer_tokens: int, batch: int,
+    adapter: str, training: Training, four_bit: bool,
+) -> Footprint:  # fmt: skip
+    model = plain.model
+    parameters = sum(p.numel() for p in model.parameters())
+    saved = nf4_saving(plain) if four_bit else 0
+    aside = attention_bytes(plain)
+    with ghost(model) as live:
+        weights = live.now
+        forward_only(model, tokens, batch)
+        inference = live.peak
+    with torch.device("meta"):
+        adapted = attach(loaded, adapter, training, seed=0)
+    with ghost(adapted) as live, training_mode(adapted, training.gradient_checkpointing):
+        before = live.now
+        loss = training_pass(adapted, tokens, answer_tokens, batch)
+        kept = live.now - before
+        loss.backward()
+        pass_peak = live.peak
+    trained = [p for p in adapted.parameters() if p.requires_grad]
+    own = sum(p.numel() * p.element_size() for p in trained)
+    # AdamW's two moments are there from the second step on, beside the whole first pass.
+    optimizer = 2 * own
+    return Footprint(
+        parameters=parameters,
+        weights=weights - saved,
+        inference=inference - saved,
+        probing=inference - saved + aside,
+        training=pass_peak + optimizer - saved,
+        trainable_parameters=trainable_parameters(adapted),
+        gradients=own,
+        optimizer=optimizer,
+        activations=kept,
+        tokens=tokens,
+        batch=batch,
+        dtype=str(next(model.parameters()).dtype).removeprefix("torch."),
+        adapter=adapter,
+        four_bit=four_bit,
+    )
+
+
+def forward_only(model: nn.Module, tokens: int, batch: int) -> None:
+    """One forward pass as scoring does it: all logits, no cache, no gradients."""
+    with torch.inference_mode():
+        logits = model(**prompt(model, tokens, batch), use_cache=False).logits
+        torch.log_softmax(logits[:, -1:].float(), dim=-1)
+
+
+def training_pass(model: nn.Module, tokens: int, answer_tokens: int, batch: int) -> torch.Tensor:
+    """The loss of `examples.answer_loss`, for a batch."""
+    kept = answer_tokens + 1
+    options = {"logits_to_keep": kept} if keeps_logits(model) else {}
+    inputs = prompt(model, tokens + answer_tokens, batch)
+    logits = model(**inputs, use_cache=False, **options).logits[:, -kept:-1]
+    wanted = inputs["input_ids"][:, -answer_tokens:]
+    return nn.functional.cross_entropy(logits.float().flatten(0, 1), wanted.flatten())
+
+
+def prompt(model: nn.Module, tokens: int, batch: int) -> dict[str, torch.Tensor]:
+    """Token ids and a full mask, as the encoding of an item has them."""
+    ids = torch.zeros((batch, tokens), dtype=torch.long)
+    return {"input_ids": ids}
+
+
+def attention_bytes(loaded: LoadedModel) -> int:
+    """Bytes of the largest attention: a knockout keeps the original beside the zeros."""
+    have = dict(loaded.model.named_parameters(remove_duplicate=False))
+    return max(
+        (
+            sum(have[n].numel() * have[n].element_size() for m in layer.attention
+                for n in (*m.inputs, *m.output))
+            for layer in loaded.decoder.layers
+        ),
+        default=0,
+    )  # fmt: skip
+
+
+def nf4_saving(loaded: LoadedModel) -> int:
+    """Bytes saved where the decoder's matrices are stored as NF4."""
+    saved = 0.0
+    for path in find_sites(loaded.model, loaded.decoder).matrices:
+        weight = loaded.model.get_submodule(path).weight
+        saved += weight.numel() * (weight.element_size() - NF4_BITS / 8)
+    return int(saved)
