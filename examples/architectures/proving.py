@@ -1,0 +1,267 @@
+"""One architecture examined end to end: built tiny, saved, read, cut on disk, loaded, compared.
+
+What is checked of a layer's knockout, each in a way that does not depend on how it was found:
+
+- the edited files load with stock `from_pretrained`, no key missing, unexpected or mismatched,
+  and give the very logits of the live knockout, which are not the base's;
+- filling q, k and v besides the output projection changes nothing, so no other layer reads them;
+- the layer then handles every position by itself: other positions' hidden states no longer
+  reach it, though they do in the base; and it still does something (its feed-forward block).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from tiny import tiny_config
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+from talo_export.checkpoint.naming import checkpoint_anatomy
+from talo_export.checkpoint.plan import EditPlan, plan_export
+from talo_export.errors import TaloError, UsageError
+from talo_export.knockout import Knockout
+from talo_export.models.anatomy import Decoder, Layer, find_decoder
+from talo_export.models.examples import smallest_inputs
+from talo_export.models.interventions import knock_out
+from talo_export.models.proof import BaseAnswer, logits_of
+
+AUTO = {"image-text-to-text": AutoModelForImageTextToText, "causal-lm": AutoModelForCausalLM}
+POSITIONS = 11
+
+
+@dataclass
+class Finding:
+    """One row of the coverage table."""
+
+    mapping: str
+    model_type: str
+    architecture: str = ""
+    decoder: str = ""
+    layers: int = 0
+    mixers: str = ""
+    proved: list[int] = field(default_factory=list)
+    """Layers whose knockout was proved."""
+    refused: str = ""
+    """Why the package declines, in its own words."""
+    unusable: str = ""
+    """Why transformers itself cannot build, save and load this type small."""
+    wrong: str = ""
+    """A check that failed: must be empty."""
+
+
+def examine(mapping: str, model_type: str, folder: Path) -> Finding:
+    """Build, save, read and cut one type. Whatever transformers raises while the subject is made
+    is recorded as `unusable`; what the package raises on purpose as `refused`."""
+    finding = Finding(mapping, model_type)
+    try:
+        model = make_subject(mapping, model_type, folder)
+        base = BaseAnswer(example_of(model), torch.empty(0))
+        base = BaseAnswer(base.example, logits_of(model, base.example))
+    except Exception as error:  # noqa: BLE001
+        finding.unusable = one_line(error)
+        return finding
+    finding.architecture = type(model).__name__
+    try:
+        decoder = find_decoder(model)
+        disk = checkpoint_anatomy(folder)
+    except TaloError as error:
+        finding.refused = one_line(error)
+        return finding
+    finding.decoder, finding.layers = decoder.path, len(decoder)
+    finding.mixers = summary(decoder)
+    for layer in choose_layers(disk):
+        try:
+            check_layer(mapping, folder, model, decoder, disk, layer, base)
+        except (TaloError, AssertionError) as error:
+            finding.wrong = f"layer {layer.index}: {one_line(error)}"
+            return finding
+        finding.proved.append(layer.index)
+    if not finding.proved:
+        finding.refused = reason(disk)
+    return finding
+
+
+def make_subject(mapping: str, model_type: str, folder: Path) -> Any:
+    """A tiny model with random weights, saved to `folder` and loaded back with no key amiss."""
+    torch.manual_seed(0)
+    model = AUTO[mapping].from_config(tiny_config(model_type), dtype=torch.float32)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            # Biases start at zero and norms at one: that would hide what is done to them.
+            parameter.add_(torch.randn_like(parameter), alpha=0.05)
+    model.save_pretrained(folder)
+    return load(mapping, folder)
+
+
+def load(mapping: str, folder: Path) -> Any:
+    """Stock `from_pretrained`, which must have nothing to report."""
+    model, report = AUTO[mapping].from_pretrained(
+        folder, dtype=torch.float32, output_loading_info=True
+    )
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        assert not report[kind], f"{kind}: {sorted(report[kind])[:3]}"
+    return model.eval()
+
+
+def example_of(model: Any) -> dict[str, Any]:
+    """The first made-up inputs that the model runs on."""
+    refusal: Exception | None = None
+    for inputs in smallest_inputs(model, POSITIONS):
+        try:
+            logits_of(model, inputs)
+        except Exception as error:  # noqa: BLE001
+            refusal = refusal or error
+        else:
+            return inputs
+    raise refusal or RuntimeError("its forward takes no text")
+
+
+def choose_layers(decoder: Decoder) -> list[Layer]:
+    """The first and the last of every kind of layer that can be knocked out, three at most."""
+    kinds: dict[str, list[Layer]] = {}
+    for layer in decoder.layers:
+        if layer.attention and not any(mixer.declined for mixer in layer.attention):
+            names = repr([(m.kind, m.output, m.inputs, m.shared) for m in layer.mixers])
+            kinds.setdefault(names.replace(f".{layer.index}.", ".N."), []).append(layer)
+    chosen = {layers[end].index: layers[end] for layers in kinds.values() for end in (0, -1)}
+    return [chosen[index] for index in sorted(chosen)][-3:]
+
+
+def check_layer(
+    mapping: str,
+    folder: Path,
+    model: Any,
+    decoder: Decoder,
+    disk: Decoder,
+    layer: Layer,
+    base: BaseAnswer,
+) -> None:
+    """All checks of one layer. Raises AssertionError or TaloError where one fails."""
+    narrow = Knockout(layer.index, "o_proj")
+    wide = Knockout(layer.index)
+    with knock_out(model, decoder, narrow, base=base):
+        expected = logits_of(model, base.example)
+        check_positions(model, decoder.layers[layer.index], base, cut=True)
+    check_positions(model, decoder.layers[layer.index], base, cut=False)
+    assert not torch.equal(expected, base.logits), "the knockout moved no logit"
+    used = wide
+    try:
+        with knock_out(model, decoder, wide, base=base):
+            assert torch.equal(logits_of(model, base.example), expected), "q, k or v are read"
+    except UsageError:
+        used = narrow
+    with patched(plan_export(folder, used, disk)) as copy:
+        again = load(mapping, copy)
+        found = logits_of(again, base.example)
+    assert torch.equal(found, expected), (
+        f"disk and memory differ by {(found - expected).abs().max():.2g}"
+    )
+
+
+def check_positions(model: nn.Module, layer: Layer, base: BaseAnswer, cut: bool) -> None:
+    """Whether other positions' hidden states reach the last position's, through this layer."""
+    if any(mixer.kind not in ("self-attention", "cross-attention") for mixer in layer.mixers):
+        return
+    given, plain = run_layer(model, layer, base, disturb=False)
+    _, disturbed = run_layer(model, layer, base, disturb=True)
+    if given is None:
+        return
+    reached = not torch.allclose(plain, disturbed, rtol=1e-4, atol=1e-5)
+    if cut:
+        assert not reached, "other positions still reach the layer's output"
+        if layer.mlp_output and given.shape == plain.shape:
+            assert not torch.equal(given, plain), "the layer does nothing at all any more"
+    else:
+        assert reached, "other positions do not reach the layer's output in the base either"
+
+
+def run_layer(
+    model: nn.Module, layer: Layer, base: BaseAnswer, disturb: bool
+) -> tuple[Tensor | None, Tensor]:
+    """(hidden states in, hidden states out) of the last position, in the layer's first call.
+
+    `disturb` replaces what comes in at all other positions. None where it is not plain which
+    dimension counts the positions.
+    """
+    seen: dict[str, Tensor] = {}
+    axis: list[int] = []
+
+    def before(module: nn.Module, args: Any, kwargs: Any) -> Any:
+        hidden = kwargs.get("hidden_states", args[0] if args else None)
+        if seen or hidden is None:
+            return None
+        axis.extend(i for i, size in enumerate(hidden.shape) if size == POSITIONS)
+        seen["in"] = hidden.clone()
+        if not disturb or len(axis) != 1:
+            return None
+        hidden = hidden + torch.randn(hidden.shape, generator=torch.Generator().manual_seed(1))
+        hidden.select(axis[0], -1).copy_(seen["in"].select(axis[0], -1))
+        if "hidden_states" in kwargs:
+            return args, {**kwargs, "hidden_states": hidden}
+        return (hidden, *args[1:]), kwargs
+
+    def after(module: nn.Module, args: Any, output: Any) -> None:
+        if "in" in seen:
+            seen.setdefault("out", (output if isinstance(output, Tensor) else output[0]).clone())
+
+    module = model.get_submodule(layer.path)
+    handles = (
+        module.register_forward_pre_hook(before, with_kwargs=True),
+        module.register_forward_hook(after),
+    )
+    try:
+        logits_of(model, base.example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if len(axis) != 1 or seen["out"].shape != seen["in"].shape:
+        return None, torch.empty(0)
+    return seen["in"].select(axis[0], -1), seen["out"].select(axis[0], -1)
+
+
+@contextmanager
+def patched(plan: EditPlan) -> Iterator[Path]:
+    """A copy of the plan's directory with its edits carried out, removed afterwards."""
+    copy = plan.directory.with_name(f"{plan.directory.name}-{plan.knockout.layer}")
+    shutil.copytree(plan.directory, copy)
+    try:
+        for edit in plan.edits:
+            with (copy / edit.file).open("r+b") as file:
+                file.seek(edit.offset)
+                file.write(edit.pattern * (edit.nbytes // len(edit.pattern)))
+        yield copy
+    finally:
+        shutil.rmtree(copy)
+
+
+def summary(decoder: Decoder) -> str:
+    """Kinds of mixers, how many layers have them."""
+    counts: dict[str, int] = {}
+    for layer in decoder.layers:
+        kinds = " + ".join(dict.fromkeys(mixer.kind for mixer in layer.mixers)) or "none"
+        counts[kinds] = counts.get(kinds, 0) + 1
+    return ", ".join(f"{count} {kinds}" for kinds, count in counts.items())
+
+
+def reason(decoder: Decoder) -> str:
+    """Why no layer can be knocked out."""
+    for layer in decoder.layers:
+        for mixer in layer.mixers:
+            if mixer.kind == "self-attention" and mixer.declined:
+                return mixer.declined
+    return "no layer has self-attention"
+
+
+def one_line(error: BaseException) -> str:
+    """The error's first words, with its type where it is not ours."""
+    text = " ".join(str(error).split())[:200]
+    return (
+        text if isinstance(error, TaloError | AssertionError) else f"{type(error).__name__}: {text}"
+    )
