@@ -8,12 +8,13 @@ shows in what it does. Works on meta-device models: no weight is read here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-from torch import nn
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING, Literal
 
 from talo_export.errors import TaloError
+
+if TYPE_CHECKING:
+    # Names and targets alone are worth having without torch: files are cut with them.
+    from torch import nn
 
 MixerKind = Literal[
     "self-attention", "cross-attention", "linear-attention", "mamba", "convolution", "other"
@@ -74,6 +75,8 @@ def find_decoder(model: nn.Module) -> Decoder:
     `model` is a transformers model, on the meta device if you like: none of its weights is read,
     and it is not run. Raises TaloError where no decoder can be told apart.
     """
+    from transformers import PreTrainedModel
+
     from talo_export.models.structure import read_decoder
     from talo_export.models.tracing import traces
 
