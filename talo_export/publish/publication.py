@@ -1,8 +1,9 @@
 """What a push sends: an exported directory, checked, and set out as the repository will hold it.
 
-Three files differ from the directory's own. The card's snippets name the repository; the manifest
-names a local base by its last part only, since nobody else's machine has its path; and results of
-a task that is no Hub data set stay at home, since the Hub could not link them to anything.
+A few files differ from the directory's own. The card's snippets name the repository; the manifest
+and an adapter's configuration name a local base by its last part only, since nobody else's machine
+has its path; and results of a task that is no Hub data set stay at home, since the Hub could not
+link them to anything.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Any
 
 import yaml
 
+from talo_export.checkpoint.adapter import CONFIG, WEIGHTS
 from talo_export.checkpoint.files import list_files
+from talo_export.checkpoint.header import read_header
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, read_manifest
 from talo_export.checkpoint.verify import verify_files
 from talo_export.errors import TaloError, UsageError
@@ -25,7 +28,6 @@ from talo_export.publish.wording import count, interval, points
 
 CARD = "README.md"
 BASE_CARD = "BASE_README.md"
-ADAPTER = "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,12 @@ def open_publication(directory: Path, *, allow_unconfirmed: bool = False) -> Pub
     if not directory.is_dir():
         raise UsageError(f"{directory} is no directory: give one that talo-export wrote.")
     manifest = read_manifest(directory)
-    report = verify_files(directory)
-    if not report.ok:
-        wrong = [*report.wrong, *report.missing, *report.extra, *report.tensors_other]
+    kind: Kind = "adapter" if manifest.storage == "adapter" else "checkpoint"
+    wrong = _wrong_in_adapter(directory, manifest) if kind == "adapter" else _wrong(directory)
+    if wrong:
         named = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
         raise TaloError(
-            f"{directory} is not what talo-export wrote ({named or 'nothing was edited'}): "
+            f"{directory} is not what talo-export wrote ({named}): "
             f"run `talo-export verify {directory}` and export again."
         )
     if not (directory / CARD).is_file():
@@ -69,7 +71,7 @@ def open_publication(directory: Path, *, allow_unconfirmed: bool = False) -> Pub
         _refuse_unconfirmed(directory, manifest)
     return Publication(
         directory=directory,
-        kind="adapter" if (directory / ADAPTER).is_file() else "checkpoint",
+        kind=kind,
         manifest=manifest,
         base=_base(directory, manifest),
     )
@@ -103,6 +105,10 @@ def _content(
         return source.read_text(encoding="utf-8").replace(HERE, repo_id).encode()
     if name == MANIFEST:
         return _manifest(publication)
+    if name == CONFIG and publication.kind == "adapter":
+        config = json.loads(source.read_bytes())
+        config["base_model_name_or_path"] = publication.base.hub_id or publication.base.short_name
+        return (json.dumps(config, indent=2) + "\n").encode()
     if _stays_home(name, source):
         return None
     return source
@@ -123,6 +129,27 @@ def _stays_home(name: str, source: Path) -> bool:
         return False
     entries = yaml.safe_load(source.read_bytes())
     return all("/" not in entry["dataset"]["id"] for entry in entries)
+
+
+def _wrong(directory: Path) -> list[str]:
+    """What in a checkpoint is not as its manifest says."""
+    report = verify_files(directory)
+    wrong = [*report.wrong, *report.missing, *report.extra, *report.tensors_other]
+    return wrong or ([] if report.ok else ["nothing was edited"])
+
+
+def _wrong_in_adapter(directory: Path, manifest: Manifest) -> list[str]:
+    """What in an adapter is not as its manifest says: other files, or weights that are not 0."""
+    present = {file.name: file.source for file in list_files(directory)}
+    wrong = sorted(present.keys() ^ set(manifest.added))
+    if WEIGHTS in present:
+        header = read_header(present[WEIGHTS])
+        with present[WEIGHTS].open("rb") as file:
+            for name, entry in header.tensors.items():
+                file.seek(entry.offset)
+                if file.read(entry.nbytes).strip(b"\0"):
+                    wrong.append(name)
+    return wrong
 
 
 def _refuse_unconfirmed(directory: Path, manifest: Manifest) -> None:
