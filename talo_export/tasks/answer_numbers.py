@@ -6,8 +6,8 @@ import re
 
 DIGITS = r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+"
 NUMBER = (
-    rf"(?<![\w.])(?:{DIGITS})(?:\s*/\s*\d+(?![\w.]))?(?!\w|[.,]\d)"
-    rf"|(?<![\w.])(?:{DIGITS})(?=[a-zA-Z%°])"
+    rf"(?<![\w.])(?<!\d,)(?:{DIGITS})(?:\s*/\s*\d+(?![\w.]))?(?!\w|[.,]\d)"
+    rf"|(?<![\w.])(?<!\d,)(?:{DIGITS})(?=[a-zA-Z%°])"
 )
 # fmt: off
 SMALL = (
@@ -21,6 +21,9 @@ STATED = re.compile(
     r"\banswer\b[^\n]{0,40}?(?:\bis\b|[:=])|[=≈]|\b(?:therefore|thus|so|hence|total:)",
     re.IGNORECASE,
 )
+DENIED = re.compile(rf"\b(?:not|rather than|instead of)\s+(?:{NUMBER})", re.IGNORECASE)
+GOES_ON = re.compile(r"\s*(?:[-+*/×x=]|,|or\b|and\b|to\b)\s*\d|[.)]\s")
+"""Behind a number that opens a text: a sum, a list, a range, or the number of a list's item."""
 
 
 def number_of(text: str) -> float | None:
@@ -38,12 +41,13 @@ def stated_number(text: str) -> float | None:
     one it begins with, the only one in its last sentence.
     """
     digits = SPELT.sub(lambda match: str(SMALL.index(match[1].casefold())), text)
+    digits = DENIED.sub("", digits)
     for part in (digits, *_after_statements(digits)):
         values = _values(part)
         if len(values) == 1:
             return values.pop()
     opening = re.match(rf"[^\w+.-]{{0,2}}({NUMBER})", digits)
-    if opening and not re.match(r"\s*[-+*/×x=]\s*\d|[.)]\s", digits[opening.end() :]):
+    if opening and not GOES_ON.match(digits, opening.end()):
         return _value(opening.group(1))
     values = _values(re.split(r"(?<=[.!?])\s+|\n", digits.strip())[-1])
     return values.pop() if len(values) == 1 else None

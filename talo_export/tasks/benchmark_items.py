@@ -174,7 +174,9 @@ def _answer(
         if LETTERS.index(letter) >= len(choices):
             choices = tuple(LETTERS[: max(4, LETTERS.index(letter) + 1)])
     if not choices:
-        return None, read_accepted(value), ()
+        # MathVista's "[1, 2]" is one answer, MMMU's "['4', 'four']" are two.
+        listed = columns.answer_kind != "text"
+        return None, read_accepted(value if listed else [str(value)]), ()
     if columns.answer_kind == "text":
         return _index_of_text(str(value), choices, name), (), choices
     if columns.answer_kind == "letter":

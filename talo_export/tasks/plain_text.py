@@ -39,7 +39,7 @@ def plain(text: str) -> str:
 
 def words_of(text: str) -> list[str]:
     """Lower-case words and numbers, punctuation dropped; apostrophes and decimals stay inside."""
-    return re.findall(r"[^\W_]+(?:[.'’,:/-][^\W_]+)*|[^\w\s.,;:!?'\"()\[\]{}-]", text.casefold())
+    return re.findall(r"[^\W_]+(?:[.':/-][^\W_]+)*|[^\w\s.,;:!?'\"()\[\]{}-]", text.casefold())
 
 
 def normalised(text: str) -> str:

@@ -145,7 +145,9 @@ def mathvista(root: Path) -> Path:
         {"pid": "4", "question": "Same?", "choices": ["yes", "no", "no"], "answer": "no",
          "question_type": "multi_choice", "answer_type": "text", "metadata": figure},
     ]  # fmt: skip
-    for row, color in zip(rows, ("red", "blue", "green", "gray"), strict=True):
+    rows.append({"pid": "5", "question": "Which interval?", "answer": "[0, 10]", "metadata": word,
+                 "question_type": "free_form", "answer_type": "list"})  # fmt: skip
+    for row, color in zip(rows, ("red", "blue", "green", "gray", "pink"), strict=True):
         row["decoded_image"] = picture(color)
     path = root / "AI4Math--MathVista" / "data" / "testmini-00000-of-00001-725687bf7a18d64b.parquet"
     write(path, features, rows)

@@ -39,6 +39,7 @@ ITEMS = {
     "length": free("2.5", tolerance=0.05),
     "population": free("1234"),
     "percent": free("45%"),
+    "interval": free("[0, 10]"),
     "river": free("the Nile", "Nile river"),
 }
 TABLE = yaml.safe_load(Path(__file__).with_name("answer_table.yaml").read_text("utf-8"))

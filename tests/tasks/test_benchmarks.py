@@ -146,6 +146,7 @@ def test_mathvista_answers_are_texts_even_where_they_are_letters(copies: Path) -
     assert items["4"].answer == 1
     assert (items["2"].accepted, items["2"].tolerance) == (("1.2",), 0.05)
     assert (items["3"].accepted, items["3"].tolerance) == (("4",), 0.0)
+    assert items["5"].accepted == ("[0, 10]",)
     assert [render(items[key]).text for key in "123"] == [
         f"Which point?\nA. B\nB. A\n{L}",
         "How long? (Unit: m)\n"
@@ -161,7 +162,7 @@ def test_mathvista_answers_are_texts_even_where_they_are_letters(copies: Path) -
 def test_mathvista_items_belong_to_each_of_their_skills(copies: Path) -> None:
     for skill in ("arithmetic-reasoning", "numeric-commonsense"):
         ids = [item.id for item in load_task(f"mathvista/{skill}", data=copies).items]
-        assert ids == ["2", "3"]
+        assert ids == ["2", "3", "5"]
 
 
 def test_ai2d_answers_are_indices_and_repeated_rows_stay(copies: Path) -> None:
@@ -212,7 +213,7 @@ def test_a_pattern_loads_many_tasks(copies: Path) -> None:
 def test_references_are_loaded_one_by_one_so_that_one_failure_loses_no_other(copies: Path) -> None:
     references = task_references("mathvista/*")
     assert "mathvista/math-word-problem" in references
-    assert len(load_task("mathvista/math-word-problem", data=copies)) == 2
+    assert len(load_task("mathvista/math-word-problem", data=copies)) == 3
     with pytest.raises(TaloError, match=r"no row whose metadata\.task is 'geometry problem"):
         load_task("mathvista/geometry-problem-solving", data=copies)
 
