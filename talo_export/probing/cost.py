@@ -6,12 +6,14 @@ numbers describe what happened rather than what an engine believes it did.
 
 from __future__ import annotations
 
+import operator
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 import torch
@@ -54,6 +56,11 @@ class Cost:
             self.seconds + other.seconds,
             max(self.peak_memory_bytes, other.peak_memory_bytes),
         )
+
+
+def side_by_side(costs: Sequence[Cost]) -> Cost:
+    """The cost of what several processes did at the same time."""
+    return replace(reduce(operator.add, costs, Cost()), seconds=max(cost.seconds for cost in costs))
 
 
 @dataclass

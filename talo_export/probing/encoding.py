@@ -80,7 +80,7 @@ def encode(loaded: LoadedModel, item: Item, scoring: Scoring) -> Encoded:
     check_length(loaded, item, length, added)
     return Encoded(
         item=item,
-        inputs={name: _to(loaded.model.device, value) for name, value in inputs.items()},
+        inputs={name: _to(loaded.device, value) for name, value in inputs.items()},
         length=length,
         continuations=continuations,
         lettered=by_letter and bool(continuations),

@@ -19,6 +19,7 @@ from typing import cast
 from talo_export.errors import TaloError
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import Outcome
+from talo_export.probing.team import Team
 
 FORMAT = "1"
 APPLICATION_ID = 0x74616C6F  # "talo": tells our files from other SQLite files.
@@ -77,6 +78,34 @@ class Journal:
             raise TaloError(f"{path} does not exist: the run has no scores; probe it again.")
         with _told(path):
             return cls(path, sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
+
+    @classmethod
+    def open_own(cls, path: Path, identity: Mapping[str, str], team: Team) -> Journal:
+        """The journal of this process of a team: `path` itself for the first, one beside it else.
+
+        The first also takes over what journals beside it hold, so that a run goes on whatever the
+        number of processes was before and is now.
+        """
+        if not team.leads:
+            return cls.open(path.with_name(f"{path.name}.rank-{team.rank}"), identity)
+        journal = cls.open(path, identity)
+        try:
+            for beside in sorted(path.parent.glob(f"{path.name}.rank-*")):
+                if beside.suffix.removeprefix(".rank-").isdigit():
+                    with cls.open(beside, identity) as other:
+                        journal.append_all(other.outcomes())
+        except TaloError:
+            journal.close()
+            raise
+        return journal
+
+    def append_all(self, outcomes: Mapping[Knockout | None, Mapping[str, Outcome]]) -> None:
+        """Write whole outcomes down; those that are there already stay."""
+        self.append(
+            Cell(variant, item_id, outcome)
+            for variant, seen in outcomes.items()
+            for item_id, outcome in seen.items()
+        )
 
     def append(self, cells: Iterable[Cell]) -> None:
         """Write cells down, all or none. A cell that is there already stays as it is."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from talo_export.knockout import Knockout
+from talo_export.probing.journal import Cell
+from talo_export.probing.scores import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +28,56 @@ class Progress:
 
 
 Watcher = Callable[[Progress], None]
+
+
+class Watch:
+    """Turns outcomes into progress events, keeping every variant's score against the base.
+
+    `items` is how many of them this process has to do with, `outcomes` what is known already.
+    """
+
+    def __init__(
+        self,
+        items: int,
+        variants: Sequence[Knockout | None],
+        outcomes: Mapping[Knockout | None, Mapping[str, Outcome]],
+        watcher: Watcher | None,
+    ) -> None:
+        self._watcher = watcher
+        self._total = items * len(variants)
+        self._correct: dict[Knockout | None, dict[str, bool]] = {v: {} for v in variants}
+        self._won = dict.fromkeys(variants, 0)
+        self._both = dict.fromkeys(variants, 0)
+        self._done = 0
+        for variant, seen in outcomes.items():
+            for item_id, outcome in seen.items():
+                self._count(Cell(variant, item_id, outcome))
+        self._resumed = self._done
+        self.report()
+
+    def add(self, cells: Sequence[Cell]) -> None:
+        """Count new cells and tell the watcher."""
+        for cell in cells:
+            self._count(cell)
+        self.report()
+
+    def report(self, note: str | None = None) -> None:
+        """Tell the watcher where the sweep stands."""
+        if self._watcher is not None:
+            gains = {
+                variant: self._won[variant] / both
+                for variant, both in self._both.items()
+                if variant is not None and both
+            }
+            self._watcher(Progress(self._done, self._total, self._resumed, gains, note))
+
+    def _count(self, cell: Cell) -> None:
+        self._done += 1
+        self._correct[cell.variant][cell.item_id] = cell.outcome.correct
+        pairs = self._correct if cell.variant is None else [cell.variant]
+        for variant in pairs:
+            base = self._correct[None].get(cell.item_id)
+            other = self._correct[variant].get(cell.item_id)
+            if base is not None and other is not None:
+                self._both[variant] += 1
+                self._won[variant] += int(other) - int(base)

@@ -16,16 +16,17 @@ from talo_export.errors import UsageError
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.anatomy import Decoder
 from talo_export.models.loading import LoadedModel
-from talo_export.probing.cost import Cost, metered
+from talo_export.probing.cost import Cost, metered, side_by_side
 from talo_export.probing.encoding import encode
 from talo_export.probing.engines.checked import Checked
 from talo_export.probing.engines.checked import EngineName as EngineName
 from talo_export.probing.engines.naive import passes
 from talo_export.probing.engines.work import Todo, Work
 from talo_export.probing.journal import Cell, Journal, Outcomes
-from talo_export.probing.progress import Progress, Watcher
+from talo_export.probing.progress import Watch, Watcher
 from talo_export.probing.scores import Outcome, ScoreTable
 from talo_export.probing.settings import Scoring
+from talo_export.probing.team import ALONE, Team
 from talo_export.tasks.item import Item
 
 AUTO_BATCH = 8
@@ -51,38 +52,53 @@ def sweep(
     engine: EngineName = "auto",
     check: Literal["first", "all"] = "first",
     progress: Watcher | None = None,
+    team: Team = ALONE,
 ) -> SweepResult:
     """Let every variant answer every item.
 
     `variants` must hold None, the base. `batch_size` is how many items are in work at once; no
     forward pass ever mixes two items, so it changes no bit of the result. `engine` auto takes the
     fastest that this model runs in and that agrees with the naive one; `check` says on how many
-    items it is compared with that one. Raises TaloError for an item the model cannot take,
-    UsageError for a request without sense, ProofError for an engine that was named and is wrong.
+    items it is compared with that one. In a `team` every process calls this with the same
+    arguments and its own journal, answers its share, and returns all answers. Raises TaloError for
+    an item the model cannot take, UsageError for a request without sense, ProofError for an engine
+    that was named and is wrong.
     """
     check_request(items, variants, batch_size)
-    outcomes = known(journal, items, variants)
-    watch = Watch(items, variants, outcomes, progress)
-    size = AUTO_BATCH if batch_size == "auto" else batch_size
+    outcomes = merged(team.exchange(lambda: known(journal, items, variants)))
+    pending = [i for i in items if any(i.id not in outcomes[variant] for variant in variants)]
+    share = pending[team.rank :: team.size]
     if engine == "auto" and (len(variants) < 3 or len(items) < 2):
         # A base and one knockout have little in common to share; and stock passes, item by item,
         # are what an exported checkpoint will be held against.
         engine = "naive"
-    with (
-        metered(loaded.model, loaded.decoder) as meter,
-        Checked(loaded, scoring, meter, engine, check_all=check == "all", note=watch.report) as by,
-    ):
-        for batch in batches(items, size):
-            work = missing(loaded, batch, variants, scoring, outcomes)
-            meter.naive += naive_evaluations(loaded.decoder, work, scoring)
-            for cells in by.answer(work):
-                if journal is not None:
-                    journal.append(cells)
-                for cell in cells:
-                    outcomes[cell.variant][cell.item_id] = cell.outcome
-                watch.add(cells)
-        cost = meter.cost(loaded.model.device)
-    return SweepResult(ScoreTable.build(items, outcomes), cost)
+    watch = Watch(len(items) - len(pending) + len(share), variants, outcomes, progress)
+
+    def answer_share() -> tuple[list[Cell], Cost]:
+        answered: list[Cell] = []
+        with (
+            metered(loaded.model, loaded.decoder) as meter,
+            Checked(
+                loaded, scoring, meter, engine, check_all=check == "all", note=watch.report
+            ) as by,
+        ):
+            for batch in batches(share, AUTO_BATCH if batch_size == "auto" else batch_size):
+                work = missing(loaded, batch, variants, scoring, outcomes)
+                meter.naive += naive_evaluations(loaded.decoder, work, scoring)
+                for cells in by.answer(work):
+                    if journal is not None:
+                        journal.append(cells)
+                    answered += cells
+                    watch.add(cells)
+            return answered, meter.cost(loaded.device)
+
+    shares = team.exchange(answer_share)
+    for cells, _ in shares:
+        for cell in cells:
+            outcomes[cell.variant][cell.item_id] = cell.outcome
+    if team.size > 1 and team.leads and journal is not None:
+        journal.append_all(outcomes)
+    return SweepResult(ScoreTable.build(items, outcomes), side_by_side([c for _, c in shares]))
 
 
 def all_knockouts(
@@ -144,6 +160,15 @@ def known(
     }
 
 
+def merged(found: Sequence[Outcomes]) -> Outcomes:
+    """What several processes know, together; where two know a cell they agree."""
+    whole: Outcomes = {}
+    for outcomes in found:
+        for variant, seen in outcomes.items():
+            whole.setdefault(variant, {}).update(seen)
+    return whole
+
+
 def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     """Runs of `size` items in the task's order."""
     for start in range(0, len(items), size):
@@ -171,53 +196,3 @@ def naive_evaluations(decoder: Decoder, work: Work, scoring: Scoring) -> int:
     return len(decoder) * sum(
         passes(todo.encoded, scoring) * len(todo.missing) for todo in work.todos
     )
-
-
-class Watch:
-    """Turns outcomes into progress events, keeping every variant's score against the base."""
-
-    def __init__(
-        self,
-        items: Sequence[Item],
-        variants: Sequence[Knockout | None],
-        outcomes: Outcomes,
-        watcher: Watcher | None,
-    ) -> None:
-        self._watcher = watcher
-        self._total = len(items) * len(outcomes)
-        self._correct: dict[Knockout | None, dict[str, bool]] = {v: {} for v in variants}
-        self._won = dict.fromkeys(variants, 0)
-        self._both = dict.fromkeys(variants, 0)
-        self._done = 0
-        for variant, seen in outcomes.items():
-            for item_id, outcome in seen.items():
-                self._count(Cell(variant, item_id, outcome))
-        self._resumed = self._done
-        self.report()
-
-    def add(self, cells: Sequence[Cell]) -> None:
-        """Count new cells and tell the watcher."""
-        for cell in cells:
-            self._count(cell)
-        self.report()
-
-    def report(self, note: str | None = None) -> None:
-        """Tell the watcher where the sweep stands."""
-        if self._watcher is not None:
-            gains = {
-                variant: self._won[variant] / both
-                for variant, both in self._both.items()
-                if variant is not None and both
-            }
-            self._watcher(Progress(self._done, self._total, self._resumed, gains, note))
-
-    def _count(self, cell: Cell) -> None:
-        self._done += 1
-        self._correct[cell.variant][cell.item_id] = cell.outcome.correct
-        pairs = self._correct if cell.variant is None else [cell.variant]
-        for variant in pairs:
-            base = self._correct[None].get(cell.item_id)
-            other = self._correct[variant].get(cell.item_id)
-            if base is not None and other is not None:
-                self._both[variant] += 1
-                self._won[variant] += int(other) - int(base)

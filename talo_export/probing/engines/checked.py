@@ -178,7 +178,7 @@ class Checked:
             return 1
         most = self._most_tokens
         if most is None and self._asked == "auto":
-            most = TOKENS_TOGETHER.get(self._loaded.model.device.type, TOKENS_TOGETHER["cpu"])
+            most = TOKENS_TOGETHER.get(self._loaded.device.type, TOKENS_TOGETHER["cpu"])
         return variants if most is None else max(1, min(variants, most // encoded.length))
 
 

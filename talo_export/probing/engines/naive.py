@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from talo_export.knockout import Knockout
-from talo_export.models.interventions import knock_out
 from talo_export.models.loading import LoadedModel
 from talo_export.models.proof import BaseAnswer
 from talo_export.probing.answers import Answered, by_likelihood, by_text
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
+from talo_export.probing.engines.interventions import knocked_out
 from talo_export.probing.engines.memory import is_out_of_memory, too_large
 from talo_export.probing.engines.work import Work
 from talo_export.probing.journal import Cell
@@ -62,7 +62,7 @@ class Naive:
         model, decoder = self._loaded.model, self._loaded.decoder
         if self._proof is None:
             self._proof = BaseAnswer.of(model)
-        return knock_out(model, decoder, variant, base=self._proof)
+        return knocked_out(model, decoder, variant, self._proof)
 
 
 def answer_alone(loaded: LoadedModel, encoded: Encoded, scoring: Scoring) -> tuple[Outcome, Tensor]:
