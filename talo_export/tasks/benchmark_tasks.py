@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,17 +15,22 @@ from talo_export.tasks.item import Item, Task
 from talo_export.tasks.table import Table, find_split
 
 
-def load_entry(entry: Entry, data: Path | None = None) -> Task:
+def load_entry(entry: Entry, data: Path | None = None, revision: str | None = None) -> Task:
     """The task of a catalogue entry, from `data` (a local copy) or the Hub.
+
+    `revision` is a commit, branch or tag of the Hub's repository, in place of the catalogue's;
+    the task's source names the commit that was loaded.
 
     Raises: TaloError if the data cannot be had, or is not what the catalogue describes.
     """
     benchmark = entry.benchmark
-    table = _open(benchmark.name, benchmark.split, data)
+    table = _open(benchmark.name, benchmark.split, data, revision)
     return Task(name=entry.name, items=_items(entry, table), source=f"{table.source} {entry.name}")
 
 
-def entry_examples(entry: Entry, data: Path | None = None) -> tuple[Item, ...]:
+def entry_examples(
+    entry: Entry, data: Path | None = None, revision: str | None = None
+) -> tuple[Item, ...]:
     """Items to show as few-shot examples: the same task in the benchmark's examples split.
 
     Raises: UsageError if the benchmark has none; as `load_entry`.
@@ -32,7 +38,7 @@ def entry_examples(entry: Entry, data: Path | None = None) -> tuple[Item, ...]:
     benchmark = entry.benchmark
     if benchmark.examples is None:
         raise UsageError(f"{benchmark.name} has no split to take few-shot examples from.")
-    return _items(entry, _open(benchmark.name, benchmark.examples, data))
+    return _items(entry, _open(benchmark.name, benchmark.examples, data, revision))
 
 
 def _items(entry: Entry, table: Table) -> tuple[Item, ...]:
@@ -49,9 +55,12 @@ def _items(entry: Entry, table: Table) -> tuple[Item, ...]:
 
 
 @lru_cache(maxsize=4)
-def _open(name: str, split: str, data: Path | None) -> Table:
+def _open(name: str, split: str, data: Path | None, revision: str | None) -> Table:
     benchmark = benchmarks()[name]
-    return Table(find_split(benchmark.location, split, data), benchmark.columns.images)
+    location = benchmark.location
+    if revision is not None:
+        location = replace(location, revision=revision)
+    return Table(find_split(location, split, data), benchmark.columns.images)
 
 
 def forget_tables() -> None:

@@ -1,7 +1,8 @@
 """From the text after `--task` to tasks.
 
 Tried in this order: a file or `datasets` directory, `FILE:CATEGORY`, an lm-eval or lmms-eval
-YAML, `hf://owner/name/split`, and the catalogue's names.
+YAML, `hf://owner/name/split`, and the catalogue's names, `NAME@REVISION` for one revision of its
+data.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def load_examples(
         raise UsageError(
             f"{reference} has no split set apart for examples: only benchmarks and YAMLs have one."
         )
-    return entry_examples(find_entry(reference), data)
+    name, _, revision = reference.partition("@")
+    return entry_examples(find_entry(name), data, revision or None)
 
 
 def load_task(
@@ -62,7 +64,8 @@ def load_task(
         raise UsageError(f"Columns can be named for files and hf:// data sets, not {reference}.")
     if Path(reference).suffix.lower() in YAML:
         return load_yaml_task(Path(reference), data=data, trust_remote_code=trust_remote_code)
-    return load_entry(find_entry(reference), data)
+    name, _, revision = reference.partition("@")
+    return load_entry(find_entry(name), data, revision or None)
 
 
 def load_tasks(
@@ -100,7 +103,8 @@ def task_references(pattern: str, *, columns: Mapping[str, str] | None = None) -
         return tuple(f"{found.path}:{category}" for category in categories)
     if pattern.startswith(SCHEME) or Path(pattern).suffix.lower() in YAML:
         return (pattern,)
-    return tuple(entry.name for entry in match_entries(pattern))
+    name, at, revision = pattern.partition("@")
+    return tuple(f"{entry.name}{at}{revision}" for entry in match_entries(name))
 
 
 def _looks_like_file(reference: str) -> bool:

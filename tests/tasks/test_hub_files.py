@@ -13,7 +13,7 @@ from loopback_hub import COMMIT, serve
 
 from talo_export.errors import TaloError
 from talo_export.tasks import benchmark_tasks
-from talo_export.tasks.sources import load_task
+from talo_export.tasks.sources import load_task, task_references
 
 Hub = tuple[Path, list[str]]
 
@@ -88,3 +88,12 @@ def test_a_repository_without_the_split_is_told(hub: Hub) -> None:
     (root / "lmms-lab" / "POPE" / "data" / "test-00000-of-00001.parquet").unlink()
     with pytest.raises(TaloError, match="no Parquet files of the split test"):
         load_task("pope/popular")
+
+
+def test_a_revision_can_be_asked_for(hub: Hub) -> None:
+    root, asked = hub
+    benchmark_copies.pope(root)
+    task = load_task("pope/popular@v2")
+    assert any(line.endswith("/lmms-lab/POPE/revision/v2") for line in asked)
+    assert f"@{COMMIT}" in task.source
+    assert task_references("pope/*@v2")[0] == "pope/adversarial@v2"
