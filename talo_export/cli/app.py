@@ -9,7 +9,6 @@ import typer
 import talo_export
 from talo_export.cli import (
     analyze,
-    compare,
     diff,
     doctor,
     evaluate,
@@ -61,7 +60,6 @@ for command in (
     undo.undo,
     diff.diff,
     evaluate.evaluate,
-    compare.compare,
     analyze.analyze,
     report.report,
     tasks.tasks,
