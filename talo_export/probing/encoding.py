@@ -97,32 +97,40 @@ def prompt_text(
 ) -> tuple[str, bool]:
     """The text that is tokenised, and whether it went through a chat template."""
     if prompt.verbatim or not loaded.has_chat_template:
+        shots = "".join(f"{shot.text}\n{shot.answer}\n\n" for shot in prompt.turns)
+        text = shots + prompt.text
         if not prompt.images:
-            return prompt.text, False
+            return text, False
         token = getattr(loaded.processor, "image_token", None)
         if token is None:
             raise TaloError(
                 f"item {item.id!r} has a picture, but the processor of {loaded.name} names no "
                 "image token and no chat template: give the model a chat template."
             )
-        missing = len(prompt.images) - prompt.text.count(token)
-        return f"{token}\n" * max(missing, 0) + prompt.text, False
+        missing = len(prompt.images) - text.count(token)
+        return f"{token}\n" * max(missing, 0) + text, False
     speaker = loaded.processor if _speaks(loaded.processor) else loaded.tokenizer
     # Templates of processors iterate over parts; those of plain tokenizers expect a text.
     parts = speaker is not loaded.tokenizer
-    content: Any = prompt.text
-    if parts:
-        content = [{"type": "image"} for _ in prompt.images]
-        content.append({"type": "text", "text": prompt.text})
-    turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
-    if system is not None:
-        told: Any = [{"type": "text", "text": system}] if parts else system
-        turns.insert(0, {"role": "system", "content": told})
+    own_pictures = len(prompt.images) - sum(shot.pictures for shot in prompt.turns)
+    turns = [_turn("system", system, parts)] if system is not None else []
+    for shot in prompt.turns:
+        turns.append(_turn("user", shot.text, parts, shot.pictures))
+        turns.append(_turn("assistant", shot.answer, parts))
+    turns.append(_turn("user", prompt.text, parts, own_pictures))
     date = TEMPLATE_DATE if "date_string" in str(speaker.chat_template) else {}
     rendered = speaker.apply_chat_template(
         turns, tokenize=False, add_generation_prompt=True, **date
     )
     return str(rendered), True
+
+
+def _turn(role: str, text: str, parts: bool, pictures: int = 0) -> dict[str, Any]:
+    """One turn of a chat, its pictures before its text."""
+    if not parts:
+        return {"role": role, "content": text}
+    images = [{"type": "image"} for _ in range(pictures)]
+    return {"role": role, "content": [*images, {"type": "text", "text": text}]}
 
 
 def model_inputs(loaded: LoadedModel, item: Item, prompt: Prompt, text: str) -> dict[str, Any]:
@@ -153,12 +161,12 @@ def model_inputs(loaded: LoadedModel, item: Item, prompt: Prompt, text: str) -> 
 
 
 def choice_endings(item: Item, by_letter: bool, templated: bool) -> tuple[str, ...]:
-    """What each choice adds to the prompt's text: its letter or text, after one space.
+    """What each choice adds to the prompt's text: its letter or text, after the item's delimiter.
 
     A chat template ends with its own separator, so nothing is put between there.
     """
     said = LETTERS[: len(item.choices)] if by_letter else item.choices
-    return tuple(choice if templated else f" {choice}" for choice in said)
+    return tuple(choice if templated else f"{item.delimiter}{choice}" for choice in said)
 
 
 def continue_prompt(
