@@ -85,7 +85,7 @@ def prove_effect(model: nn.Module, targets: Targets, knockout: Knockout, base: B
         raise ProofError(f"{', '.join(loud)} still puts out something under {knockout}")
     if handles and not seen:
         raise ProofError(f"the forward never passed {', '.join(targets.outputs)}: {knockout}")
-    if torch.equal(logits, base.logits):
+    if torch.allclose(logits, base.logits, rtol=0, atol=0, equal_nan=True):
         raise ProofError(
             f"the logits did not move under {knockout}: layer {targets.layer.path} puts out "
             "nothing already, or it is not the layer that is used"
