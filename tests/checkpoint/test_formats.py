@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import tiny_llama
 from quantised import STORAGES, Storage
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from talo_export.checkpoint.formats import parameter_stem
+from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export
@@ -138,6 +141,27 @@ def test_an_unknown_method_is_refused_by_name(tmp_path: Path, declared: Any) -> 
     named = declared.get("quant_method") if isinstance(declared, dict) else declared
     with pytest.raises(TaloError, match=str(named)):
         plan_export(base, Knockout(1), decoder(".weight"))
+
+
+@pytest.mark.parametrize("name", ["nf4", "gptq", "mxfp4"])
+def test_a_packed_checkpoint_of_a_real_architecture_is_planned_from_its_files(
+    tmp_path: Path, name: str
+) -> None:
+    storage, base = STORAGES[name], tmp_path / "base"
+    tiny_llama().save_pretrained(base)
+    tensors = load_file(base / "model.safetensors")
+    generator = torch.Generator().manual_seed(0)
+    for key in [key for key in tensors if "self_attn" in key]:
+        del tensors[key]
+        for part, tensor in storage.encode(generator).items():
+            tensors[key.removesuffix(".weight") + part] = tensor
+    save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((base / "config.json").read_text())
+    declared = {"quantization_config": storage.declared}
+    (base / "config.json").write_text(json.dumps(config | declared))
+    plan = plan_export(base, Knockout(1), checkpoint_anatomy(base))
+    stems = {parameter_stem(edit.tensor) for edit in plan.edits}
+    assert stems == {module(1, projection) for projection in PROJECTIONS}
 
 
 def test_a_module_left_unquantised_is_filled_as_plain(tmp_path: Path) -> None:
