@@ -78,8 +78,9 @@ def layer_ticks(depth: int, most: int = 20) -> list[int]:
     return list(range(0, depth, 100))
 
 
-DIVERGING = LinearSegmentedColormap.from_list("loss-gain", [LOSS, "#F7F7F7", GAIN])
-DIVERGING.set_bad("#BBBBBB")
+DIVERGING = LinearSegmentedColormap.from_list("loss-gain", [LOSS, "#F7F7F7", GAIN]).with_extremes(
+    bad="#BBBBBB"
+)
 """Vermilion loses, blue gains, grey was not measured."""
 
 
