@@ -86,7 +86,7 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def write_card(scores: dict[str, dict[str, float]], directory: Path) -> None:
+def write_card(scores: dict[str, dict[str, float]], parameters: int, directory: Path) -> None:
     """The model's own card, its table filled in from the scores."""
     about = demo_task_descriptions()
     rows = ["| task | about | chance | accuracy | 95 % interval |", "|---|---|---|---|---|"]
@@ -96,6 +96,7 @@ def write_card(scores: dict[str, dict[str, float]], directory: Path) -> None:
                     f"| {low:.1%} to {high:.1%} |")  # fmt: skip
     template = (HERE / "card.md").read_text(encoding="utf-8")
     card = template.replace("{table}", "\n".join(rows))
+    card = card.replace("{parameters}", f"{parameters / 1e6:.1f}")
     (directory / "README.md").write_text(card, encoding="utf-8")
 
 
@@ -120,7 +121,7 @@ def main() -> None:
         scores[name] = {"n": len(task), "chance": task.chance, "accuracy": accuracy}
         print(name, scores[name], flush=True)
     (HERE / "scores.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
-    write_card(scores, arguments.model)
+    write_card(scores, model.num_parameters(), arguments.model)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import json
 import math
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ import torch
 from architecture import IMAGE_TOKENS, SPECIAL, build_model, build_processor, build_tokenizer
 from curriculum import lesson
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 from vision import PatchReader, labelled_pictures
 
@@ -32,9 +33,14 @@ IGNORED = -100
 DROP_ATTENTION = 0.1
 """Stochastic depth: each decoder layer's attention is left out for this share of the pictures,
 every layer alike."""
-PEAK_LEARNING_RATE = 1.5e-3
-PRETRAINING_STEPS = 800
+PEAK_LEARNING_RATE = 1e-3
+PRETRAINING_STEPS = 600
 PRETRAINING_PICTURES = 24
+FROZEN = 0.4
+"""For this share of stage two, vision tower and projector stay as stage one left them: a decoder
+that cannot read pictures yet would train them to be quiet."""
+VISION_LEARNING_RATE = 0.1
+"""Their learning rate after that, relative to the decoder's."""
 WARM_UP = 0.04
 WEIGHT_DECAY = 0.05
 
@@ -60,6 +66,10 @@ class Batch:
     """(answer tokens,): flat positions, row * length + column, whose next token is judged."""
     targets: Tensor
     """(answer tokens,)"""
+
+    def to(self, device: str) -> Batch:
+        """The same batch on another device."""
+        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 def collate(numbers: range, seed: int, tokenizer: PreTrainedTokenizerFast) -> Batch:
@@ -98,6 +108,16 @@ def collate(numbers: range, seed: int, tokenizer: PreTrainedTokenizerFast) -> Ba
     )
 
 
+class Lessons(Dataset):
+    """Batch number `step` of stage two, made by as many workers as there are."""
+
+    def __init__(self, rows: int, seed: int, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.rows, self.seed, self.tokenizer = rows, seed, tokenizer
+
+    def __getitem__(self, step: int) -> Batch:
+        return collate(range(step * self.rows, (step + 1) * self.rows), self.seed, self.tokenizer)
+
+
 def loss_of(model: LlavaForConditionalGeneration, batch: Batch) -> Tensor:
     """Mean cross-entropy of the answers' tokens."""
     hidden = model.model(
@@ -117,7 +137,7 @@ def add_stochastic_depth(model: LlavaForConditionalGeneration, share: float) -> 
     def drop(module: nn.Module, _inputs: object, output: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if not module.training:
             return output
-        kept = torch.rand(output[0].shape[0], 1, 1) >= share
+        kept = torch.rand(output[0].shape[0], 1, 1, device=output[0].device) >= share
         return (output[0] * kept / (1 - share), *output[1:])
 
     for layer in model.model.language_model.layers:
@@ -131,67 +151,95 @@ def schedule(progress: float) -> float:
     return PEAK_LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-def optimiser_for(model: nn.Module) -> torch.optim.AdamW:
-    """AdamW; weight decay on matrices only."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
+def optimiser_for(*parts: tuple[nn.Module, float]) -> torch.optim.AdamW:
+    """AdamW over modules with relative learning rates; weight decay on matrices only."""
     groups = [
-        {"params": matrices, "weight_decay": WEIGHT_DECAY},
-        {"params": vectors, "weight_decay": 0.0},
+        {"params": list(parameters), "weight_decay": decay, "relative": relative}
+        for module, relative in parts
+        for parameters, decay in (
+            ((p for p in module.parameters() if p.ndim >= 2), WEIGHT_DECAY),
+            ((p for p in module.parameters() if p.ndim < 2), 0.0),
+        )
     ]
     return torch.optim.AdamW(groups, lr=PEAK_LEARNING_RATE, betas=(0.9, 0.98), fused=True)
 
 
-def pretrain_vision(model: LlavaForConditionalGeneration, steps: int, seed: int) -> None:
-    """Stage one, on the vision tower alone."""
+def set_learning_rate(optimiser: torch.optim.Optimizer, progress: float) -> None:
+    """Every group's learning rate at a share of the training."""
+    for group in optimiser.param_groups:
+        group["lr"] = group["relative"] * schedule(progress)
+
+
+def pretrain_vision(
+    model: LlavaForConditionalGeneration, steps: int, seed: int, device: str
+) -> None:
+    """Stage one, on the vision tower and the projector alone."""
     torch.manual_seed(seed)
-    reader = PatchReader()
-    tower = model.model.vision_tower
-    optimiser = optimiser_for(nn.ModuleList([tower, reader]))
+    reader = PatchReader().to(device)
+    tower, projector = model.model.vision_tower, model.model.multi_modal_projector
+    trained = nn.ModuleList([tower, projector, reader])
+    optimiser = optimiser_for((trained, 1.0))
     for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = schedule(step / steps)
-        patches = labelled_pictures(seed, step, PRETRAINING_PICTURES)
-        features = tower(patches.pixels).last_hidden_state[:, 1:]
+        set_learning_rate(optimiser, step / steps)
+        patches = labelled_pictures(seed, step, PRETRAINING_PICTURES).to(device)
+        features = projector(tower(patches.pixels).last_hidden_state[:, 1:])
         loss = reader.loss(features, patches)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(tower.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
         optimiser.step()
         if (step + 1) % 50 == 0:
             print(json.dumps({"vision step": step + 1, "loss": round(loss.item(), 4)}), flush=True)
+    # The heads looked at directions only; bring the lengths to the scale of what the decoder's
+    # layers write.
+    with torch.no_grad():
+        loudness = features.std()
+        projector.linear_2.weight.div_(loudness)
+        projector.linear_2.bias.div_(loudness)
 
 
-def train(out: Path, *, minutes: float | None, steps: int | None, rows: int, seed: int) -> None:
+def train(
+    out: Path,
+    *,
+    minutes: float | None,
+    steps: int | None,
+    rows: int,
+    seed: int,
+    device: str,
+    workers: int,
+) -> None:
     """Train for `minutes` or `steps`, then write the checkpoint directory `out/model`."""
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer(seed)
-    model = build_model(tokenizer, seed)
-    seeing = out / "vision.pt"
-    if seeing.exists():
-        model.model.vision_tower.load_state_dict(torch.load(seeing, weights_only=True))
+    model = build_model(tokenizer, seed).to(device)
+    pretrained = out / "vision.pt"
+    if pretrained.exists():
+        model.load_state_dict(torch.load(pretrained, weights_only=True, map_location=device))
     else:
-        pretrain_vision(model, PRETRAINING_STEPS, seed)
-        torch.save(model.model.vision_tower.state_dict(), seeing)
+        pretrain_vision(model, PRETRAINING_STEPS, seed, device)
+        torch.save(model.state_dict(), pretrained)
     add_stochastic_depth(model, DROP_ATTENTION)
-    optimiser = optimiser_for(model)
+    seeing = nn.ModuleList([model.model.vision_tower, model.model.multi_modal_projector])
+    optimiser = optimiser_for((model.model.language_model, 1.0), (seeing, VISION_LEARNING_RATE))
     saved = out / "training.pt"
     step, spent = 0, 0.0
     if saved.exists():
-        state = torch.load(saved, weights_only=True)
+        state = torch.load(saved, weights_only=True, map_location=device)
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         step, spent = state["step"], state["spent"]
     model.train()
-    progress, loss_sum, report, since = 0.0, 0.0, 50, time.monotonic()
-    while True:
+    progress, loss_sum, report, since = 0.0, 0.0, 100, time.monotonic()
+    lessons = Lessons(rows, seed, tokenizer)
+    numbers = range(step, 10**9)
+    for batch in DataLoader(lessons, batch_size=None, sampler=numbers, num_workers=workers):
         progress = step / steps if steps else spent / (60 * (minutes or 60))
         if progress >= 1:
             break
         torch.manual_seed(seed * 1_000_003 + step)
-        for group in optimiser.param_groups:
-            group["lr"] = schedule(progress)
-        loss = loss_of(model, collate(range(step * rows, (step + 1) * rows), seed, tokenizer))
+        set_learning_rate(optimiser, progress)
+        seeing.requires_grad_(progress >= FROZEN)
+        loss = loss_of(model, batch.to(device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -221,15 +269,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, help="time budget")
     parser.add_argument("--steps", type=int, help="step budget, instead of --minutes")
-    parser.add_argument("--rows", type=int, default=12, help="pictures in a step")
+    parser.add_argument("--rows", type=int, default=4, help="pictures in a step")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="cuda where there is a GPU")
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw pictures")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     if (arguments.minutes is None) == (arguments.steps is None):
         parser.error("give one of --minutes and --steps")
     torch.set_num_threads(arguments.threads)
     train(arguments.out, minutes=arguments.minutes, steps=arguments.steps,
-          rows=arguments.rows, seed=arguments.seed)  # fmt: skip
+          rows=arguments.rows, seed=arguments.seed, device=arguments.device,
+          workers=arguments.workers)  # fmt: skip
 
 
 if __name__ == "__main__":

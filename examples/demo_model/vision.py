@@ -1,15 +1,16 @@
-"""Stage one: the vision transformer learns alone what lies in each patch of a map.
+"""Stage one: vision transformer and projector learn alone what lies in each patch of a map.
 
 As in LLaVA, the decoder meets a vision tower that can see already. The targets are dense and come
-from the drawing itself: how much of a patch each colour covers, and which place the largest
-coloured piece of it belongs to. A place in a colour that is held out is left out of the second.
+from the drawing itself: how much of a patch each colour covers, which place the largest coloured
+piece of it belongs to, and whether a line runs through. A place in a colour that is held out is
+left out of the second.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from talo_export.demo.questions import is_held_out, mark_key
 
 GRID = SIZE // PATCH
 NAMES = (*askable("us"), *askable("world"))
+LINES = ("latitude", "longitude")
 NO_PLACE = -100
 SMALLEST_PIECE = 0.04
 """Share of a patch that a place must cover to be named."""
@@ -39,29 +41,50 @@ class Patches:
     """(pictures, patches, 1 + colours): shares of the patch, the first uncoloured."""
     place: Tensor
     """(pictures, patches): index into `NAMES`, or `NO_PLACE`."""
+    line: Tensor
+    """(pictures, patches): 0, or 1 + the index into `LINES` of the line that runs through."""
+
+    def to(self, device: str) -> Patches:
+        """The same pictures on another device."""
+        return Patches(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 class PatchReader(nn.Module):
-    """Two linear heads on the patches' features; thrown away after the stage."""
+    """Linear heads on the patches' features; thrown away after the stage.
+
+    Patches that show nothing are drawn to one common vector. Most patches show nothing, each in
+    its own way, and a decoder that starts by looking everywhere would hear little else.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.coverage = nn.Linear(WIDTH, 1 + len(COLOURS))
         self.place = nn.Linear(WIDTH, len(NAMES))
+        self.line = nn.Linear(WIDTH, 1 + len(LINES))
+        self.nothing = nn.Parameter(torch.randn(WIDTH))
 
     def loss(self, features: Tensor, patches: Patches) -> Tensor:
-        """Cross-entropy of the coverage plus that of the places. `features`: (n, patches, width)"""
-        coverage = nn.functional.cross_entropy(
-            self.coverage(features).flatten(0, 1), patches.coverage.flatten(0, 1)
+        """Cross-entropies and a squared distance. `features`: (n, patches, width)
+
+        Coverage counts half by the empty patches and half by the others, which are one in twenty.
+        The heads see the features' direction only, as the decoder does behind its RMS norm.
+        """
+        features = nn.functional.rms_norm(features, features.shape[-1:]).flatten(0, 1)
+        coverage = patches.coverage.flatten(0, 1)
+        place, line = patches.place.flatten(), patches.line.flatten()
+        empty = (coverage[:, 0] > 0.999) & (line == 0)
+        nothing = nn.functional.rms_norm(self.nothing, self.nothing.shape)
+        return (
+            nn.functional.cross_entropy(self.coverage(features)[empty], coverage[empty])
+            + nn.functional.cross_entropy(self.coverage(features)[~empty], coverage[~empty])
+            + nn.functional.cross_entropy(self.place(features), place, ignore_index=NO_PLACE)
+            + nn.functional.cross_entropy(self.line(features), line)
+            + nn.functional.mse_loss(features[empty], nothing.expand_as(features[empty]))
         )
-        place = nn.functional.cross_entropy(
-            self.place(features).flatten(0, 1), patches.place.flatten(), ignore_index=NO_PLACE
-        )
-        return coverage + place
 
 
-def label(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """Coverage (patches, 1 + colours) and place (patches,) of a scene's patches."""
+def label(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coverage (patches, 1 + colours), place (patches,) and line (patches,) of a scene."""
     coverage = np.zeros((GRID * GRID, 1 + len(COLOURS)), dtype=np.float32)
     place = np.full(GRID * GRID, NO_PLACE)
     largest = np.full(GRID * GRID, SMALLEST_PIECE)
@@ -77,18 +100,27 @@ def label(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
         place = np.where(share > largest, target, place)
         largest = np.maximum(share, largest)
     coverage[:, 0] = np.clip(1 - coverage.sum(axis=1), 0, 1)
-    return coverage / coverage.sum(axis=1, keepdims=True), place
+    line = np.zeros((GRID, GRID), dtype=np.int64)
+    if scene.line is not None:
+        x, y = scene.project(scene.line.degrees, scene.line.degrees)
+        row, column = int(y / OVERSAMPLING / PATCH), int(x / OVERSAMPLING / PATCH)
+        if scene.line.kind == "latitude":
+            line[np.clip(row, 0, GRID - 1), :] = 1
+        else:
+            line[:, np.clip(column, 0, GRID - 1)] = 2
+    return coverage / coverage.sum(axis=1, keepdims=True), place, line.flatten()
 
 
 def labelled_pictures(seed: int, step: int, count: int) -> Patches:
     """Batch number `step` of the stage, always the same."""
     scenes = list(_scenes(seed, step, count))
     pixels = np.stack([np.asarray(draw(scene), dtype=np.float32) for scene in scenes])
-    coverage, place = zip(*map(label, scenes), strict=True)
+    coverage, place, line = zip(*map(label, scenes), strict=True)
     return Patches(
         torch.from_numpy(pixels).permute(0, 3, 1, 2) / 127.5 - 1,
         torch.from_numpy(np.stack(coverage)),
         torch.from_numpy(np.stack(place)),
+        torch.from_numpy(np.stack(line)),
     )
 
 

@@ -38,7 +38,7 @@ assert not any(name.startswith("talo_export") for name in sys.modules)
 print(json.dumps(choices))
 """
 
-OPTIONS = ("--scoring", "likelihood", "--shots", "30", "--json")
+OPTIONS = ("--scoring", "likelihood", "--criterion", "accuracy", "--shots", "30", "--json")
 
 
 def probe_line(planted: Planted, out: Path, *more: object) -> tuple[object, ...]:

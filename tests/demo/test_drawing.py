@@ -32,7 +32,7 @@ def test_every_colour_marked_is_seen_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("map_name", ["us", "world"])
-def test_every_place_asked_about_is_seen_at_the_smallest_zoom(map_name) -> None:  # noqa: ANN001
+def test_every_place_asked_about_is_seen_at_the_smallest_zoom(map_name) -> None:
     for name in askable(map_name):
         scene = Scene(map_name, ((name, "red"),), 0, 940 if map_name == "us" else 970, (0, 0))
         reddish = np.abs(np.asarray(draw(scene)).astype(int) - COLOURS["red"]).sum(axis=-1) < 200

@@ -23,11 +23,11 @@ from talo_export.demo.questions import (
 )
 
 
-def scene(*marks: tuple[str, str], map_name="us", line: Line | None = None) -> Scene:  # noqa: ANN001
+def scene(*marks: tuple[str, str], map_name="us", line: Line | None = None) -> Scene:
     return Scene(map_name, marks, 0, 1000, (0, 0), line)
 
 
-def answers(kind, picture: Scene) -> dict[str, str]:  # noqa: ANN001
+def answers(kind, picture: Scene) -> dict[str, str]:
     """Text -> answer of everything a kind can ask about a scene."""
     found = (kind(random.Random(seed), picture) for seed in range(60))
     return {question.text: question.answer for question in found if question is not None}
