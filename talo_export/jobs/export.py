@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from talo_export.checkpoint.adapter import plan_adapter, write_adapter
-from talo_export.checkpoint.gguf_files import gguf_anatomy
 from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import EditPlan, plan_export
 from talo_export.checkpoint.writer import CARD, WriteReport, write_export
@@ -130,6 +129,9 @@ def plan_on(
 ) -> tuple[EditPlan, int]:
     """The edits on a safetensors directory or one GGUF file, and how many layers there are."""
     if base.gguf_file is not None:
+        # The package gguf is an extra, which only those who edit such files need.
+        from talo_export.checkpoint.gguf_files import gguf_anatomy
+
         file = base.directory / base.gguf_file
         anatomy = gguf_anatomy(file)
         return plan_export(file, knockout, anatomy), len(anatomy)
