@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
@@ -94,6 +94,15 @@ def prove_export(
     `inputs` is a safetensors file of forward arguments named EXAMPLE/ARGUMENT, by default a few
     text tokens. Raises `ProofError` where one of the processes fails or logits are not finite.
     """
+    if inputs is None:
+        # Both processes must see the same text, so it is handed over rather than left to each.
+        with tempfile.TemporaryDirectory(prefix="talo-export-") as folder:
+            written = Path(folder) / "inputs.safetensors"
+            ids = np.arange(1, 6, dtype=np.int64)[None]
+            save_file({"0/input_ids": ids, "0/attention_mask": np.ones_like(ids)}, written)
+            return prove_export(
+                export, base, knockout, written, trust_remote_code=trust_remote_code
+            )
     options = ["--trust-remote-code"] if trust_remote_code else []
     exported = run_stock(export, inputs, trust_remote_code=trust_remote_code)
     live = _run(

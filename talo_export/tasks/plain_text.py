@@ -7,7 +7,7 @@ import unicodedata
 
 SPECIAL_TOKEN = re.compile(r"<\|[^|<>]{1,40}\|>|</?s>|<end_of_turn>|<eos>|<pad>")
 FENCE = re.compile(r"^\s*```[\w+-]*\s*$", re.MULTILINE)
-LINE_MARK = re.compile(r"^[ \t]*(?:(?:>|[-+•](?=\s))[ \t]*)+", re.MULTILINE)
+LINE_MARK = re.compile(r"^[ \t]*(?:(?:>|[-+•](?=\s|$))[ \t]*)+", re.MULTILINE)
 TAG = re.compile(r"</?(?:answer|b|i|em|strong|p|br|u)\s*/?>", re.IGNORECASE)
 BOXED = re.compile(r"\\boxed\s*\{\s*(?:\\text(?:bf|rm)?\s*\{)?([^{}]*)\}?\s*\}")
 LATEX = re.compile(r"\\(?:text(?:bf|rm)?|mathrm|mathbf)\s*\{([^{}]*)\}|\\[()\[\]]|\\,")
