@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from planted_case import ITEMS, LAYERS, PLANTED, Planted
 from probe_models import loaded_llama
 
 from talo_export.knockout import Knockout
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import sweep
 from talo_export.tasks.item import LETTERS, Item
-
-PLANTED = 2
-LAYERS = 5
-ITEMS = 90
-
-
-@dataclass(frozen=True)
-class Planted:
-    """A checkpoint directory and a task file for it."""
-
-    model: Path
-    task: Path
-
-
-def talo_export(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the installed command as a user does."""
-    command = [str(Path(sys.executable).with_name("talo-export")), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Planted
+from planted_case import Planted
 from typer.testing import CliRunner
 
 from talo_export.cli.app import app

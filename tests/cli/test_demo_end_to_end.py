@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import talo_export
+from planted_case import talo_export
 
 from talo_export.demo import demo_model_directory, load_demo_task
 

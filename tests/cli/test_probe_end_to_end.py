@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LAYERS, PLANTED, Planted, talo_export
+from planted_case import LAYERS, PLANTED, Planted, talo_export
 
 STOCK = """
 import json, sys, torch

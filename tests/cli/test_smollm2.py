@@ -8,7 +8,7 @@ import sys
 from itertools import islice
 from pathlib import Path
 
-from conftest import talo_export
+from planted_case import talo_export
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "smollm2"
 SHOTS, ITEMS = 3, 8
