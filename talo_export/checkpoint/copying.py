@@ -10,6 +10,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -63,10 +64,15 @@ def copy_edited(
                 digests = hash_edited(reader.fileno(), size, edits)
             progress(size)
         else:
+            abandoned = threading.Event()
             with ThreadPoolExecutor(max_workers=1) as pool:
-                hashing = pool.submit(hash_edited, reader.fileno(), size, edits)
-                method = _copy_bytes(reader.fileno(), writer.fileno(), size, progress)
-                digests = hashing.result()
+                hashing = pool.submit(hash_edited, reader.fileno(), size, edits, abandoned)
+                try:
+                    method = _copy_bytes(reader.fileno(), writer.fileno(), size, progress)
+                    digests = hashing.result()
+                finally:
+                    # After an interruption nobody waits for the rest of a large file.
+                    abandoned.set()
         for edit in edits:
             _overwrite(writer.fileno(), edit)
         os.fsync(writer.fileno())
@@ -86,15 +92,18 @@ def can_reflink(source: Path, folder: Path) -> bool:
         probe.unlink(missing_ok=True)
 
 
-def hash_edited(fd: int, size: int, edits: Sequence[Edit]) -> tuple[str, str]:
+def hash_edited(
+    fd: int, size: int, edits: Sequence[Edit], abandoned: threading.Event | None = None
+) -> tuple[str, str]:
     """SHA-256 of a file's bytes, and of the same bytes with the edits in place.
 
-    One pass: the second hash is forked from the first at the first edited byte.
+    One pass: the second hash is forked from the first at the first edited byte. Stops early, with
+    hashes of no use, when `abandoned` is set.
     """
     plain = hashlib.sha256()
     edited: hashlib._Hash | None = None
     position = 0
-    while position < size:
+    while position < size and not (abandoned is not None and abandoned.is_set()):
         chunk = os.pread(fd, min(CHUNK_BYTES, size - position), position)
         if not chunk:
             raise OSError(errno.EIO, "the file became shorter while it was read")

@@ -45,7 +45,10 @@ def list_files(directory: Path) -> tuple[BaseFile, ...]:
     root = directory.resolve()
     blobs = cache_blobs(root)
     found: list[BaseFile] = []
-    _walk(root, "", root, blobs, found)
+    try:
+        _walk(root, "", root, blobs, found)
+    except OSError as error:
+        raise TaloError(f"{directory} cannot be read: {error.strerror or error}.") from error
     return tuple(sorted(found, key=lambda file: file.name))
 
 

@@ -201,9 +201,14 @@ def fillings(layout: Layout, storage: str, name: str, fill: Fill) -> tuple[Filli
             f"fill {fill!r} exists for float weights only and {stem} is stored as {packing.name}: "
             "use --fill zero."
         )
+    # Packed modules may carry a bias that the architecture has not; kernels add it all the same.
+    bias = layout.tensors.get(stem + ".bias")
+    biases = () if bias is None else (_plain(layout, stem + ".bias", bias, fill),)
     if packing is FOUR_BIT:
-        return (Filling(found[".weight"], _four_bit_zero(layout, found[".weight.quant_map"])),)
-    return tuple(Filling(found[part], b"\x00") for part in packing.zeroed if part in found)
+        zero = _four_bit_zero(layout, found[".weight.quant_map"])
+        return (Filling(found[".weight"], zero), *biases)
+    zeroed = [Filling(found[part], b"\x00") for part in packing.zeroed if part in found]
+    return (*zeroed, *biases)
 
 
 def parameter_stem(name: str) -> str:

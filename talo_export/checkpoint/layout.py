@@ -21,8 +21,10 @@ from talo_export.errors import TaloError, UsageError
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-OURS = "talo_export_undo.safetensors"
-"""Written by `--keep-undo`: a safetensors file, but never part of a checkpoint."""
+UNDO_FILE = "talo_export_undo.safetensors"
+KEPT = ".talo_export_base/"
+"""What an export adds beside the weights: the original tensors (`--keep-undo`), and files of its
+base that had to make room. Never part of a checkpoint, even where they hold tensors."""
 CONTAINERS = (".safetensors", GGUF)
 """What the names of files with tensors end with."""
 GGUF_CONFIG = {"quantization_config": {"quant_method": "gguf"}}
@@ -92,7 +94,7 @@ def read_layout(directory: Path) -> Layout:
     warnings += tuple(
         f"{name} is not loaded by stock engines' rules, so it is copied as it is."
         for name in names
-        if name.endswith(".safetensors") and name not in headers and name != OURS
+        if name.endswith(".safetensors") and name not in headers and not _is_ours(name)
     )
     return Layout(directory, files, headers, tensors, index, config, warnings)
 
@@ -117,17 +119,18 @@ def _choose(directory: Path, names: Mapping[str, BaseFile], explicit: str | None
             return name
         if name is not None and name == explicit:
             raise TaloError(f"{directory}/config.json names {name!r}, which is not there.")
-    indices = [name for name in names if ".safetensors.index" in name and name.endswith(".json")]
+    candidates = [name for name in names if not _is_ours(name)]
+    indices = [name for name in candidates if ".safetensors.index" in name and name[-5:] == ".json"]
     singles = [
         name
-        for name in names
-        if name.endswith(".safetensors") and name != OURS and not name.startswith("adapter_model")
+        for name in candidates
+        if name.endswith(".safetensors") and not name.startswith("adapter_model")
     ]
-    for candidates in (indices, singles):
-        if len(candidates) == 1:
-            return candidates[0]
-        if len(candidates) > 1:
-            shown = ", ".join(candidates[:4]) + (", ..." if len(candidates) > 4 else "")
+    for found in (indices, singles):
+        if len(found) == 1:
+            return found[0]
+        if len(found) > 1:
+            shown = ", ".join(found[:4]) + (", ..." if len(found) > 4 else "")
             raise TaloError(
                 f"{directory} holds several weight files and none is {SINGLE} or {INDEX} "
                 f"({shown}): give the directory of one checkpoint."
@@ -135,15 +138,19 @@ def _choose(directory: Path, names: Mapping[str, BaseFile], explicit: str | None
     raise _no_safetensors(directory, names)
 
 
+def _is_ours(name: str) -> bool:
+    return name == UNDO_FILE or name.startswith(KEPT)
+
+
 def _no_safetensors(directory: Path, names: Mapping[str, BaseFile]) -> TaloError:
     pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
     if pickled:
         return TaloError(
-            f"{directory} holds only pickled weights ({pickled[0]}): convert them first, with\n"
-            f'  python -c "import transformers as t; '
+            f"{directory} holds only pickled weights ({pickled[0]}): convert them first with "
+            f'python -c "import transformers as t; '
             f"m = t.AutoModelForCausalLM.from_pretrained('{directory}', dtype='auto'); "
-            f"m.save_pretrained('{directory}-safetensors')\"\n"
-            "and copy the tokenizer's files beside the result."
+            f"m.save_pretrained('{directory}-safetensors')\", "
+            "copy the tokenizer's files beside the result and give that directory."
         )
     if any(name.endswith(".gguf") for name in names):
         return UsageError(

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from talo_export.checkpoint.files import GGUF
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
 
@@ -91,6 +92,7 @@ def prove_export(
 ) -> LogitProof:
     """Compare the logits of the export with those of the live knockout and of the base.
 
+    `base` is a checkpoint's directory or a `.gguf` file, of which `export` has one of that name.
     `inputs` is a safetensors file of forward arguments named EXAMPLE/ARGUMENT, by default a few
     text tokens. Raises `ProofError` where one of the processes fails or logits are not finite.
     """
@@ -104,7 +106,12 @@ def prove_export(
                 export, base, knockout, written, trust_remote_code=trust_remote_code
             )
     options = ["--trust-remote-code"] if trust_remote_code else []
-    exported = run_stock(export, inputs, trust_remote_code=trust_remote_code)
+    exported = run_stock(
+        export,
+        inputs,
+        gguf=base.name if base.suffix == GGUF else None,
+        trust_remote_code=trust_remote_code,
+    )
     live = _run(
         [
             "-m", "talo_export.models.live_logits", str(base), "{out}",

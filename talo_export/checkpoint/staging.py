@@ -7,6 +7,7 @@ a leftover of a killed process (which it removes) from another run at work (whic
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -72,8 +73,8 @@ def remove_leftovers(out: Path) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(stage, ignore_errors=True)
-        except BlockingIOError:
-            continue  # Its writer is alive.
+        except OSError:
+            continue  # Its writer is alive, or there is no telling on this file system.
         finally:
             os.close(descriptor)
 
@@ -94,6 +95,10 @@ def _locked_directory(out: Path) -> tuple[int, Path]:
                 return descriptor, stage
         except (BlockingIOError, FileNotFoundError):
             pass  # Another run took it for a leftover in the instant before it was locked.
+        except OSError as error:
+            if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+                return descriptor, stage  # No locks here: leftovers then stay for people to see.
+            raise
         os.close(descriptor)
 
 

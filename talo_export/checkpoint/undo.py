@@ -119,7 +119,7 @@ def _originals(
                 entry = read_tensors(files[edit.file]).tensors.get(edit.tensor)
                 if entry is not None:
                     found[undo_name(edit)] = (files[edit.file], entry)
-    elif UNDO_FILE in present:
+    elif UNDO_FILE in manifest.added and UNDO_FILE in present:
         source = present[UNDO_FILE].source
         found = {name: (source, entry) for name, entry in read_tensors(source).tensors.items()}
     else:

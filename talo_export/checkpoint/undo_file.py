@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from talo_export.checkpoint.header import DTYPE_BITS
-from talo_export.checkpoint.layout import OURS as UNDO_FILE
+from talo_export.checkpoint.layout import UNDO_FILE
 from talo_export.checkpoint.plan import Edit, EditPlan
 
 CHUNK_BYTES = 4 << 20

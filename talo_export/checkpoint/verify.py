@@ -36,6 +36,8 @@ class FileReport:
     extra: tuple[str, ...]
     wrong: tuple[str, ...]
     unchecked: tuple[str, ...]
+    other_base: tuple[str, ...]
+    """Those of `wrong` whose file in the given base is not the one the export was made from."""
     tensors_identical: int
     tensors_filled: tuple[str, ...]
     tensors_other: tuple[str, ...]
@@ -57,6 +59,7 @@ class FileReport:
                 "extra": list(self.extra),
                 "wrong": list(self.wrong),
                 "unchecked": list(self.unchecked),
+                "other_base": list(self.other_base),
             },
             "tensors": {
                 "identical": self.tensors_identical,
@@ -75,7 +78,7 @@ def verify_files(directory: Path, base: Path | None = None) -> FileReport:
     present = {file.name: file for file in list_files(directory)}
     origin = {} if base is None else {file.name: file for file in list_files(base)}
     verdicts: dict[str, list[str]] = {
-        key: [] for key in ("identical", "edited", "missing", "wrong", "unchecked")
+        key: [] for key in ("identical", "edited", "missing", "wrong", "unchecked", "other_base")
     }
     for name, record in manifest.files.items():
         file = present.get(record.stored_as)
@@ -84,8 +87,10 @@ def verify_files(directory: Path, base: Path | None = None) -> FileReport:
             continue
         verdict = _compare(file, record.sha256_export or record.sha256, origin.get(name), manifest)
         if base is not None and name not in origin:
-            verdict = "wrong"
+            verdict = "other_base"
         verdicts[verdict].append(record.stored_as)
+        if verdict == "other_base":
+            verdicts["wrong"].append(record.stored_as)
     verdicts["missing"] += [name for name in manifest.added if name not in present]
     expected = {record.stored_as for record in manifest.files.values()} | set(manifest.added)
     identical, filled, other = _tensors(manifest, present, origin, verdicts["wrong"])
@@ -96,6 +101,7 @@ def verify_files(directory: Path, base: Path | None = None) -> FileReport:
         extra=tuple(name for name in present if name not in expected),
         wrong=tuple(verdicts["wrong"]),
         unchecked=tuple(verdicts["unchecked"]),
+        other_base=tuple(verdicts["other_base"]),
         tensors_identical=identical,
         tensors_filled=filled,
         tensors_other=other,
@@ -111,7 +117,7 @@ def holds_fill(path: Path, edit: Edit) -> bool:
 def _compare(
     file: BaseFile, recorded: str | None, original: BaseFile | None, manifest: Manifest
 ) -> str:
-    """`identical`, `edited`, `wrong` or `unchecked`."""
+    """`identical`, `edited`, `wrong`, `other_base` or `unchecked`."""
     edits = [edit for edit in manifest.edits if edit.file == file.name]
     verdict = "edited" if edits else "identical"
     if original is None and recorded is None:
@@ -121,7 +127,7 @@ def _compare(
             return verdict
         recorded = _edited_hash(original.source, edits)
     elif original is not None and _edited_hash(original.source, edits) != recorded:
-        return "wrong"
+        return "other_base"
     return verdict if file_sha256(file.source) == recorded else "wrong"
 
 

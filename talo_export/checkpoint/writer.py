@@ -16,19 +16,16 @@ from typing import Any
 
 from talo_export.checkpoint.copying import Copied, can_reflink, copy_edited
 from talo_export.checkpoint.files import BaseFile, safe_name
-from talo_export.checkpoint.layout import read_layout
+from talo_export.checkpoint.layout import KEPT, UNDO_FILE, read_layout
 from talo_export.checkpoint.manifest import MANIFEST, FileRecord, Manifest, current_versions
 from talo_export.checkpoint.plan import EditPlan
 from talo_export.checkpoint.staging import check_output, staged
-from talo_export.checkpoint.undo_file import UNDO_FILE, write_undo_file
+from talo_export.checkpoint.undo_file import write_undo_file
 from talo_export.errors import TaloError, UsageError
 
 CARD = "README.md"
 BASE_CARD = "BASE_README.md"
 RESULTS = ".eval_results/"
-KEPT = ".talo_export_base/"
-"""Where files of the base go whose names we need (a base that is itself an export has them all),
-and the base's own evaluation results, which are not the export's."""
 
 Progress = Callable[[int, int], None]
 """Called with the bytes copied so far and the bytes to copy."""
@@ -78,7 +75,7 @@ def write_export(
     started = time.perf_counter()
     target = check_output(out, plan.directory)
     extra = dict(extra or {})
-    stored = _stored_names(plan.files, extra, keep_undo)
+    stored = _stored_names(plan.files, extra)
     linked = _linked(plan, link=link, link_cache=link_cache)
     _validate(plan)
     try:
@@ -125,15 +122,16 @@ def write_export(
     )
 
 
-def _stored_names(
-    files: Iterable[BaseFile], extra: Mapping[str, bytes], keep_undo: bool
-) -> dict[str, str]:
-    """Where each file of the base goes, so that the files we add have their names free."""
+def _stored_names(files: Iterable[BaseFile], extra: Mapping[str, bytes]) -> dict[str, str]:
+    """Where each file of the base goes, so that the files we add have their names free.
+
+    A base that is itself an export has them all; its evaluation results are not the export's.
+    """
     for name in extra:
         safe_name(name, "the export")
         if name == MANIFEST or name.startswith(KEPT):
             raise UsageError(f"{name} cannot be added to an export: the name is taken.")
-    ours = {MANIFEST, *extra} | ({UNDO_FILE} if keep_undo else set())
+    ours = {MANIFEST, UNDO_FILE, *extra}
     names = {file.name for file in files}
     if CARD in extra and CARD in names:
         ours.add(BASE_CARD)

@@ -59,6 +59,7 @@ def quantised_base(directory: Path, storage: Storage) -> Path:
             for part, tensor in storage.encode(generator).items():
                 tensors[module(layer, projection) + part] = tensor
         tensors[module(layer, "o_proj") + ".bias"] = torch.ones(4)
+        tensors[module(layer, "k_proj") + ".bias"] = torch.ones(4)  # Unknown to the decoder.
         tensors[f"model.layers.{layer}.input_layernorm.weight"] = torch.ones(8)
     directory.mkdir()
     save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
@@ -90,7 +91,9 @@ def test_the_layers_projections_decode_to_zero_and_the_others_to_what_they_were(
             new = storage.decode(parts(after, module(layer, projection)))
             assert old.abs().max() > 0
             assert torch.equal(new, torch.zeros_like(old) if layer == 1 else old)
-    assert not after[module(1, "o_proj") + ".bias"].any()
+    for projection in ("o_proj", "k_proj"):
+        assert not after[module(1, projection) + ".bias"].any()
+        assert after[module(0, projection) + ".bias"].all()
     assert verify_files(tmp_path / "out", base).ok
 
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from talo_export.checkpoint.copying import file_sha256
 from talo_export.checkpoint.manifest import read_manifest
 from talo_export.checkpoint.plan import EditPlan, plan_export
+from talo_export.checkpoint.staging import remove_leftovers, staged
 from talo_export.checkpoint.undo import undo_export
 from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export
@@ -190,6 +191,18 @@ def test_a_leftover_of_a_killed_run_is_removed_by_the_next(
     assert not leftover.exists()
 
 
+def test_the_directory_of_a_writer_at_work_is_left_alone(
+    single: Path, llama: Decoder, tmp_path: Path
+) -> None:
+    plan = plan_export(single, Knockout(0), llama)
+    with staged(tmp_path / "out") as stage:
+        (stage / "half").write_bytes(b"half")
+        write_export(plan, tmp_path / "other", base="base")
+        remove_leftovers(tmp_path / "out")
+        assert (stage / "half").exists()
+    assert (tmp_path / "out" / "half").exists()
+
+
 def test_hard_links_share_untouched_shards_only(
     sharded: Path, llama: Decoder, tmp_path: Path
 ) -> None:
@@ -310,6 +323,30 @@ def test_an_export_of_an_export_can_be_undone_twice(
     assert tree(tmp_path / "once") == tree(first)
     undo_export(tmp_path / "once", tmp_path / "twice")
     assert tree(tmp_path / "twice") == tree(single)
+
+
+def test_the_undo_file_of_a_base_is_not_mistaken_for_the_exports_own(
+    single: Path, llama: Decoder, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    write_export(plan_export(single, Knockout(0), llama), first, base="base", keep_undo=True)
+    report = write_export(plan_export(first, Knockout(1), llama), second, base="owner/first")
+    assert not report.warnings
+    with pytest.raises(UsageError, match="owner/first"):
+        undo_export(second, tmp_path / "back")
+    undo_export(second, tmp_path / "once", base=first)
+    undo_export(tmp_path / "once", tmp_path / "twice")
+    assert tree(tmp_path / "twice") == tree(single)
+
+
+def test_another_base_is_told_from_a_damaged_export(
+    single: Path, llama: Decoder, tmp_path: Path
+) -> None:
+    write_export(plan_export(single, Knockout(1), llama), tmp_path / "out", base="base")
+    (single / "config.json").write_text("{}")
+    report = verify_files(tmp_path / "out", single)
+    assert not report.ok
+    assert report.other_base == ("config.json",)
 
 
 def test_files_we_add_never_replace_the_bases_own(
