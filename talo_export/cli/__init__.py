@@ -5,9 +5,15 @@ Importing this stays light (no torch): `talo-export --help` must answer at once.
 
 from __future__ import annotations
 
+import sys
+from pathlib import PurePath
+
 
 def main() -> None:
-    """Entry point of `talo-export` and `python -m talo_export`."""
+    """Entry point of `talo-export`, of `hf talo-export` and of `python -m talo_export`."""
     from talo_export.cli.app import app
 
-    app()
+    # As an extension of the `hf` command this is the script hf-talo-export: its usage lines must
+    # say what was typed.
+    extension = PurePath(sys.argv[0]).stem == "hf-talo-export"
+    app(prog_name="hf talo-export" if extension else None)
