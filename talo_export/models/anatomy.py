@@ -77,16 +77,8 @@ def find_decoder(model: nn.Module) -> Decoder:
     """
     from transformers import PreTrainedModel
 
-    from talo_export.models.structure import read_decoder
-    from talo_export.models.tracing import traces
+    from talo_export.models.finding import blueprint_of, decoder_of
 
     if not isinstance(model, PreTrainedModel):
         raise TaloError(f"{type(model).__name__} is no transformers model: its decoder is not read")
-    best: Decoder | None = None
-    for trace in traces(model):
-        decoder = read_decoder(model, trace)
-        if all(layer.reached for layer in decoder.layers):
-            return decoder
-        best = best or decoder
-    assert best is not None
-    return best
+    return decoder_of(blueprint_of(model))

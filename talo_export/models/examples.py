@@ -45,7 +45,11 @@ def smallest_inputs(model: PreTrainedModel, positions: int) -> Iterator[dict[str
             continue
         if "decoder_input_ids" in known:
             names = (*names, "decoder_input_ids")
-        inputs = {name: getattr(maker, name)() for name in names}
+        try:
+            inputs = {name: getattr(maker, name)() for name in names}
+        except (AttributeError, NotImplementedError):
+            # The config has not the entries by which these arguments are sized elsewhere.
+            continue
         if "use_cache" in known or any(p.kind is p.VAR_KEYWORD for p in known.values()):
             inputs["use_cache"] = False
         yield inputs

@@ -9,7 +9,7 @@ activations that weighs activations, whatever it is called and however it is lai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -204,10 +204,11 @@ class Recorder(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        result = invent(func, args)
+        kwargs = kwargs or {}
+        result = invent(func, args, kwargs)
         if result is None:
-            result = func(*on_meta(args), **(kwargs or {}))
-        operands = tensors_in((*args, *(kwargs or {}).values()))
+            result = func(*on_meta(args), **kwargs)
+        operands = tensors_in((*args, *kwargs.values()))
         flows = [self.flow(operand) for operand in operands]
         self._note_use(operands, flows)
         name = func._schema.name.partition("::")[2]
@@ -349,15 +350,28 @@ class Recorder(TorchDispatchMode):
         return 1 << (len(self.trace.nodes) - 1)
 
 
-def invent(func: Any, args: tuple[Any, ...]) -> Any:
-    """A plausible result where code asks for values, which tensors here do not have."""
+def invent(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """A plausible result where code asks for values, which tensors here do not have; else None.
+
+    One for a number, true for a truth value, every place for the places where something holds,
+    all rows to the first expert where they are dealt out.
+    """
     name = func._schema.name
-    if name == "aten::_local_scalar_dense" and args[0].is_meta:
-        return args[0].dtype == torch.bool or 1
-    if name == "aten::nonzero" and args[0].is_meta:
-        return torch.empty(args[0].numel(), args[0].dim(), dtype=torch.long, device="meta")
+    first = args[0] if args else None
+    if not isinstance(first, Tensor) or not first.is_meta:
+        return None
+    if name == "aten::split_with_sizes":
+        size = first.shape[args[2] if len(args) > 2 else 0]
+        if sum(args[1]) != size:
+            return func(first, [size, *[0] * (len(args[1]) - 1)], *args[2:])
+    if name == "aten::_local_scalar_dense":
+        return first.dtype == torch.bool or 1
+    if name == "aten::_to_copy" and kwargs.get("device") == torch.device("cpu"):
+        return torch.zeros(first.shape, dtype=kwargs.get("dtype") or first.dtype, device="cpu")
+    if name == "aten::nonzero":
+        return torch.empty(first.numel(), first.dim(), dtype=torch.long, device="meta")
     if name == "aten::index" and any(i is not None and i.dtype == torch.bool for i in args[1]):
-        return func(args[0], [positions for index in args[1] for positions in all_of(index)])
+        return func(first, [places for index in args[1] for places in all_of(index)])
     return None
 
 

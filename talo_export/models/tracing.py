@@ -24,12 +24,11 @@ from talo_export.models.flow import Recorder, Trace, layer_paths
 PRIMES = (13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
 
 
-def traces(model: PreTrainedModel) -> Iterator[Trace]:
-    """Recorded forwards of a weightless twin of `model`, on one kind of inputs after the other.
+def traces(twin: PreTrainedModel) -> Iterator[Trace]:
+    """Recorded forwards of a weightless model, on one kind of inputs after the other.
 
     Raises TaloError where its code runs on none of them.
     """
-    twin = build_twin(type(model), model.config)
     positions = length_unlike(twin)
     refusals: list[str] = []
     ran = False
@@ -46,19 +45,27 @@ def traces(model: PreTrainedModel) -> Iterator[Trace]:
         yield trace
     if not ran:
         raise TaloError(
-            f"the code of {type(model).__name__} could not be traced, so its decoder is not known "
+            f"the code of {type(twin).__name__} could not be traced, so its decoder is not known "
             f"({'; '.join(dict.fromkeys(refusals)) or 'its forward takes no text'})"
         )
 
 
 def build_twin(model_class: type[PreTrainedModel], config: Any) -> PreTrainedModel:
-    """The same architecture on the meta device, in implementations whose every step shows."""
+    """The same architecture on the meta device, in implementations whose every step shows.
+
+    Raises TaloError where the class cannot be built from its config.
+    """
     config = copy.deepcopy(config)
     if getattr(config, "quantization_config", None) is not None:
         del config.quantization_config
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        twin = model_class._from_config(config, attn_implementation="eager")
+        try:
+            twin = model_class._from_config(config, attn_implementation="eager")
+        except (ValueError, ImportError, TypeError, AttributeError, RuntimeError) as error:
+            raise TaloError(
+                f"{model_class.__name__} cannot be built from its config alone: {error}"
+            ) from error
         # Experts one by one would need to know which tokens they get.
         twin.set_experts_implementation("batched_mm")
     return twin.eval()

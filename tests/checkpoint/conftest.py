@@ -7,49 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-)
+from tiny_bases import save, tiny_gpt2, tiny_llama
 
 from talo_export.models.anatomy import Decoder, find_decoder
-
-LAYERS = 3
-
-
-def tiny_llama(dtype: torch.dtype = torch.float32) -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=64,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-        dtype=dtype,
-    )
-    return LlamaForCausalLM(config).to(dtype)
-
-
-def tiny_gpt2() -> GPT2LMHeadModel:
-    torch.manual_seed(0)
-    return GPT2LMHeadModel(
-        GPT2Config(vocab_size=64, n_positions=64, n_embd=32, n_layer=2, n_head=4)
-    )
-
-
-def save(model: PreTrainedModel, directory: Path, **options: object) -> Path:
-    """A base as an uploader leaves it: weights and side files."""
-    model.save_pretrained(directory, **options)
-    (directory / "README.md").write_text("---\nlicense: mit\n---\n# The base\n")
-    (directory / "tokenizer.json").write_text("{}")
-    (directory / "extra").mkdir()
-    (directory / "extra" / "notes.txt").write_text("kept")
-    return directory
 
 
 @pytest.fixture(scope="session")

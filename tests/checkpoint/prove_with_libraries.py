@@ -14,6 +14,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from compressed_tensors.compressors import BaseCompressor
@@ -92,20 +93,21 @@ def quantise_compressed_tensors(plain: Path, base: Path, preset: str, layout: st
     (base / "config.json").write_text(json.dumps(config))
 
 
-def scales(weight: torch.Tensor, arguments: object) -> dict[str, torch.Tensor]:
-    values, strategy = weight.float(), str(arguments.strategy.value)  # type: ignore[attr-defined]
-    if strategy in ("group", "tensor_group"):
-        groups = values.reshape(len(values), -1, arguments.group_size)  # type: ignore[attr-defined]
+def scales(weight: torch.Tensor, arguments: Any) -> dict[str, torch.Tensor]:
+    """The library's scales for weights rounded to nearest."""
+    values, strategy = weight.float(), str(arguments.strategy)
+    if "group" in strategy:
+        groups = values.reshape(len(values), -1, arguments.group_size)
         low, high = groups.amin(-1), groups.amax(-1)
     else:
         low, high = values.amin(-1, keepdim=True), values.amax(-1, keepdim=True)
-    if strategy != "tensor_group":
-        scale, _ = calculate_qparams(low, high, arguments)
-        return {"weight_scale": scale if arguments.num_bits == 4 and arguments.type == "float"  # type: ignore[attr-defined]
-                else scale.bfloat16()}  # fmt: skip
-    overall = generate_gparam(values.amin().reshape(1), values.amax().reshape(1))
-    scale, _ = calculate_qparams(low, high, arguments, global_scale=overall)
-    return {"weight_scale": scale, "weight_global_scale": overall}
+    if "tensor_group" in strategy:
+        overall = generate_gparam(values.amin().reshape(1), values.amax().reshape(1))
+        scale, _ = calculate_qparams(low, high, arguments, global_scale=overall)
+        return {"weight_scale": scale, "weight_global_scale": overall}
+    scale, _ = calculate_qparams(low, high, arguments)
+    is_fp4 = "float" in str(arguments.type) and arguments.num_bits == 4
+    return {"weight_scale": scale if is_fp4 else scale.bfloat16()}
 
 
 def prove(name: str, base: Path, decoder: Decoder) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny_gpt2, tiny_llama
 from peft import PeftModel
+from tiny_bases import tiny_gpt2, tiny_llama
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
@@ -109,13 +109,24 @@ def test_several_adapters_are_swapped_on_one_base(bases: dict[str, Path], tmp_pa
         write_adapter(plan, tmp_path / str(layer), base=str(base))
     model = load(base)
     before = logits(model)
-    for layer in range(3):
-        model.load_adapter(str(tmp_path / str(layer)), adapter_name=f"layer{layer}")
+    adapted = PeftModel.from_pretrained(model, tmp_path / "0", adapter_name="layer0")
+    for layer in (1, 2):
+        adapted.load_adapter(tmp_path / str(layer), adapter_name=f"layer{layer}")
     for layer in (2, 0, 1, 2):
-        model.set_adapter(f"layer{layer}")
-        assert torch.equal(logits(model), knocked_out(base, Knockout(layer)))
-    model.disable_adapters()
-    assert torch.equal(logits(model), before)
+        adapted.set_adapter(f"layer{layer}")
+        assert torch.equal(logits(adapted), knocked_out(base, Knockout(layer)))
+    with adapted.disable_adapter():
+        assert torch.equal(logits(adapted), before)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_models_own_load_adapter_gives_the_logits_of_the_knockout(
+    bases: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    write_adapter(plan_adapter(bases[name], Knockout(1)), tmp_path / "out", base=str(bases[name]))
+    model = load(bases[name])
+    model.load_adapter(str(tmp_path / "out"))
+    assert torch.equal(logits(model), knocked_out(bases[name], Knockout(1)))
 
 
 def test_it_weighs_a_few_kilobytes_and_names_its_base(

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import tiny_llama
 from quantised import STORAGES, Storage
 from safetensors.torch import load_file, save_file
+from tiny_bases import tiny_llama
 from torch import Tensor
 
 from talo_export.checkpoint.formats import parameter_stem

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import torch
-from conftest import tiny_llama
 from safetensors.torch import load_file, save_file
+from tiny_bases import tiny_llama
 from transformers import (
     AutoModelForCausalLM,
     FineGrainedFP8Config,
