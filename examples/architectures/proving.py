@@ -25,6 +25,8 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import EditPlan, plan_export
+from talo_export.checkpoint.verify import verify_files
+from talo_export.checkpoint.writer import write_export
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder, Layer, find_decoder
@@ -111,16 +113,16 @@ def load(mapping: str, folder: Path) -> Any:
 
 
 def example_of(model: Any) -> dict[str, Any]:
-    """The first made-up inputs that the model runs on."""
-    refusal: Exception | None = None
+    """The first made-up inputs that the model runs on. Raises what it said to all of them."""
+    refusals: dict[str, None] = {}
     for inputs in smallest_inputs(model, POSITIONS):
         try:
             logits_of(model, inputs)
         except Exception as error:  # noqa: BLE001
-            refusal = refusal or error
+            refusals[one_line(error)] = None
         else:
             return inputs
-    raise refusal or RuntimeError("its forward takes no text")
+    raise RuntimeError("; ".join(refusals) or "its forward takes no text")
 
 
 def choose_layers(decoder: Decoder) -> list[Layer]:
@@ -146,18 +148,20 @@ def check_layer(
     """All checks of one layer. Raises AssertionError or TaloError where one fails."""
     narrow = Knockout(layer.index, "o_proj")
     wide = Knockout(layer.index)
+    own = decoder.layers[layer.index]
     with knock_out(model, decoder, narrow, base=base):
         expected = logits_of(model, base.example)
-        check_positions(model, decoder.layers[layer.index], base, cut=True)
-    check_positions(model, decoder.layers[layer.index], base, cut=False)
+        check_positions(model, own, base, cut=True)
+    if not may_borrow(decoder, own):
+        check_positions(model, own, base, cut=False)
     assert not torch.equal(expected, base.logits), "the knockout moved no logit"
-    used = wide
     try:
+        plan = plan_export(folder, wide, disk)
         with knock_out(model, decoder, wide, base=base):
             assert torch.equal(logits_of(model, base.example), expected), "q, k or v are read"
     except UsageError:
-        used = narrow
-    with patched(plan_export(folder, used, disk)) as copy:
+        plan = plan_export(folder, narrow, disk)
+    with exported(plan) as copy:
         again = load(mapping, copy)
         found = logits_of(again, base.example)
     assert torch.equal(found, expected), (
@@ -180,6 +184,12 @@ def check_positions(model: nn.Module, layer: Layer, base: BaseAnswer, cut: bool)
             assert not torch.equal(given, plain), "the layer does nothing at all any more"
     else:
         assert reached, "other positions do not reach the layer's output in the base either"
+
+
+def may_borrow(decoder: Decoder, layer: Layer) -> bool:
+    """Whether the layer may attend to what others made of their hidden states, not of its own."""
+    lenders = [each for each in decoder.layers if any(mixer.shared for mixer in each.mixers)]
+    return bool(lenders) and layer not in lenders
 
 
 def run_layer(
@@ -227,18 +237,15 @@ def run_layer(
 
 
 @contextmanager
-def patched(plan: EditPlan) -> Iterator[Path]:
-    """A copy of the plan's directory with its edits carried out, removed afterwards."""
-    copy = plan.directory.with_name(f"{plan.directory.name}-{plan.knockout.layer}")
-    shutil.copytree(plan.directory, copy)
+def exported(plan: EditPlan) -> Iterator[Path]:
+    """The export, verified file by file, removed afterwards."""
+    out = plan.directory.with_name(f"{plan.directory.name}-{plan.knockout.layer}")
+    write_export(plan, out, base=str(plan.directory))
     try:
-        for edit in plan.edits:
-            with (copy / edit.file).open("r+b") as file:
-                file.seek(edit.offset)
-                file.write(edit.pattern * (edit.nbytes // len(edit.pattern)))
-        yield copy
+        assert verify_files(out, plan.directory).ok, "the files are not as planned"
+        yield out
     finally:
-        shutil.rmtree(copy)
+        shutil.rmtree(out)
 
 
 def summary(decoder: Decoder) -> str:

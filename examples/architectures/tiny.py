@@ -31,7 +31,11 @@ RULES: tuple[tuple[str, int], ...] = (
     (r"(.*_)?(intermediate|ffn_hidden|ff)_(size|dim)|(.*_)?ffn_dim|d_ff|n_inner|mlp_dim", 48),
     (r"(kv|q)_lora_rank|time_step_rank|mamba_dt_rank", 16),
     (r"mamba_d_state|state_size|ssm_state_size", 8),
-    (r"(.*_)?hidden_sizes?|d_model|n_embd|embed_dim|dim|(.*_)?hidden_dim|embedding_size", HIDDEN),
+    (
+        r"(.*_)?hidden_sizes?|d_model|n_embd|embed_dim|dim|(.*_)?hidden_dim|embedding_(size|dim)",
+        HIDDEN,
+    ),
+    (r"codebook_dim|hidden_size_global", HIDDEN),
     (r"projection_dim|word_embed_proj_dim|emb_dim|lru_width|adapter_(in|out)_dim", HIDDEN),
     (r"(vision|projector)_(input|output)_dim|dim_ff|dff", HIDDEN),
     (r"base_channels", 32),
@@ -51,7 +55,23 @@ INDEXER = {
     "indexer_compress_ratio": 4,
 }
 
+QUERYING = {"image_token_index": 250}
+ZAMBA = {
+    "layer_types": ["linear_attention", "hybrid"] * 2,
+    "layers_block_type": ["linear_attention", "hybrid"] * 2,
+    "attention_hidden_size": 2 * HIDDEN,
+    "attention_head_dim": 2 * HIDDEN // HEADS,
+    "num_key_value_heads": HEADS,
+}
+
 OVERRIDES: dict[str, dict[str, Any]] = {
+    "blip-2": QUERYING,
+    "apertus1p5": {
+        "vision_config.codebook_size": 64,
+        "audio_config.codebook_size": 64,
+        "image_token_offset": 128,
+        "audio_token_offset": 192,
+    },
     "bamba": {"attn_layer_indices": [1]},
     "blt": {"encoder_hash_byte_group_vocab": 64},
     "chameleon": {"vocabulary_map": VISION_TOKENS},
@@ -61,7 +81,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "cohere_compass_text": {
         "rope_parameters": {"full_attention": None, "sliding_attention": MROPE}
     },
-    "dbrx": {"attn_config.rope_theta": 10000.0},
+    "dbrx": {"attn_config.rope_theta": 10000.0, "attn_config.clip_qkv": 8.0},
     "deepseek_ocr2": {
         "text_config.mlp_layer_types": ["dense", "sparse", "sparse", "sparse"],
         "text_config.num_experts_per_tok": 2,
@@ -73,6 +93,13 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "text_config.num_experts": 4,
         "text_config.top_k_experts": 2,
         "text_config.moe_intermediate_size": 48,
+    },
+    "dory": {
+        "num_hidden_layers": 6,
+        "layer_types": ["sliding_attention", "mlp"] * 2 + ["full_attention", "mlp"],
+        "n_input_layers": 2,
+        "n_recurrent_layers": 2,
+        "n_output_layers": 2,
     },
     "dots3_note": {"audio_config.adapter_input_size": HIDDEN},
     "ernie4_5_vl_moe": {
@@ -104,12 +131,15 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     },
     "glm46v": {"text_config.rope_parameters": MROPE},
     "glm4v": {"text_config.rope_parameters": MROPE},
-    "glm4v_moe": {"text_config.rope_parameters": MROPE},
+    "glm4v_moe": {"text_config.rope_parameters": MROPE | {"mrope_section": [1, 1, 2]}},
     "glm_ocr": {"text_config.rope_parameters": MROPE},
     "glmga": {"text_config.rope_parameters": MROPE},
     "glm_moe_dsa": {"indexer_types": ["full", "full", "shared", "shared"]},
     "granite4_vision": {"deepstack_layer_map": [[-1, 0]], "downsample_rate": "1/2"},
     "granitemoehybrid": {"layer_types": ["mamba", "attention", "mamba", "attention"]},
+    "hunyuan_vl": {"text_config.rope_parameters": MROPE | {"mrope_section": [2, 2, 2, 2]}},
+    "instructblip": QUERYING,
+    "instructblipvideo": QUERYING | {"video_token_index": 251},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
     "lfm2": {"layer_types": ["conv", "full_attention"] * 2},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 2},
@@ -118,6 +148,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "mistral_large4": {
         "text_config.indexer_types": ["full", "full", "shared", "shared"],
         "text_config.kv_source_layers": [0, 1, 0, 1],
+        "text_config.no_rope_layers": [1, 0, 1, 0],
     },
     "molmo2": {"adapter_config.vision_feature_layer": [3, 1]},
     "paddleocr_vl": {"text_config.rope_parameters": MROPE},
@@ -132,9 +163,10 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "axial_pos_shape": [8, 16],
     },
     "step3p7": {"text_config.sliding_window": 64},
+    "unlimited_ocr": {"text_config.num_key_value_heads": HEADS},
     "xmod": {"default_language": "en_XX"},
-    "zamba": {"layer_types": ["mamba", "hybrid"] * 2},
-    "zamba2": {"layer_types": ["mamba", "hybrid"] * 2},
+    "zamba": ZAMBA,
+    "zamba2": ZAMBA | {"mamba_headdim": 32, "hybrid_layer_ids": [1, 3]},
 }
 """Dotted key -> value, after shrinking. An entry says what the rules above cannot know, or gives
 a type whose default shows none of it the parts that make it special."""
@@ -164,11 +196,17 @@ def shrink(config: dict[str, Any]) -> dict[str, Any]:
     if config.get("kv_lora_rank") and "num_attention_heads" in small:
         # Latent attention expands keys for every head: there are no fewer of them than queries.
         small["num_key_value_heads"] = small["num_attention_heads"]
+    if "qk_rope_head_dim" in config and config.get("head_dim") == config["qk_rope_head_dim"]:
+        small["head_dim"] = small["qk_rope_head_dim"]
     if "qk_head_dim" in small and "qk_rope_head_dim" in small:
         small["qk_head_dim"] = small["qk_nope_head_dim"] + small["qk_rope_head_dim"]
     rope = small.get("rope_parameters") or small.get("rope_scaling")
     if isinstance(rope, dict) and "mrope_section" in rope:
-        head = small.get("head_dim") or small["hidden_size"] // small["num_attention_heads"]
+        head = (
+            small.get("qk_rope_head_dim")
+            or small.get("head_dim")
+            or small["hidden_size"] // small["num_attention_heads"]
+        )
         half = int(head * rope.get("partial_rotary_factor", 1.0)) // 2
         rope["mrope_section"] = [half - 2 * (half // 3), half // 3, half // 3]
     return small

@@ -211,6 +211,13 @@ def fillings(layout: Layout, storage: str, name: str, fill: Fill) -> tuple[Filli
     return (*zeroed, *biases)
 
 
+def stored_tensors(layout: Layout, name: str) -> tuple[Located, ...]:
+    """What is stored of the parameter `name`: one tensor, or the components of its packing."""
+    plain = {name: layout.tensors[name]} if name in layout.tensors else {}
+    packed = {} if name.endswith(".bias") else components(layout, parameter_stem(name))
+    return tuple({one.entry.name: one for one in (*plain.values(), *packed.values())}.values())
+
+
 def parameter_stem(name: str) -> str:
     """The name that all components of a stored parameter begin with."""
     for component in (*_COMPONENTS, ".weight"):

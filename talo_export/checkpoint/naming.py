@@ -25,11 +25,12 @@ from transformers.core_model_loading import (
     rename_source_key,
 )
 
+from talo_export.checkpoint.foreign import foreign_anatomy, is_foreign
 from talo_export.checkpoint.formats import parameter_stem
 from talo_export.checkpoint.layout import read_layout
-from talo_export.errors import ProofError
+from talo_export.errors import ProofError, TaloError
 from talo_export.models.anatomy import Decoder, Layer, Mixer, find_decoder
-from talo_export.models.loading import is_vision_language, read_config
+from talo_export.models.loading import first_line, is_vision_language, read_config
 from talo_export.models.reference import ResolvedModel
 
 
@@ -39,9 +40,11 @@ class Naming:
     weights the name that the tensor would have if it were stored plainly."""
 
     stored: Mapping[str, tuple[str, ...]]
-    """Parameter -> stored names that it is made of."""
+    """Parameter (by its first name, where tied) -> stored names that it is made of."""
     feeds: Mapping[str, tuple[str, ...]]
     """Stored name -> parameters that are made of it."""
+    altered: frozenset[str]
+    """Stored names whose values a converter splits, joins or turns on the way to a parameter."""
     unused: tuple[str, ...]
     """Tensors that the model's class does not load; they stay as they are."""
 
@@ -49,20 +52,34 @@ class Naming:
 def checkpoint_anatomy(directory: Path, *, trust_remote_code: bool = False) -> Decoder:
     """The decoder of the checkpoint in `directory`, every parameter named as it is on disk.
 
-    Module paths stay those in memory. A mixer whose tensors cannot be cut alone, because what is
-    stored also feeds something else, is declined with the reason. Raises TaloError where the
-    files or the model are not understood, ProofError where a parameter has no tensor.
+    Module paths stay those in memory; where the model's code is not transformers' own and may not
+    run, all is read from names and shapes (`foreign.py`). A mixer whose output projection cannot
+    be cut alone, because what is stored also feeds something else, is declined with the reason.
+    Raises TaloError where the files or the model are not understood, ProofError where a parameter
+    has no tensor.
     """
+    layout = read_layout(directory)
+    if is_foreign(layout.config) and not trust_remote_code:
+        return foreign_anatomy(layout)
     resolved = ResolvedModel(directory, str(directory), None)
     config = read_config(resolved, trust_remote_code)
     auto = AutoModelForImageTextToText if is_vision_language(config) else AutoModelForCausalLM
     # Packed weights are mapped by the names of the plain parameters they unpack to.
     if getattr(config, "quantization_config", None) is not None:
         del config.quantization_config
-    with torch.device("meta"):
-        model = auto.from_config(config, trust_remote_code=trust_remote_code)
-    naming = name_parameters(model, read_layout(directory).tensors)
-    decoder = find_decoder(model)
+    try:
+        with torch.device("meta"):
+            model = auto.from_config(config, trust_remote_code=trust_remote_code)
+    except (ValueError, ImportError, TypeError, AttributeError, RuntimeError) as error:
+        raise TaloError(
+            f"the model class of {directory} cannot be built from its config alone: "
+            f"{first_line(str(error))}"
+        ) from error
+    return named_on_disk(find_decoder(model), name_parameters(model, layout.tensors))
+
+
+def named_on_disk(decoder: Decoder, naming: Naming) -> Decoder:
+    """The same decoder with every parameter named as it is on disk. Raises ProofError."""
     return replace(decoder, layers=tuple(_layer(layer, naming) for layer in decoder.layers))
 
 
@@ -78,21 +95,26 @@ def name_parameters(model: nn.Module, tensors: Iterable[str]) -> Naming:
     converters = [entry for entry in transforms if isinstance(entry, WeightConverter)]
     by_pattern = {pattern: entry for entry in converters for pattern in entry.source_patterns}
     known: dict[str, Any] = model.state_dict()
+    first_name = first_names(model)
     prefix: Any = model.base_model_prefix
 
     def targets(name: str) -> tuple[str, ...]:
+        """The parameters that a stored name feeds."""
         renamed, pattern = rename_source_key(name, renamings, converters, prefix, known)
         if renamed not in known and name in known:
             renamed, pattern = rename_source_key(name, [], [], prefix, known)
         if renamed not in known:
             return ()
-        if pattern is None:
-            return (renamed,)
-        first, *others = by_pattern[pattern].target_patterns
-        return (renamed, *(_swapped(renamed, first, other) for other in others))
+        found = (renamed,)
+        if pattern is not None:
+            altered.add(name)
+            first, *others = by_pattern[pattern].target_patterns
+            found += tuple(_swapped(renamed, first, other) for other in others)
+        return tuple(dict.fromkeys(first_name.get(name, name) for name in found))
 
     stored: dict[str, dict[str, None]] = defaultdict(dict)
     feeds: dict[str, tuple[str, ...]] = {}
+    altered: set[str] = set()
     unused: list[str] = []
     for tensor in sorted(tensors, key=dot_natural_key):
         plain = parameter_stem(tensor) + ".weight"
@@ -106,7 +128,21 @@ def name_parameters(model: nn.Module, tensors: Iterable[str]) -> Naming:
         feeds[name] = found
         for parameter in found:
             stored[parameter][name] = None
-    return Naming({key: tuple(names) for key, names in stored.items()}, feeds, tuple(unused))
+    return Naming(
+        stored={key: tuple(names) for key, names in stored.items()},
+        feeds=feeds,
+        altered=frozenset(altered),
+        unused=tuple(unused),
+    )
+
+
+def first_names(model: nn.Module) -> dict[str, str]:
+    """Every parameter's name -> the first name of the same parameter: tied weights have several."""
+    first: dict[int, str] = {}
+    return {
+        name: first.setdefault(id(parameter), name)
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+    }
 
 
 def _swapped(name: str, first: str, other: str) -> str:
@@ -115,10 +151,14 @@ def _swapped(name: str, first: str, other: str) -> str:
 
 
 def _layer(layer: Layer, naming: Naming) -> Layer:
+    mixers = tuple(_mixer(mixer, naming) for mixer in layer.mixers)
+    mlp_output = _on_disk(layer.mlp_output, naming)
+    names = (*mlp_output, *(name for mixer in mixers for name in (*mixer.output, *mixer.inputs)))
     return replace(
         layer,
-        mixers=tuple(_mixer(mixer, naming) for mixer in layer.mixers),
-        mlp_output=_on_disk(layer.mlp_output, naming),
+        mixers=mixers,
+        mlp_output=mlp_output,
+        altered=tuple(name for name in names if name in naming.altered),
     )
 
 
@@ -126,19 +166,22 @@ def _mixer(mixer: Mixer, naming: Naming) -> Mixer:
     """The mixer by its stored names; declined where they hold more than the mixer."""
     output, inputs = _on_disk(mixer.output, naming), _on_disk(mixer.inputs, naming)
     own = {*mixer.output, *mixer.inputs}
+
+    def strangers(name: str) -> list[str]:
+        return sorted(set(naming.feeds[name]) - own)
+
+    mingled = tuple(name for name in inputs if strangers(name) or name in output)
     declined = mixer.declined
-    for name in (*output, *inputs):
-        others = sorted(set(naming.feeds[name]) - own)
-        if others and declined is None:
-            declined = f"the stored tensor {name} also feeds {others[0]}, which must stay"
-    both = sorted(set(output) & set(inputs))
-    if both and declined is None:
-        declined = f"the stored tensor {both[0]} holds the output projection and its inputs in one"
+    for name in output:
+        if declined is None and strangers(name):
+            declined = f"the stored tensor {name} also feeds {strangers(name)[0]}, which must stay"
+        if declined is None and name in inputs:
+            declined = f"the stored tensor {name} holds the output projection and its inputs in one"
     return replace(
         mixer,
         output=output,
-        inputs=inputs,
-        shared=_on_disk(mixer.shared, naming),
+        inputs=tuple(name for name in inputs if name not in mingled),
+        shared=tuple(dict.fromkeys((*_on_disk(mixer.shared, naming), *mingled))),
         declined=declined,
     )
 

@@ -16,7 +16,7 @@ from typing import Any
 from talo_export.checkpoint import formats
 from talo_export.checkpoint.files import BaseFile
 from talo_export.checkpoint.layout import Layout, read_layout
-from talo_export.errors import ProofError, TaloError
+from talo_export.errors import ProofError, TaloError, UsageError
 from talo_export.knockout import Fill, Knockout
 from talo_export.models.anatomy import Decoder
 from talo_export.models.targets import knockout_targets
@@ -90,6 +90,10 @@ class EditPlan:
             "edits": [edit.to_json() for edit in self.edits],
             "bytes_total": self.bytes_total,
             "seconds": seconds,
+            "files": [
+                {"file": file.name, "bytes": file.nbytes, "edits": len(self.edits_of(file.name))}
+                for file in self.files
+            ],
             "storage": self.storage,
             "disk_needed": self.disk_needed,
             "warnings": list(self.warnings),
@@ -105,24 +109,40 @@ def plan_export(directory: Path, knockout: Knockout, anatomy: Decoder) -> EditPl
     """
     layout = read_layout(directory)
     storage = formats.storage_format(layout.config)
-    names = knockout_targets(anatomy, knockout).filled
+    edits = edits_on(layout, storage, knockout, anatomy)
+    return EditPlan(
+        directory=directory,
+        knockout=knockout,
+        storage=storage,
+        edits=edits,
+        files=layout.files,
+        warnings=layout.warnings,
+    )
+
+
+def edits_on(
+    layout: Layout, storage: str, knockout: Knockout, anatomy: Decoder
+) -> tuple[Edit, ...]:
+    """The edits alone, in the order of files and offsets. Raises as `plan_export`."""
+    targets = knockout_targets(anatomy, knockout)
+    altered = [name for name in targets.filled if name in targets.layer.altered]
+    if altered and knockout.fill != "zero":
+        raise UsageError(
+            f"{altered[0]} is stored in another form than the model computes with, in which fill "
+            f"{knockout.fill!r} would be another one: use --fill zero."
+        )
     # A set, because two names may be components of one stored parameter.
-    found = {edit for name in names for edit in _edits(layout, storage, name, knockout.fill)}
-    edits = sorted(found, key=lambda edit: (edit.file, edit.offset))
+    found = {
+        edit for name in targets.filled for edit in _edits(layout, storage, name, knockout.fill)
+    }
+    edits = tuple(sorted(found, key=lambda edit: (edit.file, edit.offset)))
     if not any(edit.nbytes for edit in edits):
         raise ProofError(
             f"layer {knockout.layer} has no bytes on disk for scope {knockout.scope!r}: "
             "nothing would change."
         )
     _check_disjoint(edits)
-    return EditPlan(
-        directory=directory,
-        knockout=knockout,
-        storage=storage,
-        edits=tuple(edits),
-        files=layout.files,
-        warnings=layout.warnings,
-    )
+    return edits
 
 
 def _edits(layout: Layout, storage: str, name: str, fill: Fill) -> Iterator[Edit]:
@@ -140,7 +160,7 @@ def _edits(layout: Layout, storage: str, name: str, fill: Fill) -> Iterator[Edit
         )
 
 
-def _check_disjoint(edits: list[Edit]) -> None:
+def _check_disjoint(edits: tuple[Edit, ...]) -> None:
     for before, after in itertools.pairwise(edits):
         if before.file == after.file and after.offset < before.end:
             raise TaloError(

@@ -76,7 +76,7 @@ def write_export(
     target = check_output(out, plan.directory)
     extra = dict(extra or {})
     stored = _stored_names(plan.files, extra)
-    linked = _linked(plan, link=link, link_cache=link_cache)
+    linked = linked_files(plan, link=link, link_cache=link_cache)
     _validate(plan)
     try:
         with staged(target) as stage:
@@ -154,8 +154,11 @@ def _stored_names(files: Iterable[BaseFile], extra: Mapping[str, bytes]) -> dict
 _WEIGHTS_AND_CONFIG = (".safetensors", ".json", ".gguf", ".py")
 
 
-def _linked(plan: EditPlan, *, link: bool, link_cache: bool) -> frozenset[str]:
-    """Names of the files that become hard links: weight files without edits."""
+def linked_files(plan: EditPlan, *, link: bool, link_cache: bool) -> frozenset[str]:
+    """Names of the files that become hard links: weight files without edits.
+
+    Raises `UsageError` where one of them lies in the Hub cache and only `link` was asked for.
+    """
     if not (link or link_cache):
         return frozenset()
     edited = {edit.file for edit in plan.edits}

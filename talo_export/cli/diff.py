@@ -30,7 +30,7 @@ def diff(
         from talo_export.checkpoint.diff import diff_checkpoints
         from talo_export.models.reference import resolve
 
-        found = diff_checkpoints(resolve(a).directory, resolve(b).directory)
+        found = diff_checkpoints(resolve(a).place, resolve(b).place)
         document: dict[str, Any] = found.to_json()
         sentence = f"{len(found.differences)} tensors differ, {found.identical} are identical"
         sink.result(document, summary=sentence, show=lambda to: _show(found, sentence, to))
@@ -41,14 +41,16 @@ def _show(found: CheckpointDiff, sentence: str, to: Console) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("stack", overflow="fold")
     table.add_column("layer", justify="right")
     for name in ("module", "tensors", "difference"):
         table.add_column(name, overflow="fold")
     for (stack, layer, module), rows in found.by_module().items():
         what = dict.fromkeys("zero in B" if row.zero_in_b else row.change for row in rows)
         table.add_row(
+            stack,
             "" if layer < 0 else str(layer),
-            module or stack,
+            module,
             ", ".join(row.tensor.rsplit(".", 1)[-1] for row in rows),
             ", ".join(what),
         )

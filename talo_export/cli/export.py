@@ -60,6 +60,14 @@ def export(
             help="Hard-link the files that stay unchanged instead of copying them.",
         ),
     ] = False,
+    link_cache: Annotated[
+        bool,
+        typer.Option(
+            "--link-cache",
+            rich_help_panel=options.OUTPUT,
+            help="The same even for files in the Hub cache, whose bytes are then shared with it.",
+        ),
+    ] = False,
     keep_undo: Annotated[
         bool,
         typer.Option(
@@ -94,6 +102,7 @@ def export(
                 fill=fill,
                 form=form,
                 link=link,
+                link_cache=link_cache,
                 keep_undo=keep_undo,
                 dry_run=dry_run,
                 trust_remote_code=trust_remote_code,

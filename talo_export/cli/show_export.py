@@ -30,9 +30,11 @@ def show_export(document: dict[str, Any], to: Console) -> None:
     what = f"layer {document['layer']}, scope {document['scope']}, fill {document['fill']}"
     size = f"{len(document['edits'])} tensors, {document['bytes_total']:,} bytes"
     if document["out"] is None:
+        edited = [file["file"] for file in document["files"] if file["edits"]]
         to.print(
-            f"would fill {what}: {size}; a copy needs {document['disk_needed']:,} bytes of disk. "
-            "Nothing was written."
+            f"would copy {len(document['files'])} files, {len(document['linked'])} of them as hard "
+            f"links, which needs {document['disk_needed']:,} bytes of disk, and fill {what} "
+            f"({size}) in {', '.join(edited)}. Nothing was written."
         )
     else:
         to.print(f"wrote {document['out']}: {what}, {size}, in {document['seconds']:.1f} s")

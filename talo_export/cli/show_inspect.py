@@ -15,7 +15,7 @@ def show_inspect(document: dict[str, Any], to: Console) -> None:
 
     to.print(
         f"{document['model']}: {document['architecture']}, {len(document['layers'])} decoder "
-        f"layers at {document['decoder']}",
+        f"layers at {document['decoder']}, stored {document['storage']}",
         highlight=False,
     )
     table = Table(box=None, header_style="dim", pad_edge=False)
@@ -33,11 +33,21 @@ def show_inspect(document: dict[str, Any], to: Console) -> None:
                 " ".join(t["name"].removeprefix(_stem(mixer)) for t in mixer["tensors"]),
                 " ".join(dict.fromkeys(t["dtype"] for t in mixer["tensors"])),
                 f"{sum(t['bytes'] for t in mixer['tensors']):,}",
-                mixer["declined"] or "yes" if mixer["kind"] == "self-attention" else "-",
+                _knockout(layers[0], mixer),
             )
     to.print(table)
     for warning in document["warnings"]:
         to.print(f"warning: {warning}", style="yellow", highlight=False)
+
+
+def _knockout(layer: dict[str, Any], mixer: dict[str, Any]) -> str:
+    """Whether `export` would cut it, or why not."""
+    if mixer["kind"] != "self-attention":
+        return mixer["declined"] or "-"
+    if layer["knockout"]["attention"] is None:
+        return "yes"
+    only = "" if layer["knockout"]["o_proj"] else "--scope o_proj only: "
+    return only + layer["knockout"]["attention"]
 
 
 def _alike(layer: dict[str, Any]) -> object:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from talo_export.checkpoint.files import BaseFile
+from talo_export.checkpoint.foreign import describes_images, is_foreign
+from talo_export.checkpoint.layout import read_layout
 from talo_export.checkpoint.manifest import current_versions
 from talo_export.checkpoint.plan import Edit
 from talo_export.checkpoint.writer import CARD
@@ -58,7 +60,7 @@ def card_facts(
         edits=tuple(
             EditFacts(edit.file, edit.tensor, edit.dtype, edit.shape, edit.nbytes) for edit in edits
         ),
-        is_vlm=is_vision_language(read_config(base)),
+        is_vlm=_is_vlm(base),
         kind=kind,
         has_chat_template=any(
             (base.directory / f"chat_template.{ending}").is_file() for ending in ("jinja", "json")
@@ -73,6 +75,15 @@ def card_facts(
         versions=tuple(current_versions().items()),
         date=datetime.now(timezone.utc).date().isoformat() if document is not None else None,
     )
+
+
+def _is_vlm(base: ResolvedModel) -> bool:
+    """Whether the base takes images, told without running code that it brings along."""
+    if base.gguf_file is None:
+        config = read_layout(base.directory).config
+        if is_foreign(config):
+            return describes_images(config)
+    return is_vision_language(read_config(base))
 
 
 def _task(document: Mapping[str, Any]) -> TaskFacts:

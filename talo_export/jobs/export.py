@@ -11,10 +11,11 @@ from typing import Any, Literal
 from talo_export.checkpoint.adapter import plan_adapter, write_adapter
 from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import EditPlan, plan_export
-from talo_export.checkpoint.writer import CARD, WriteReport, write_export
+from talo_export.checkpoint.writer import CARD, WriteReport, linked_files, write_export
 from talo_export.errors import TaloError, UsageError
 from talo_export.jobs.asking import DEMO, model_reference
 from talo_export.jobs.card import PLOT, card_facts
+from talo_export.jobs.inspect import decoder_on_disk
 from talo_export.jobs.run import RunDirectory
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.reference import ResolvedModel, resolve
@@ -35,6 +36,7 @@ class ExportRequest:
     fill: Fill = "zero"
     form: Literal["checkpoint", "adapter"] = "checkpoint"
     link: bool = False
+    link_cache: bool = False
     keep_undo: bool = False
     dry_run: bool = False
     trust_remote_code: bool = False
@@ -76,7 +78,9 @@ def _export(
         return _export_adapter(request, base, model or DEMO, knockout, document, plot)
     plan, n_layers = plan_on(base, knockout, trust_remote_code=request.trust_remote_code)
     if request.dry_run:
-        return plan.to_json()
+        linked = linked_files(plan, link=request.link, link_cache=request.link_cache)
+        needed = sum(file.nbytes for file in plan.files if file.name not in linked)
+        return plan.to_json() | {"disk_needed": needed, "linked": sorted(linked)}
     report = write_patched(
         base,
         plan,
@@ -86,6 +90,7 @@ def _export(
         document=document,
         plot=plot,
         link=request.link,
+        link_cache=request.link_cache,
         keep_undo=request.keep_undo,
     )
     return report.to_json()
@@ -128,15 +133,8 @@ def plan_on(
     base: ResolvedModel, knockout: Knockout, *, trust_remote_code: bool
 ) -> tuple[EditPlan, int]:
     """The edits on a safetensors directory or one GGUF file, and how many layers there are."""
-    if base.gguf_file is not None:
-        # The package gguf is an extra, which only those who edit such files need.
-        from talo_export.checkpoint.gguf_files import gguf_anatomy
-
-        file = base.directory / base.gguf_file
-        anatomy = gguf_anatomy(file)
-        return plan_export(file, knockout, anatomy), len(anatomy)
-    anatomy = checkpoint_anatomy(base.directory, trust_remote_code=trust_remote_code)
-    return plan_export(base.directory, knockout, anatomy), len(anatomy)
+    anatomy = decoder_on_disk(base, trust_remote_code=trust_remote_code)
+    return plan_export(base.place, knockout, anatomy), len(anatomy)
 
 
 def _out(request: ExportRequest) -> Path:
@@ -172,6 +170,7 @@ def write_patched(
     document: Mapping[str, Any] | None,
     plot: bytes | None,
     link: bool = False,
+    link_cache: bool = False,
     keep_undo: bool = False,
 ) -> WriteReport:
     """Write the checkpoint with card, plot and evaluation results in one atomic step.
@@ -198,6 +197,7 @@ def write_patched(
         revision=base.revision,
         extra=_extra(facts, plot),
         link=link,
+        link_cache=link_cache,
         keep_undo=keep_undo,
         **_record(document),
     )

@@ -17,5 +17,5 @@ def run_undo(directory: Path, out: Path, *, base: str | None = None) -> dict[str
     if base is None and (directory / UNDO_FILE).is_file():
         origin = None
     else:
-        origin = resolve(base or base_reference(read_manifest(directory))).directory
+        origin = resolve(base or base_reference(read_manifest(directory))).place
     return undo_export(directory, out, base=origin).to_json()

@@ -22,14 +22,14 @@ def run_verify(
     """
     manifest = read_manifest(directory)
     origin = resolve(base or base_reference(manifest))
-    files = verify_files(directory, origin.directory)
+    files = verify_files(directory, origin.place)
     document = {"ok": False, **files.to_json(), "load": {}, "logits": {}}
     problems = _problems(files)
     if not problems:
         # Bytes that are wrong are reported as such; computing with them would prove nothing.
         try:
             proof = prove_export(
-                directory, origin.directory, manifest.knockout, trust_remote_code=trust_remote_code
+                directory, origin.place, manifest.knockout, trust_remote_code=trust_remote_code
             )
         except ProofError as error:
             problems.append(str(error))

@@ -49,6 +49,9 @@ class Layer:
     mixers: tuple[Mixer, ...]
     mlp_output: tuple[str, ...] = ()
     """Parameters of the feed-forward block's output projection(s)."""
+    altered: tuple[str, ...] = ()
+    """On disk only: those of all these names whose stored values are not the parameter's own, as
+    loading splits, joins or turns them. Zero is zero in any form; other fills are not."""
     reached: bool = True
     """False where no input that could be made up runs this layer: nothing is known of it."""
 

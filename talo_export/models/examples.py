@@ -81,7 +81,7 @@ class InputMaker:
 
     def bbox(self) -> Tensor:
         """(B, T, 4) places of the words on a page."""
-        return torch.zeros(1, self.positions, 4, dtype=torch.long)
+        return torch.zeros(1, self.positions, 4)
 
     def pixel_values(self) -> Tensor:
         """(B, channels, height, width)"""

@@ -52,6 +52,11 @@ class ResolvedModel:
     gguf_file: str | None = None
     """The file's name inside `directory` where the reference names one `.gguf` file."""
 
+    @property
+    def place(self) -> Path:
+        """The checkpoint itself: the directory, or that one file."""
+        return self.directory / self.gguf_file if self.gguf_file else self.directory
+
 
 def parse_reference(text: str) -> Reference:
     """Take `PATH`, `OWNER/NAME` or `OWNER/NAME@REVISION` apart.

@@ -62,7 +62,10 @@ class LayerReader:
         """The layer with its mixers in the order they run."""
         if self.path not in self.trace.visits:
             return Layer(self.index, self.path, (unreached(self.path),), reached=False)
-        mixers = tuple(self.mixer(*group) for group in self.groups())
+        if not self.output.roots:
+            return Layer(self.index, self.path, (unfollowed(self.path),))
+        found = [self.mixer(*group) for group in self.groups()]
+        mixers = (*found, *(self.mixer(*group) for group in self.inward()))
         outputs = {name for mixer in mixers for name in mixer.output}
         return Layer(self.index, self.path, mixers, self.feed_forward(outputs))
 
@@ -88,6 +91,27 @@ class LayerReader:
                 groups[path, output].append(mix)
         return [(*key, mixes) for key, mixes in (*groups.items(), *loose.items())]
 
+    def inward(self) -> list[tuple[str, int, list[Mix], str]]:
+        """Attentions that no projection brings out of the layer, as `groups`, with the reason.
+
+        Their result goes into another mixer, or leaves the layer by another way than the hidden
+        states do; a softmax that no projection follows at all only chooses positions for others.
+        """
+        groups: dict[tuple[str, int], list[Mix]] = defaultdict(list)
+        for bit, mix in enumerate(self.trace.mixes):
+            if mix.layer != self.path or mix.kind != "softmax":
+                continue
+            path, output = self.projected(bit, mix)
+            first = [p for p in self.trace.projections if p.fresh >> bit & 1]
+            if not output and not self.output.mixed >> bit & 1 and first:
+                for projection in first:
+                    output |= projection.params
+                groups[path, output].append(mix)
+        return [
+            (*key, mixes, f"the attention in {key[0]} is not added to the layer's hidden states")
+            for key, mixes in groups.items()
+        ]
+
     def projected(self, bit: int, mix: Mix) -> tuple[str, int]:
         """The module of a mix, and the last projections in it that the mix comes out through.
 
@@ -108,7 +132,7 @@ class LayerReader:
                     output |= params & self.output.last & self.inside(path)
         return path, output
 
-    def mixer(self, path: str, output: int, mixes: list[Mix]) -> Mixer:
+    def mixer(self, path: str, output: int, mixes: list[Mix], declined: str | None = None) -> Mixer:
         """One mixer: its kind, its parameters, and why it cannot be cut if it cannot."""
         inputs = 0
         for mix in mixes:
@@ -125,7 +149,7 @@ class LayerReader:
             output=self.trace.named(output),
             inputs=self.trace.named(inputs & ~leaks),
             shared=self.trace.named(leaks),
-            declined=self.declined(kind, path, output),
+            declined=self.declined(kind, path, output) or declined,
         )
 
     def kind(self, mixes: list[Mix], path: str) -> MixerKind:
@@ -201,6 +225,11 @@ class LayerReader:
 def unreached(path: str) -> Mixer:
     """The mixer of a layer that text alone never reaches."""
     return Mixer("other", path, (), declined=f"{path} ran on none of the inputs tried")
+
+
+def unfollowed(path: str) -> Mixer:
+    """The mixer of a layer that hands its hidden states on in a way of its own (Reformer's)."""
+    return Mixer("other", path, (), declined=f"what {path} returns is no plain hidden states")
 
 
 def common_path(stacks: list[tuple[str, ...]]) -> str:

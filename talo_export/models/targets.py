@@ -60,6 +60,9 @@ def attentions(layer: Layer, scope: Scope) -> tuple[Mixer, ...]:
     """The self-attentions of a layer, where `scope` may cut them. Raises UsageError, TaloError."""
     found = layer.attention
     if not found:
+        for mixer in layer.mixers:
+            if mixer.kind == "other" and mixer.declined:
+                raise TaloError(f"layer {layer.index} cannot be knocked out: {mixer.declined}")
         has = " and ".join(mixer.kind for mixer in layer.mixers) or "no token mixer at all"
         raise UsageError(
             f"layer {layer.index} ({layer.path}) has no self-attention, it has {has}: "
@@ -70,7 +73,8 @@ def attentions(layer: Layer, scope: Scope) -> tuple[Mixer, ...]:
             raise TaloError(f"layer {layer.index} cannot be knocked out: {mixer.declined}")
         if mixer.shared and scope != "o_proj":
             raise UsageError(
-                f"other layers read {', '.join(mixer.shared)} of layer {layer.index}, which "
-                f"--scope {scope} would fill: use --scope o_proj, the same function under zero"
+                f"{', '.join(mixer.shared)} of layer {layer.index} is also read elsewhere in the "
+                f"model, and --scope {scope} would fill it: use --scope o_proj, the same function "
+                "under fill zero"
             )
     return found
