@@ -81,15 +81,18 @@ class Division:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One file of the catalogue. `repositories` are tried in order: the same data, moved."""
+    """One file of the catalogue.
+
+    `repositories` are tried in order, the same data at several names, each with the commit that
+    is read: sizes and schemas of this file are that commit's.
+    """
 
     name: str
     title: str
-    repositories: tuple[str, ...]
+    repositories: Mapping[str, str]
     split: str
     columns: Columns
     config: str | None = None
-    revision: str | None = None
     examples: str | None = None
     keep: Mapping[str, str] = field(default_factory=dict)
     keep_below: Mapping[str, int] = field(default_factory=dict)
@@ -104,7 +107,9 @@ class Benchmark:
     @property
     def location(self) -> Location:
         """Where its data is."""
-        return Location(self.name, self.repositories, self.config, self.revision)
+        return Location(
+            self.name, tuple(self.repositories), self.config, pins=self.repositories
+        )
 
 
 @cache

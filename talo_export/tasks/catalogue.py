@@ -121,7 +121,7 @@ def _info(entry: Entry) -> TaskInfo:
         size=size,
         chance=chance,
         scoring=benchmark.scoring,
-        source=f"{benchmark.repositories[0]}{config} {benchmark.split}",
+        source=f"{next(iter(benchmark.repositories))}{config} {benchmark.split}",
         description=words,
     )
 

@@ -6,6 +6,7 @@ the Hub's cache is used.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import huggingface_hub
@@ -33,7 +34,7 @@ def hub_split(location: Location, split: str) -> SplitFiles:
 
     Raises: TaloError with each repository's reason, saying what to download, if none does.
     """
-    reasons = []
+    reasons: dict[str, str] = {}
     for repository in location.repositories:
         try:
             found = _download(repository, location, split)
@@ -45,16 +46,24 @@ def hub_split(location: Location, split: str) -> SplitFiles:
             )
         if isinstance(found, SplitFiles):
             return found
-        reasons.append(f"{repository}: {found}")
+        reasons[repository] = found
     raise TaloError(
-        f"{location.name} could not be loaded ({'; '.join(reasons)}). "
-        f"{how_to_download(location, split)}"
+        f"{location.name} could not be loaded: {_why(reasons)}. {how_to_download(location, split)}"
     )
+
+
+def _why(reasons: Mapping[str, str]) -> str:
+    """Each repository's reason, said once where they share it."""
+    if len(set(reasons.values())) == 1:
+        return f"{next(iter(reasons.values()))} for {' or '.join(reasons)}"
+    return "; ".join(f"{repository}: {reason}" for repository, reason in reasons.items())
 
 
 def _download(repository: str, location: Location, split: str) -> SplitFiles | str:
     """The files, or why there are none in this repository."""
-    info = huggingface_hub.HfApi().dataset_info(repository, revision=location.revision)
+    info = huggingface_hub.HfApi().dataset_info(
+        repository, revision=location.revision_of(repository)
+    )
     listed = [entry.rfilename for entry in info.siblings or []]
     names = split_files(listed, location.config, split)
     if not names:
@@ -69,14 +78,15 @@ def _download(repository: str, location: Location, split: str) -> SplitFiles | s
 def _cached(repository: str, location: Location, split: str) -> SplitFiles | None:
     """The split in the Hub's cache, if an earlier download left all of it there.
 
-    Files downloaded by commit leave no note of what branch it was, so without a pinned revision
-    the newest snapshot that has the split is taken.
+    Files downloaded by commit leave no note of what branch it was, so without a revision the
+    newest snapshot that has the split is taken.
     """
     folder = Path(constants.HF_HUB_CACHE) / f"datasets--{repository.replace('/', '--')}"
     snapshots = [path for path in folder.glob("snapshots/*") if path.is_dir()]
-    if location.revision is not None:
-        reference = folder / "refs" / location.revision
-        commit = reference.read_text("utf-8") if reference.is_file() else location.revision
+    revision = location.revision_of(repository)
+    if revision is not None:
+        reference = folder / "refs" / revision
+        commit = reference.read_text("utf-8") if reference.is_file() else revision
         snapshots = [path for path in snapshots if path.name == commit.strip()]
     for snapshot in sorted(snapshots, key=lambda path: path.stat().st_mtime, reverse=True):
         files = files_below(snapshot, location, split)

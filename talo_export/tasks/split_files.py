@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from talo_export.errors import TaloError
@@ -15,12 +15,21 @@ SHARD = re.compile(r"(.*)-\d{5}-of-(\d{5})")
 
 @dataclass(frozen=True)
 class Location:
-    """A data set: its name for people, the repositories that may hold it, in the order to try."""
+    """A data set: its name for people, the repositories that may hold it, in the order to try.
+
+    `revision` is the one that the user asked for; without it each repository's `pins` entry, a
+    commit, is taken, and the newest where there is none.
+    """
 
     name: str
     repositories: tuple[str, ...]
     config: str | None = None
     revision: str | None = None
+    pins: Mapping[str, str] = field(default_factory=dict)
+
+    def revision_of(self, repository: str) -> str | None:
+        """The commit, branch or tag to read; None for the newest."""
+        return self.revision or self.pins.get(repository)
 
 
 @dataclass(frozen=True)
@@ -93,8 +102,10 @@ def how_to_download(location: Location, split: str) -> str:
     """What to run on a machine that has a network, as a sentence."""
     repository = location.repositories[-1]
     folder = f"{location.config}/" if location.config else "*"
+    revision = location.revision_of(repository)
+    pinned = f"--revision {revision} " if revision else ""
     return (
-        f"Where there is a network, run `hf download {repository} --repo-type dataset "
+        f"Where there is a network, run `hf download {repository} --repo-type dataset {pinned}"
         f"--include '{folder}{split}-*' --local-dir DIR/{repository.partition('/')[2]}`, then pass "
         "--data DIR."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from talo_export.errors import UsageError
@@ -15,6 +17,12 @@ def test_there_are_more_than_150_tasks_of_eleven_benchmarks() -> None:
     tasks = [entry for entry in match_entries("all") if entry.benchmark.bare_names]
     assert len(tasks) > 150
     assert len({entry.benchmark.name for entry in tasks}) == 11
+
+
+def test_every_repository_is_read_at_a_commit() -> None:
+    for benchmark in benchmarks().values():
+        assert benchmark.repositories
+        assert all(re.fullmatch("[0-9a-f]{40}", pin) for pin in benchmark.repositories.values())
 
 
 def test_names_are_distinct_and_plain() -> None:

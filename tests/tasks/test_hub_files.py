@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from loopback_hub import COMMIT, serve
 
 from talo_export.errors import TaloError
 from talo_export.tasks import benchmark_tasks
+from talo_export.tasks.benchmark import benchmarks
 from talo_export.tasks.sources import load_task, task_references
 
 Hub = tuple[Path, list[str]]
+PINNED = benchmarks()["pope"].repositories["lmms-lab/POPE"]
 
 
 @pytest.fixture
@@ -44,11 +47,24 @@ def test_only_the_wanted_splits_files_are_downloaded(hub: Hub) -> None:
     assert downloaded == {"test-00000-of-00001.parquet"}
 
 
-def test_the_source_names_the_commit_and_every_file_comes_from_it(hub: Hub) -> None:
+def test_the_catalogues_commit_is_what_is_read_and_what_the_source_names(hub: Hub) -> None:
     root, asked = hub
     benchmark_copies.pope(root)
-    assert load_task("pope/popular").source == f"hf://lmms-lab/POPE@{COMMIT} pope/popular"
-    assert all(COMMIT in line for line in asked if "resolve" in line)
+    assert load_task("pope/popular").source == f"hf://lmms-lab/POPE@{PINNED} pope/popular"
+    assert all(PINNED in line for line in asked if "resolve" in line)
+
+
+def test_a_name_that_lacks_the_pinned_commit_is_passed_over(hub: Hub) -> None:
+    root, _ = hub
+    benchmark_copies.pope(root)
+    other = root / "lmms-lab-encoder" / "POPE"
+    shutil.copytree(root / "lmms-lab" / "POPE", other)
+    (other / ".commits").write_text(COMMIT)
+    assert load_task("pope/popular").source.startswith(f"hf://lmms-lab/POPE@{PINNED}")
+    benchmark_tasks.forget_tables()
+    assert load_task("pope/popular@main").source.startswith(
+        f"hf://lmms-lab-encoder/POPE@{COMMIT}"
+    )
 
 
 def test_each_name_of_a_repository_is_tried_in_turn(hub: Hub) -> None:
@@ -74,7 +90,7 @@ def test_a_second_load_without_a_network_uses_the_first_ones_files(
 def test_a_hub_that_lacks_the_set_and_one_that_is_not_there_are_told_apart(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(TaloError, match="lmms-lab/POPE: RepositoryNotFoundError") as missing:
+    with pytest.raises(TaloError, match=r"RepositoryNotFoundError.* for lmms-lab-encoder/POPE or lmms-lab/POPE") as missing:
         load_task("pope/popular")
     assert "hf download" in str(missing.value)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
