@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from talo_export.jobs.asking import Setup, find_task
-from talo_export.jobs.evaluate import run_evaluate
+from talo_export.jobs.evaluate import EvaluateRequest, run_evaluate
 from talo_export.jobs.export import ExportRequest, run_export
 from talo_export.jobs.probe import ProbeRequest, run_probe
+from talo_export.jobs.task_words import TaskWords
 from talo_export.jobs.verify import run_verify
 from talo_export.knockout import Fill, Scope
 from talo_export.probing.settings import Scoring
@@ -126,4 +127,5 @@ def evaluate(
 ) -> dict[str, Any]:
     """Accuracy of any checkpoint on any task, item for item, by stock inference."""
     setup = Setup(model=model, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
-    return run_evaluate(setup, task=task, limit=limit, scoring=scoring)
+    request = EvaluateRequest(TaskWords(task), limit=limit, scoring=scoring or Scoring())
+    return run_evaluate(setup, request)

@@ -21,6 +21,10 @@ def evaluate(
         ),
     ] = None,
     data: options.Data = None,
+    columns: options.Columns = None,
+    few_shot: options.FewShot = 0,
+    prompt: options.PromptStyle = "lmms-eval",
+    system: options.System = None,
     scoring: options.ScoringKind = "generate",
     choice_text: options.ChoiceText = None,
     normalise: options.Normalise = "none",
@@ -38,9 +42,17 @@ def evaluate(
     with told():
         sink = Sink(json_mode=json, quiet=quiet)
         from talo_export.cli.progress import SweepProgress
-        from talo_export.cli.show_evaluate import show_evaluate
+        from talo_export.cli.progress_many import ManyProgress
+        from talo_export.cli.show_evaluate import (
+            evaluations_summary,
+            show_evaluate,
+            show_evaluations,
+        )
         from talo_export.jobs.asking import Setup, parse_batch_size, scoring_of
-        from talo_export.jobs.evaluate import run_evaluate
+        from talo_export.jobs.evaluate import EvaluateRequest, run_evaluate
+        from talo_export.jobs.evaluate_many import run_evaluations
+        from talo_export.jobs.many import means_many
+        from talo_export.jobs.task_words import TaskWords, with_columns
 
         setup = Setup(
             model=model,
@@ -51,17 +63,30 @@ def evaluate(
             batch_size=parse_batch_size(batch_size),
             trust_remote_code=trust_remote_code,
         )
-        with SweepProgress(sink) as progress:
-            document = run_evaluate(
-                setup,
-                task=task,
-                data=data,
-                limit=limit,
-                seed=seed,
-                scoring=scoring_of(scoring, choice_text=choice_text, normalise=normalise),
-                note=sink.note,
-                progress=progress,
+        words = TaskWords(task, data=data, few_shot=few_shot, trust_remote_code=trust_remote_code)
+        request = EvaluateRequest(
+            words=with_columns(words, columns),
+            limit=limit,
+            seed=seed,
+            scoring=scoring_of(
+                scoring,
+                choice_text=choice_text,
+                normalise=normalise,
+                prompt=prompt,
+                system=system,
+            ),
+        )
+        if means_many(task):
+            with ManyProgress(sink) as bar:
+                many = run_evaluations(setup, request, note=bar.note, progress=bar, begin=bar.begin)
+            sink.result(
+                many,
+                summary=evaluations_summary(many),
+                show=lambda to: show_evaluations(many, to),
             )
+            raise typer.Exit(1 if many["failed"] else 0)
+        with SweepProgress(sink) as progress:
+            document = run_evaluate(setup, request, note=sink.note, progress=progress)
         sink.result(
             document,
             summary=f"{document['accuracy']:.4f}",

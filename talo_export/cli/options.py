@@ -49,7 +49,7 @@ TrustRemoteCode = Annotated[
     bool,
     typer.Option(
         "--trust-remote-code", rich_help_panel=MODEL,
-        help="Run the Python code that the model's repository ships. Without it, never.",
+        help="Run the code that the model's repository or the task's YAML names. Else never.",
     ),
 ]  # fmt: skip
 BatchSize = Annotated[
@@ -68,6 +68,34 @@ Data = Annotated[
     typer.Option(
         "--data", metavar="DIR", rich_help_panel=TASK,
         help="A local copy of the catalogue's data sets, Parquet as the Hub serves it.",
+    ),
+]  # fmt: skip
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns", metavar="OURS=THEIRS,...", rich_help_panel=TASK,
+        help="Your data's own names of the fields: question=stem,choices=options.text.",
+    ),
+]  # fmt: skip
+FewShot = Annotated[
+    int,
+    typer.Option(
+        "--few-shot", metavar="N", min=0, rich_help_panel=TASK,
+        help="Answered examples before every item, from the benchmark's own split for them.",
+    ),
+]  # fmt: skip
+PromptStyle = Annotated[
+    Literal["lmms-eval", "vlmevalkit"],
+    typer.Option(
+        "--prompt", metavar="STYLE", rich_help_panel=TASK,
+        help="Whose wording: lmms-eval or vlmevalkit.",
+    ),
+]  # fmt: skip
+System = Annotated[
+    str | None,
+    typer.Option(
+        "--system", metavar="TEXT", rich_help_panel=TASK,
+        help="A system message before everything else, through the model's chat template.",
     ),
 ]  # fmt: skip
 ScoringKind = Annotated[

@@ -62,6 +62,10 @@ def probe(
         ),
     ] = "auto",
     data: options.Data = None,
+    columns: options.Columns = None,
+    few_shot: options.FewShot = 0,
+    prompt: options.PromptStyle = "lmms-eval",
+    system: options.System = None,
     scoring: options.ScoringKind = "generate",
     choice_text: options.ChoiceText = None,
     normalise: options.Normalise = "none",
@@ -97,12 +101,15 @@ def probe(
     with told():
         sink = Sink(json_mode=json, quiet=quiet)
         from talo_export.cli.progress import SweepProgress
+        from talo_export.cli.progress_many import ManyProgress
         from talo_export.cli.show_many import many_summary, show_many
         from talo_export.cli.show_probe import show_probe, summary
         from talo_export.evidence.selection import DEFAULT_CRITERION
         from talo_export.jobs.asking import Setup, parse_batch_size, parse_shots, scoring_of
+        from talo_export.jobs.many import means_many
         from talo_export.jobs.probe import ProbeRequest, run_probe
-        from talo_export.jobs.probe_many import means_many, run_probes
+        from talo_export.jobs.probe_many import run_probes
+        from talo_export.tasks.row_items import parse_columns
 
         request = ProbeRequest(
             setup=Setup(
@@ -116,10 +123,18 @@ def probe(
             ),
             task=task,
             data=data,
+            columns=tuple(parse_columns(columns).items()) if columns else (),
+            few_shot=few_shot,
             out=out,
             shots=parse_shots(shots),
             seed=seed,
-            scoring=scoring_of(scoring, choice_text=choice_text, normalise=normalise),
+            scoring=scoring_of(
+                scoring,
+                choice_text=choice_text,
+                normalise=normalise,
+                prompt=prompt,
+                system=system,
+            ),
             min_gain=min_gain / 100,
             criterion=criterion or DEFAULT_CRITERION,
             scope=scope,
@@ -129,8 +144,8 @@ def probe(
             fresh=fresh,
         )
         if means_many(task):
-            with SweepProgress(sink) as progress:
-                many = run_probes(request, note=sink.note, progress=progress)
+            with ManyProgress(sink) as bar:
+                many = run_probes(request, note=bar.note, progress=bar, begin=bar.begin)
             sink.result(many, summary=many_summary(many), show=lambda to: show_many(many, to))
             raise typer.Exit(1 if many["failed"] else 0)
         with SweepProgress(sink) as progress:

@@ -66,7 +66,7 @@ class SweepProgress:
                 self._live.update(_picture(phase, event, now - started, self._live.console.width))
             elif now - last >= PLAIN_EVERY:
                 last = now
-                print(_line(phase, event, now - started), file=sys.stderr)
+                print(line(phase, event, now - started), file=sys.stderr)
 
         return watch
 
@@ -82,7 +82,7 @@ def _picture(phase: str, event: Progress, seconds: float, width: int) -> Group:
     from rich.text import Text
 
     bar = ProgressBar(total=max(event.total, 1), completed=event.done, width=min(60, width - 2))
-    rows: list[RenderableType] = [Text(_line(phase, event, seconds)), bar]
+    rows: list[RenderableType] = [Text(line(phase, event, seconds)), bar]
     if len(event.gains) > 1:
         best = leader(event)
         gains = by_layer(event)
@@ -90,13 +90,14 @@ def _picture(phase: str, event: Progress, seconds: float, width: int) -> Group:
     return Group(*rows)
 
 
-def _line(phase: str, event: Progress, seconds: float) -> str:
+def line(phase: str, event: Progress, seconds: float) -> str:
+    """How far a phase is after these seconds, with time left and the leading layer."""
     parts = [f"{phase}: {event.done}/{event.total} answers"]
     fresh = event.done - event.resumed
     if event.resumed:
         parts.append(f"{event.resumed} from the journal")
     if fresh and event.done < event.total:
-        parts.append(f"{_clock(seconds * (event.total - event.done) / fresh)} left")
+        parts.append(f"{clock(seconds * (event.total - event.done) / fresh)} left")
     best = leader(event) if len(event.gains) > 1 else None
     if best is not None:
         parts.append(f"leading: layer {best.layer} {100 * event.gains[best]:+.1f}")
@@ -114,7 +115,8 @@ def by_layer(event: Progress) -> list[float | None]:
     return [found.get(layer) for layer in range(max(found) + 1)]
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Seconds as `4:05` or `1:04:05`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

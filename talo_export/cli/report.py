@@ -26,6 +26,7 @@ def report(
         ),
     ] = None,
     data: options.Data = None,
+    trust_remote_code: options.TrustRemoteCode = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -37,6 +38,6 @@ def report(
         sink = Sink(json_mode=json, quiet=quiet)
         from talo_export.jobs.report import run_report
 
-        document = run_report(runs, out=out, data=data)
+        document = run_report(runs, out=out, data=data, trusted=trust_remote_code)
         where = document["report"]
         sink.result(document, summary=where, show=lambda to: to.print(f"wrote {where}"))

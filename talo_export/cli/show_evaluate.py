@@ -19,3 +19,60 @@ def show_evaluate(document: dict[str, Any], to: Console) -> None:
     )
     if document["unparsed"]:
         to.print(f"{document['unparsed']} answers could not be read and count as wrong")
+    for words in averages_words(document["averages"]):
+        to.print(words, highlight=False)
+
+
+def averages_words(averages: dict[str, Any]) -> list[str]:
+    """The averages other than the one over items, a sentence each, by their names."""
+    said = []
+    categories = averages["by_category"]
+    if len(categories) > 1:
+        said.append(
+            f"macro average over {len(categories)} categories {averages['macro']:.1%}, "
+            f"micro average over items {averages['micro']:.1%}"
+        )
+        said += [f"  {name}: {share:.1%}" for name, share in categories.items()]
+    if averages["unit"] is not None:
+        said.append(
+            f"{averages['unit']:.1%} of {averages['units']} questions are right in every way they "
+            "are asked (circular accuracy, for rotated choices)"
+        )
+    return said
+
+
+def show_evaluations(document: dict[str, Any], to: Console) -> None:
+    """Print the table of `evaluate --task 'PATTERN'`."""
+    from rich.table import Table
+
+    from talo_export.cli.show_many import show_failures
+
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("task", overflow="fold")
+    for name in ("items", "accuracy", "95 % interval", "chance", "unread"):
+        table.add_column(name, justify="right")
+    for row in document["tasks"]:
+        low, high = row["ci95"]
+        table.add_row(
+            row["task"],
+            f"{row['n']:,}",
+            f"{row['accuracy']:.1%}",
+            f"{low:.1%} to {high:.1%}",
+            f"{row['chance']:.0%}",
+            str(row["unparsed"]),
+        )
+    to.print(table)
+    to.print(evaluations_summary(document), highlight=False)
+    show_failures(document["failed"], to)
+
+
+def evaluations_summary(document: dict[str, Any]) -> str:
+    """One sentence: the averages by their names, and how many tasks failed."""
+    failed = f"; {len(document['failed'])} failed" if document["failed"] else ""
+    if document["macro"] is None:
+        return f"no task could be evaluated{failed}"
+    items = sum(row["n"] for row in document["tasks"])
+    return (
+        f"macro average over {len(document['tasks'])} tasks {document['macro']:.1%}, micro average "
+        f"over {items:,} items {document['micro']:.1%}{failed}"
+    )

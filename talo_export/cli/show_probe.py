@@ -16,12 +16,14 @@ def show_probe(document: dict[str, Any], to: Console) -> None:
     """Print the document of `probe --json` as a page of sentences and one strip of bars."""
     probe, confirm = document["probe"], document["confirm"]
     chosen = document["selected_layer"]
-    _row(to, "model", f"{document['model']}, {document['layers']} decoder layers")
+    # The task comes first: one name can mean the demo's task or a benchmark's.
     _row(
         to,
         "task",
-        f"{document['task']}, scored by {document['scoring']}, chance {document['chance']:.0%}",
+        f"{document['task']}, {document['task_items']} items from {document['task_source']}, "
+        f"scored by {document['scoring']}, chance {document['chance']:.0%}",
     )
+    _row(to, "model", f"{document['model']}, {document['layers']} decoder layers")
     _row(to, "probe", f"{probe['n']} items, base {probe['base_accuracy']:.1%}")
     gains = [None if gain is None else 100 * gain for gain in probe["gains"]]
     to.print()

@@ -1,7 +1,6 @@
-"""Who is asked and what: from the user's words to a loaded model and a task.
+"""Who is asked and how: from the user's words to a loaded model and the settings of its answers.
 
-The bundled demo is the default of both. Task names starting with `demo/` always mean the demo's;
-a bare name means the demo's when the demo is the model, and the catalogue's otherwise.
+The bundled demo is the default model. What is asked is `task_words.py`'s.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from talo_export.errors import UsageError
+from talo_export.jobs.task_words import DEMO, TaskWords, load_words
 from talo_export.tasks.item import Task
 
 if TYPE_CHECKING:
     from talo_export.models.loading import LoadedModel
     from talo_export.probing.settings import Scoring
 
-DEMO = "demo"
-DEFAULT_TASK = "maps"
+DEFAULT_PROMPT = "lmms-eval"
 ADAPTER_CONFIG = "adapter_config.json"
 
 
@@ -89,35 +88,7 @@ def find_task(asked: str | None, *, model_is_demo: bool, data: Path | None = Non
 
     Raises `UsageError` naming the nearest where there is none of that name.
     """
-    from talo_export.demo import demo_task_names, load_demo_task
-    from talo_export.tasks.sources import load_task
-
-    name = asked or DEFAULT_TASK
-    if name.startswith(f"{DEMO}/"):
-        bare = name.removeprefix(f"{DEMO}/")
-        if bare not in demo_task_names():
-            raise UsageError(
-                f"the demo has no task {bare!r}; it has {', '.join(demo_task_names())}."
-            )
-        return load_demo_task(bare)
-    if model_is_demo and name in demo_task_names():
-        return load_demo_task(name)
-    return load_task(name, data=data)
-
-
-def task_reference(asked: str | None, *, model_is_demo: bool) -> str:
-    """The same task from any directory and for any model: a run is read again by this."""
-    from talo_export.demo import demo_task_names
-    from talo_export.tasks.files import find_task_file
-
-    name = asked or DEFAULT_TASK
-    if model_is_demo and name in demo_task_names():
-        return f"{DEMO}/{name}"
-    file = find_task_file(name)
-    if file is None:
-        return name
-    category = f":{file.category}" if file.category else ""
-    return f"{file.path.resolve()}{category}"
+    return load_words(TaskWords(asked, data), model_is_demo=model_is_demo)
 
 
 def parse_batch_size(text: str) -> int | Literal["auto"]:
@@ -138,8 +109,21 @@ def _positive(text: str, option: str, word: str) -> int:
     return int(text)
 
 
-def scoring_of(kind: str, *, choice_text: bool | None, normalise: str) -> Scoring:
+def scoring_of(
+    kind: str,
+    *,
+    choice_text: bool | None,
+    normalise: str,
+    prompt: str = DEFAULT_PROMPT,
+    system: str | None = None,
+) -> Scoring:
     """The scoring settings of the options' words."""
     from talo_export.probing.settings import Scoring
 
-    return Scoring(kind=kind, choice_text=choice_text, normalise=normalise)  # type: ignore[arg-type]
+    return Scoring(
+        kind=kind,  # type: ignore[arg-type]
+        choice_text=choice_text,
+        normalise=normalise,  # type: ignore[arg-type]
+        prompt_style=None if prompt == DEFAULT_PROMPT else prompt,
+        system=system,
+    )

@@ -19,8 +19,9 @@ from talo_export.baselines.settings import Training
 from talo_export.baselines.summary import summarise, to_csv
 from talo_export.baselines.verdict import verdicts
 from talo_export.evidence.selection import DEFAULT_CRITERION
-from talo_export.jobs.asking import DEMO, Setup, find_task, model_reference
+from talo_export.jobs.asking import Setup, find_task, model_reference
 from talo_export.jobs.run import default_directory, write_atomically
+from talo_export.jobs.task_words import DEMO
 from talo_export.models.reference import resolve
 from talo_export.probing.settings import Scoring
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from scipy.stats import binomtest
 
-from talo_export.jobs.asking import Setup, find_task
+from talo_export.jobs.asking import Setup
+from talo_export.jobs.task_words import TaskWords, load_words, meaning
+from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import parse_reference
 from talo_export.probing.progress import Watcher
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import sweep
+from talo_export.tasks.averages import average
 from talo_export.tasks.splits import split_task
 
 Note = Callable[[str], None]
@@ -29,51 +32,61 @@ def unwatched(phase: str) -> Watcher | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluateRequest:
+    """What `talo-export evaluate` was asked for: the items, at most `limit` drawn by `seed`."""
+
+    words: TaskWords = field(default_factory=TaskWords)
+    limit: int | None = None
+    seed: int = 0
+    scoring: Scoring = field(default_factory=Scoring)
+
+
 def run_evaluate(
     setup: Setup,
+    request: EvaluateRequest,
     *,
-    task: str | None = None,
-    data: Path | None = None,
-    limit: int | None = None,
-    seed: int = 0,
-    scoring: Scoring | None = None,
     note: Note = silent,
     progress: Watch = unwatched,
+    load: Callable[[], LoadedModel] | None = None,
 ) -> dict[str, Any]:
-    """Accuracy on the task's items, or on `limit` of them drawn by `seed`.
+    """Accuracy on the task's items, or on `limit` of them; `load` gives a model that is shared.
 
-    The interval is Clopper and Pearson's exact one at 95 % (Biometrika 26, 1934): it treats items
-    as independent, so items that share an image make it too narrow.
+    `accuracy` is the micro average, over items; `averages` names the others. The interval is
+    Clopper and Pearson's exact one at 95 % (Biometrika 26, 1934): it treats items as independent,
+    so items that share an image make it too narrow.
     """
-    scoring = scoring or Scoring()
     parse_reference(setup.reference)  # A mistyped model is told before a task is fetched.
-    found = find_task(task, model_is_demo=setup.is_demo, data=data)
+    note(meaning(request.words.name, model_is_demo=setup.is_demo))
+    found = load_words(request.words, model_is_demo=setup.is_demo, seed=request.seed)
     items = found.items
-    if limit is not None and limit < len(items):
-        items = split_task(found, limit, seed).probe
-    note(f"task {found.name}: {len(items)} of {len(found)} items from {found.source}")
-    loaded = setup.load()
+    if request.limit is not None and request.limit < len(items):
+        items = split_task(found, request.limit, request.seed).probe
+    note(f"{found.name}: {len(items)} of {len(found)} items from {found.source}")
+    loaded = (load or setup.load)()
     result = sweep(
         loaded,
         items,
         (None,),
-        scoring,
+        request.scoring,
         batch_size=setup.batch_size,
         progress=progress(f"answering {len(items)} items"),
     )
     table = result.table
     right = int(table.correct[0].sum())
     interval = binomtest(right, len(items)).proportion_ci(0.95, method="exact")
+    correct = {item.id: bool(table.correct[0, at]) for at, item in enumerate(items)}
     return {
         "model": setup.name,
         "revision": loaded.revision,
         "task": found.name,
         "task_source": found.source,
-        "scoring": scoring.kind,
+        "scoring": request.scoring.kind,
         "chance": found.chance,
         "n": len(items),
         "accuracy": right / len(items),
         "ci95": [float(interval.low), float(interval.high)],
+        "averages": asdict(average(items, correct)),
         "unparsed": int((~table.parsed[0]).sum()),
         "items": [
             {

@@ -13,10 +13,11 @@ from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import EditPlan, plan_export
 from talo_export.checkpoint.writer import CARD, WriteReport, linked_files, write_export
 from talo_export.errors import TaloError, UsageError
-from talo_export.jobs.asking import DEMO, model_reference
+from talo_export.jobs.asking import model_reference
 from talo_export.jobs.card import PLOT, card_facts
 from talo_export.jobs.inspect import decoder_on_disk
 from talo_export.jobs.run import RunDirectory
+from talo_export.jobs.task_words import DEMO
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.reference import ResolvedModel, resolve
 from talo_export.publish.card import render_card

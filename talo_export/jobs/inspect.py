@@ -11,7 +11,8 @@ from talo_export.checkpoint.layout import Layout, read_layout
 from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import edits_on
 from talo_export.errors import TaloError
-from talo_export.jobs.asking import DEMO, model_reference
+from talo_export.jobs.asking import model_reference
+from talo_export.jobs.task_words import DEMO
 from talo_export.knockout import Knockout, Scope
 from talo_export.models.anatomy import Decoder, Mixer
 from talo_export.models.reference import ResolvedModel, resolve

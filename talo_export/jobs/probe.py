@@ -15,13 +15,21 @@ from talo_export.errors import ProofError, UsageError
 from talo_export.evidence.confirmation import Confirmation, confirm
 from talo_export.evidence.layer_plot import draw_layers
 from talo_export.evidence.selection import DEFAULT_CRITERION, Selection, select
-from talo_export.jobs.asking import DEFAULT_TASK, DEMO, Setup, find_task, task_reference
+from talo_export.jobs.asking import DEFAULT_PROMPT, Setup
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
 from talo_export.jobs.export import plan_on, write_patched
 from talo_export.jobs.identity import model_fingerprint
 from talo_export.jobs.replay import Replay, replay
 from talo_export.jobs.report import run_report
 from talo_export.jobs.run import RunDirectory, default_directory, write_atomically
+from talo_export.jobs.task_words import (
+    DEFAULT_TASK,
+    DEMO,
+    TaskWords,
+    absolute_name,
+    load_words,
+    meaning,
+)
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import parse_reference, resolve
@@ -44,6 +52,8 @@ class ProbeRequest:
     setup: Setup = field(default_factory=Setup)
     task: str | None = None
     data: Path | None = None
+    columns: tuple[tuple[str, str], ...] = ()
+    few_shot: int = 0
     out: Path | None = None
     shots: int | None = 20
     seed: int = 0
@@ -55,6 +65,17 @@ class ProbeRequest:
     engine: EngineName = "auto"
     checkpoint: bool = True
     fresh: bool = False
+
+    @property
+    def words(self) -> TaskWords:
+        """What was asked for, to load the task by."""
+        return TaskWords(
+            name=self.task,
+            data=self.data,
+            columns=dict(self.columns),
+            few_shot=self.few_shot,
+            trust_remote_code=self.setup.trust_remote_code,
+        )
 
 
 @dataclass(frozen=True)
@@ -91,8 +112,9 @@ def run_probe(
     stays in the run's journal, and the same request goes on from there.
     """
     parse_reference(request.setup.reference)  # A mistyped model is told before a task is fetched.
-    task = find_task(request.task, model_is_demo=request.setup.is_demo, data=request.data)
-    note(f"task {task.name}: {len(task)} items from {task.source}, chance {task.chance:.0%}")
+    note(meaning(request.task, model_is_demo=request.setup.is_demo))
+    task = load_words(request.words, model_is_demo=request.setup.is_demo, seed=request.seed)
+    note(f"{task.name}: {len(task)} items from {task.source}, chance {task.chance:.0%}")
     split = split_task(task, request.shots, request.seed)
     base = resolve(request.setup.reference)
     run = RunDirectory(request.out or default_directory(request.setup.name, task.name))
@@ -112,7 +134,7 @@ def run_probe(
         document |= _write(request, loaded, findings, document, run, split, note)
     write_atomically(run.vector, json.dumps(_vector(document), indent=1) + "\n")
     run.finish(document)
-    run_report([run.path], data=request.data)
+    run_report([run.path], data=request.data, trusted=request.setup.trust_remote_code)
     return document
 
 
@@ -246,6 +268,7 @@ def _document(
         "task": task.name,
         "task_source": task.source,
         "task_items": len(task),
+        "data": None if request.data is None else str(request.data.resolve()),
         "chance": task.chance,
         "scoring": request.scoring.kind,
         "seed": request.seed,
@@ -296,7 +319,8 @@ def _recorded(request: ProbeRequest, task: Task, fingerprint: str) -> dict[str, 
     return {
         "scores": _identity(request, task, fingerprint),
         "model": request.setup.name,
-        "task_reference": task_reference(request.task, model_is_demo=request.setup.is_demo),
+        "task_reference": absolute_name(request.words, model_is_demo=request.setup.is_demo),
+        "task_words": request.words.recorded(),
         "dtype": request.setup.dtype,
         "scoring": asdict(request.scoring),
         "seed": request.seed,
@@ -321,12 +345,16 @@ def command_line(request: ProbeRequest) -> str:
     option("--model", setup.name, DEMO)
     option("--task", request.task or DEFAULT_TASK, None)
     option("--data", request.data, None)
+    option("--columns", ",".join(f"{ours}={theirs}" for ours, theirs in request.columns), "")
+    option("--few-shot", request.few_shot, default.few_shot)
     option("--shots", "all" if request.shots is None else request.shots, default.shots)
     option("--seed", request.seed, default.seed)
     option("--scoring", request.scoring.kind, default.scoring.kind)
     if request.scoring.choice_text is not None:
         words.append("--choice-text" if request.scoring.choice_text else "--choice-letter")
     option("--normalise", request.scoring.normalise, default.scoring.normalise)
+    option("--prompt", request.scoring.prompt_style or DEFAULT_PROMPT, DEFAULT_PROMPT)
+    option("--system", request.scoring.system, None)
     option("--min-gain", 100 * request.min_gain, 100 * default.min_gain)
     option("--criterion", request.criterion, default.criterion)
     option("--scope", request.scope, default.scope)

@@ -2,100 +2,74 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
-from functools import cache
 from typing import Any
 
-from talo_export.demo import demo_task_names
-from talo_export.errors import TaloError, UsageError
-from talo_export.jobs.asking import DEMO
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
+from talo_export.jobs.many import (
+    Begin,
+    SharedModel,
+    each_task,
+    references,
+    unannounced,
+    write_table,
+)
 from talo_export.jobs.probe import ProbeRequest, run_probe
-from talo_export.jobs.run import default_directory, write_atomically
-from talo_export.tasks.sources import task_references
+from talo_export.jobs.run import default_directory
 
 COLUMNS = (
-    "task", "items", "base_accuracy", "layer", "probe_gain", "confirm_n", "gain", "ci_low",
-    "ci_high", "p_value", "verdict",
+    "task", "items", "base_accuracy", "best_layer", "best_probe_gain", "layer", "probe_gain",
+    "confirm_n", "gain", "ci_low", "ci_high", "p_value", "verdict",
 )  # fmt: skip
 
 
-def means_many(task: str | None) -> bool:
-    """Whether a task's name is a pattern: `all`, or with a wildcard."""
-    return task is not None and (task == "all" or "*" in task)
-
-
-def references(pattern: str, *, model_is_demo: bool) -> tuple[str, ...]:
-    """The tasks that a pattern names, each as a reference of its own.
-
-    `all` means the demo's tasks where the demo is the model, else the whole catalogue. Raises
-    UsageError where nothing matches.
-    """
-    demo = tuple(f"{DEMO}/{name}" for name in demo_task_names())
-    if model_is_demo and pattern in ("all", "*"):
-        return demo
-    if pattern.startswith(f"{DEMO}/"):
-        found = tuple(name for name in demo if fnmatchcase(name, pattern))
-        if not found:
-            raise UsageError(f"no task matches {pattern!r}; `talo-export tasks` lists them all.")
-        return found
-    return task_references(pattern)
-
-
 def run_probes(
-    request: ProbeRequest, *, note: Note = silent, progress: Watch = unwatched
+    request: ProbeRequest,
+    *,
+    note: Note = silent,
+    progress: Watch = unwatched,
+    begin: Begin = unannounced,
 ) -> dict[str, Any]:
     """Probe every task that `request.task` names; below `request.out` a run for each.
 
     A task that fails is reported in `failed` and does not lose the others. The table is also
-    written as `table.csv` beside the runs.
+    written beside the runs, as `table.csv` and `table.json`.
     """
     assert request.task is not None
-    wanted = references(request.task, model_is_demo=request.setup.is_demo)
+    wanted = references(
+        request.task, model_is_demo=request.setup.is_demo, columns=dict(request.columns)
+    )
     folder = request.out or default_directory(request.setup.name, "any").parent
-    load = cache(request.setup.load)
-    documents: list[dict[str, Any]] = []
-    failed: list[dict[str, str]] = []
-    for number, reference in enumerate(wanted, start=1):
-        place = f"task {number} of {len(wanted)}"
-        one = replace(request, task=reference, out=folder / default_directory("", reference).name)
-        note(f"{place}: {reference}")
-        try:
-            documents.append(
-                run_probe(
-                    one,
-                    note=note,
-                    progress=lambda phase, place=place: progress(f"{place}, {phase}"),  # type: ignore[misc]
-                    load=load,
-                )
-            )
-        except TaloError as error:
-            note(f"{reference} failed: {error}")
-            failed.append({"task": reference, "error": str(error)})
-    rows = [_row(document) for document in documents]
-    if documents:
-        write_atomically(folder / "table.csv", _csv(rows))
+
+    def probe(reference: str, model: SharedModel) -> dict[str, Any]:
+        run = folder / default_directory("", reference).name
+        one = replace(request, task=reference, out=run)
+        return run_probe(one, note=note, progress=progress, load=model)
+
+    outcomes = each_task(wanted, request.setup, probe, note=note, begin=begin)
+    rows = [_row(document) for document in outcomes.documents]
     return {
         "model": request.setup.name,
         "tasks": rows,
-        "failed": failed,
-        "runs": [document["run"] for document in documents],
-        "table": str(folder / "table.csv") if documents else None,
+        "failed": outcomes.failed,
+        "runs": [document["run"] for document in outcomes.documents],
+        **write_table(folder, COLUMNS, rows, outcomes),
     }
 
 
 def _row(document: dict[str, Any]) -> dict[str, Any]:
+    """One line of the table. `best_layer` is the probe's highest gain, `layer` the one chosen."""
     probe, confirm, layer = document["probe"], document["confirm"], document["selected_layer"]
     judged = confirm or {}
     low, high = judged.get("ci95") or (None, None)
+    gains = {index: gain for index, gain in enumerate(probe["gains"]) if gain is not None}
+    best = max(gains, key=lambda index: gains[index], default=None)
     return {
         "task": document["task"],
         "items": document["task_items"],
         "base_accuracy": (probe if layer is None else judged)["base_accuracy"],
+        "best_layer": best,
+        "best_probe_gain": None if best is None else gains[best],
         "layer": layer,
         "probe_gain": None if layer is None else probe["gains"][layer],
         "confirm_n": judged.get("n"),
@@ -105,11 +79,3 @@ def _row(document: dict[str, Any]) -> dict[str, Any]:
         "p_value": judged.get("p_value"),
         "verdict": judged.get("verdict"),
     }
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -32,10 +32,14 @@ SHOWN_CASES = 6
 
 
 def run_report(
-    runs: Sequence[Path], *, out: Path | None = None, data: Path | None = None
+    runs: Sequence[Path],
+    *,
+    out: Path | None = None,
+    data: Path | None = None,
+    trusted: bool = False,
 ) -> dict[str, Any]:
     """Write the page beside the first run, or to `out`."""
-    finished = [read_run(path, data=data) for path in runs]
+    finished = [read_run(path, data=data, trusted=trusted) for path in runs]
     target = out or finished[0].run.path / "report.html"
     facts = ReportFacts(
         runs=tuple(facts_of(one) for one in finished),

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from talo_export.errors import TaloError
-from talo_export.jobs.asking import DEMO, find_task
 from talo_export.jobs.run import RunDirectory
+from talo_export.jobs.task_words import DEMO, load_words, words_of_run
 from talo_export.knockout import Knockout
 from talo_export.probing.journal import Journal
 from talo_export.probing.scores import ScoreTable
@@ -39,13 +39,20 @@ class FinishedRun:
         return Knockout(layer, self.document["scope"], self.document["fill"])
 
 
-def read_run(path: Path, *, data: Path | None = None) -> FinishedRun:
-    """Open the run in `path`. Raises TaloError where it is none, or its task changed."""
+def read_run(path: Path, *, data: Path | None = None, trusted: bool = False) -> FinishedRun:
+    """Open the run in `path`; its items come from `data`, or where the probe had them from.
+
+    `trusted` lets a task's YAML run the functions that it names. Raises TaloError where `path` is
+    no run, or its task changed.
+    """
     run = RunDirectory(path)
     request, document = run.request(), run.result()
     if document is None:
         raise TaloError(f"{path} is not finished: run its probe line again first.")
-    task = find_task(request["task_reference"], model_is_demo=request["model"] == DEMO, data=data)
+    if data is None and document.get("data") is not None:
+        data = Path(document["data"])
+    words = words_of_run(request, data=data, trusted=trusted)
+    task = load_words(words, model_is_demo=request["model"] == DEMO, seed=request["seed"])
     if task.fingerprint != request["scores"]["task_fingerprint"]:
         raise TaloError(
             f"the items of {request['task_reference']} changed since {path} was made: "

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 from talo_export.demo import ITEMS, demo_task_chance, demo_task_descriptions
 from talo_export.errors import UsageError
 from talo_export.evidence.power import smallest_confirmable
-from talo_export.jobs.asking import DEMO, find_task
+from talo_export.jobs.task_words import DEMO, TaskWords, load_words
 from talo_export.tasks.catalogue import list_tasks
 from talo_export.tasks.check import describe_task
 
@@ -44,19 +44,24 @@ def list_known_tasks(pattern: str | None = None) -> dict[str, Any]:
     return {"tasks": tasks}
 
 
-def check_tasks(reference: str | None, *, data: Path | None = None) -> dict[str, Any]:
+def check_tasks(words: TaskWords, *, against: str | None = None) -> dict[str, Any]:
     """The document of `tasks check --json`: counts, balance, warnings, and the power of the items.
 
+    `against` is another task or split, with which neither items nor pictures should be shared.
     `confirmable_gain` is the smallest true gain (a share) that the items left after `SHOTS`
     probing items confirm in four runs of five, None where no gain would be.
     """
-    if reference is None:
+    if words.name is None:
         raise UsageError("tasks check needs a file of items, or the name of a task.")
-    task = find_task(reference, model_is_demo=False, data=data)
+    task = load_words(words, model_is_demo=False)
+    other = None
+    if against is not None:
+        other = load_words(replace(words, name=against, few_shot=0), model_is_demo=False)
     left = max(0, len(task) - SHOTS)
     gain = smallest_confirmable(left) if left else None
     return {
-        **describe_task(task).to_json(),
+        **describe_task(task, other).to_json(),
+        "against": against,
         "confirm_items": left,
         "confirmable_gain": gain,
     }

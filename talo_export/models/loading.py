@@ -31,18 +31,15 @@ from talo_export.models.reference import ResolvedModel, resolve
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model ready for inference (eval mode, no gradients), with all that is needed to ask it."""
+@dataclass(frozen=True, kw_only=True)
+class LoadedProcessor:
+    """What turns an item into a model's inputs; its weights need not be there."""
 
-    model: nn.Module
-    """A transformers `PreTrainedModel` with `generate`."""
     processor: Any
     """`AutoProcessor`'s result for a VLM, the tokenizer for a text model."""
     tokenizer: Any
-    decoder: Decoder
     directory: Path
-    """Where the weights lie on this machine."""
+    """Where the model's files lie on this machine."""
     name: str
     """What the user called it: the path or the Hub id, without `@revision`."""
     revision: str | None
@@ -57,10 +54,37 @@ class LoadedModel:
             or getattr(self.tokenizer, "chat_template", None)
         )
 
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel(LoadedProcessor):
+    """A model ready for inference (eval mode, no gradients), with all that is needed to ask it."""
+
+    model: nn.Module
+    """A transformers `PreTrainedModel` with `generate`."""
+    decoder: Decoder
+
     @property
     def device(self) -> torch.device:
         """Where the inputs go: the device of the token embeddings."""
         return input_device(self.model)
+
+
+def load_processor_alone(reference: str, *, trust_remote_code: bool = False) -> LoadedProcessor:
+    """What asks a model, without its weights, which are neither read nor downloaded.
+
+    Raises TaloError as `load_model`.
+    """
+    resolved = resolve(reference, weights=False)
+    is_vlm = is_vision_language(read_config(resolved, trust_remote_code))
+    processor, tokenizer = load_processor(resolved, is_vlm, trust_remote_code)
+    return LoadedProcessor(
+        processor=processor,
+        tokenizer=tokenizer,
+        directory=resolved.directory,
+        name=resolved.name,
+        revision=resolved.revision,
+        is_vlm=is_vlm,
+    )
 
 
 def load_model(

@@ -85,9 +85,10 @@ def parse_reference(text: str) -> Reference:
     return Reference(name=name, repo_id=name, revision=revision or None)
 
 
-def resolve(text: str) -> ResolvedModel:
+def resolve(text: str, *, weights: bool = True) -> ResolvedModel:
     """Bring the model onto this machine and check that its weights are safetensors.
 
+    Without `weights` they are neither downloaded nor looked for: config and processor alone.
     Raises TaloError where it cannot be found, reached or read, saying what to do next.
     """
     reference = parse_reference(text)
@@ -104,19 +105,18 @@ def resolve(text: str) -> ResolvedModel:
         directory, revision = reference.path, None
     else:
         assert reference.repo_id is not None
-        directory = download(reference.repo_id, reference.revision)
+        directory = download(reference.repo_id, reference.revision, weights=weights)
         revision = directory.name
-    check_files(directory, reference)
+    check_files(directory, reference, weights=weights)
     return ResolvedModel(directory, reference.name, revision)
 
 
-def download(repo_id: str, revision: str | None) -> Path:
+def download(repo_id: str, revision: str | None, *, weights: bool = True) -> Path:
     """The repository's snapshot in the Hub cache; what is already there is not fetched again."""
     at = f"{repo_id}@{revision}" if revision else repo_id
+    ignored = [*OTHER_FORMATS, *([] if weights else ["*.safetensors"])]
     try:
-        return Path(
-            snapshot_download(repo_id, revision=revision, ignore_patterns=list(OTHER_FORMATS))
-        )
+        return Path(snapshot_download(repo_id, revision=revision, ignore_patterns=ignored))
     except GatedRepoError as error:
         raise TaloError(
             f"{at} is gated: accept its terms at https://huggingface.co/{repo_id} "
@@ -143,12 +143,14 @@ def download(repo_id: str, revision: str | None) -> Path:
         raise TaloError(f"downloading {at} failed ({error}): run the same command again") from error
 
 
-def check_files(directory: Path, reference: Reference) -> None:
-    """A config and complete safetensors weights must be there. Raises TaloError naming the gap."""
+def check_files(directory: Path, reference: Reference, *, weights: bool = True) -> None:
+    """A config, and complete safetensors `weights`, must be there. Raises TaloError for a gap."""
     if not (directory / "config.json").is_file():
         raise TaloError(
             f"{directory} has no config.json: give the directory of a transformers checkpoint"
         )
+    if not weights:
+        return
     for index in sorted(directory.glob("*.safetensors.index.json")):
         check_index(index)
     if any(directory.glob("*.safetensors")):

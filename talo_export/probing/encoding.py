@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from torch import Tensor
 
-from talo_export.errors import TaloError
-from talo_export.models.loading import LoadedModel
+from talo_export.errors import TaloError, UsageError
+from talo_export.models.loading import LoadedModel, LoadedProcessor
 from talo_export.probing.settings import Scoring
 from talo_export.tasks.item import LETTERS, Item
 from talo_export.tasks.prompts import Prompt, render
@@ -93,10 +94,18 @@ def letters_scored(prompt: Prompt, scoring: Scoring) -> bool:
 
 
 def prompt_text(
-    loaded: LoadedModel, item: Item, prompt: Prompt, system: str | None
+    loaded: LoadedProcessor, item: Item, prompt: Prompt, system: str | None
 ) -> tuple[str, bool]:
     """The text that is tokenised, and whether it went through a chat template."""
     if prompt.verbatim or not loaded.has_chat_template:
+        if system is not None:
+            raise UsageError(
+                f"item {item.id!r} is a prompt used as it stands, in which a system message has no "
+                "place: leave --system away."
+                if prompt.verbatim
+                else f"{loaded.name} has no chat template to put a system message in: leave "
+                "--system away."
+            )
         shots = "".join(f"{shot.text}\n{shot.answer}\n\n" for shot in prompt.turns)
         text = shots + prompt.text
         if not prompt.images:
@@ -119,9 +128,19 @@ def prompt_text(
         turns.append(_turn("assistant", shot.answer, parts))
     turns.append(_turn("user", prompt.text, parts, own_pictures))
     date = TEMPLATE_DATE if "date_string" in str(speaker.chat_template) else {}
-    rendered = speaker.apply_chat_template(
-        turns, tokenize=False, add_generation_prompt=True, **date
-    )
+    try:
+        rendered = speaker.apply_chat_template(
+            turns, tokenize=False, add_generation_prompt=True, **date
+        )
+    except TemplateError as error:
+        raise TaloError(
+            f"the chat template of {loaded.name} refuses item {item.id!r}: {error}."
+        ) from error
+    if system is not None and system.strip() not in rendered:
+        raise UsageError(
+            f"the chat template of {loaded.name} has no place for a system message: leave "
+            "--system away."
+        )
     return str(rendered), True
 
 
@@ -133,7 +152,7 @@ def _turn(role: str, text: str, parts: bool, pictures: int = 0) -> dict[str, Any
     return {"role": role, "content": [*images, {"type": "text", "text": text}]}
 
 
-def model_inputs(loaded: LoadedModel, item: Item, prompt: Prompt, text: str) -> dict[str, Any]:
+def model_inputs(loaded: LoadedProcessor, item: Item, prompt: Prompt, text: str) -> dict[str, Any]:
     """Run the tokenizer or processor on one text and its pictures, special tokens once."""
     bos = loaded.tokenizer.bos_token
     options: dict[str, Any] = {"return_tensors": "pt"}

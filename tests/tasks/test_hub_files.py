@@ -62,9 +62,7 @@ def test_a_name_that_lacks_the_pinned_commit_is_passed_over(hub: Hub) -> None:
     (other / ".commits").write_text(COMMIT)
     assert load_task("pope/popular").source.startswith(f"hf://lmms-lab/POPE@{PINNED}")
     benchmark_tasks.forget_tables()
-    assert load_task("pope/popular@main").source.startswith(
-        f"hf://lmms-lab-encoder/POPE@{COMMIT}"
-    )
+    assert load_task("pope/popular@main").source.startswith(f"hf://lmms-lab-encoder/POPE@{COMMIT}")
 
 
 def test_each_name_of_a_repository_is_tried_in_turn(hub: Hub) -> None:
@@ -90,7 +88,9 @@ def test_a_second_load_without_a_network_uses_the_first_ones_files(
 def test_a_hub_that_lacks_the_set_and_one_that_is_not_there_are_told_apart(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(TaloError, match=r"RepositoryNotFoundError.* for lmms-lab-encoder/POPE or lmms-lab/POPE") as missing:
+    with pytest.raises(
+        TaloError, match=r"RepositoryNotFoundError.* for lmms-lab-encoder/POPE or lmms-lab/POPE"
+    ) as missing:
         load_task("pope/popular")
     assert "hf download" in str(missing.value)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")

@@ -1,0 +1,121 @@
+"""What a person sees while many tasks run: one bar over all of them, and what is being done now.
+
+At a terminal a live display on stderr; elsewhere a plain line as each task begins, and now and
+then within one. Nothing at all with --json or --quiet.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from talo_export.cli.output import Sink, console
+from talo_export.cli.progress import PLAIN_EVERY, clock, line
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.live import Live
+
+    from talo_export.probing.progress import Progress, Watcher
+
+FIRST_PHASE = 0.9
+"""A task's share of the bar that its first phase fills; what follows it is short."""
+
+
+class ManyProgress:
+    """A context. `begin` announces a task, calling it a phase of that task; `note` a remark."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._live: Live | None = None
+        self._started = self._said = time.monotonic()
+        self._number, self._total, self._name = 1, 1, ""
+        self._phases = 0
+        self._inside = 0.0
+        self._doing = ""
+
+    def __enter__(self) -> ManyProgress:
+        if self._sink.live:
+            from rich.live import Live
+
+            self._live = Live(console=console(stderr=True), refresh_per_second=8, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def begin(self, number: int, total: int, name: str) -> None:
+        """A task begins: the `number`th of `total`."""
+        self._number, self._total, self._name = number, total, name
+        self._phases, self._inside, self._doing = 0, 0.0, "loading its items"
+        self._draw()
+        if self._live is None:
+            self.note(self.headline())
+
+    def note(self, text: str) -> None:
+        """A remark that stays, above the bar where there is one."""
+        if self._live is not None:
+            self._live.console.print(text, style="dim", highlight=False, markup=False)
+        else:
+            self._sink.note(text)
+
+    def __call__(self, phase: str) -> Watcher | None:
+        """Begin a phase of the task ("probing 20 items")."""
+        if self._sink.mode != "human":
+            return None
+        self._phases += 1
+        started = time.monotonic()
+        before = 0.0 if self._phases == 1 else FIRST_PHASE
+        share = FIRST_PHASE if self._phases == 1 else 1 - FIRST_PHASE
+
+        def watch(event: Progress) -> None:
+            if event.note is not None:
+                self.note(event.note)
+            self._inside = before + share * event.done / max(event.total, 1)
+            now = time.monotonic()
+            self._doing = line(phase, event, now - started)
+            self._draw()
+            if self._live is None and now - self._said >= PLAIN_EVERY:
+                self._said = now
+                print(f"{self.headline()}; {self._doing}", file=sys.stderr)
+
+        return watch
+
+    @property
+    def done(self) -> float:
+        """The share of all tasks that is done."""
+        return (self._number - 1 + min(self._inside, 1.0)) / max(self._total, 1)
+
+    def headline(self) -> str:
+        """Which task, and how long the others will take if they are like those so far."""
+        text = f"task {self._number} of {self._total}: {self._name}"
+        if not self.done:
+            return text
+        seconds = time.monotonic() - self._started
+        return f"{text}, {clock(seconds * (1 - self.done) / self.done)} left for all"
+
+    def _draw(self) -> None:
+        if self._live is not None:
+            self._live.update(self._picture(self._live.console.width))
+
+    def _picture(self, width: int) -> Group:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        bar = ProgressBar(total=1.0, completed=self.done, width=min(60, width - 2))
+        return Group(
+            Text(self.headline(), overflow="ellipsis", no_wrap=True),
+            bar,
+            Text(self._doing, style="dim", overflow="ellipsis", no_wrap=True),
+        )

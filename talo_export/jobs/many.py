@@ -1,0 +1,139 @@
+"""Many tasks in one command: one loaded model, a table at the end, and no failure but its own.
+
+What is done with each task is the caller's. Here is which tasks a pattern means, and that the
+failure of one is noted with its sentence while the others go on. Only a model that cannot be had
+ends everything: no task could be done with it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from talo_export.demo import demo_task_names
+from talo_export.errors import TaloError, UsageError
+from talo_export.jobs.asking import Setup
+from talo_export.jobs.evaluate import Note
+from talo_export.jobs.run import write_atomically
+from talo_export.jobs.task_words import DEMO
+from talo_export.models.loading import LoadedModel
+from talo_export.models.reference import resolve
+from talo_export.tasks.sources import task_references
+
+Begin = Callable[[int, int, str], None]
+"""Called as a task begins: its number from 1, how many there are, its name."""
+
+
+def unannounced(number: int, total: int, name: str) -> None:
+    """A `Begin` that tells nobody."""
+
+
+def means_many(task: str | None) -> bool:
+    """Whether a task's name is a pattern: `all`, or with a wildcard."""
+    return task is not None and (task == "all" or any(sign in task for sign in "*?"))
+
+
+def references(
+    pattern: str, *, model_is_demo: bool, columns: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """The tasks that a pattern names, each as a reference of its own.
+
+    `all` means the demo's tasks where the demo is the model, else the whole catalogue. Raises
+    UsageError where nothing matches.
+    """
+    demo = tuple(f"{DEMO}/{name}" for name in demo_task_names())
+    if model_is_demo and pattern in ("all", "*"):
+        return demo
+    if pattern.startswith(f"{DEMO}/"):
+        found = tuple(name for name in demo if fnmatchcase(name, pattern))
+        if not found:
+            raise UsageError(f"no task matches {pattern!r}; `talo-export tasks` lists them all.")
+        return found
+    return task_references(pattern, columns=columns or None)
+
+
+class SharedModel:
+    """Loads the model at the first call, for all tasks; `failure` is what kept it from loading."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._loaded: LoadedModel | None = None
+        self.failure: BaseException | None = None
+
+    def __call__(self) -> LoadedModel:
+        if self._loaded is None:
+            try:
+                self._loaded = self._setup.load()
+            except BaseException as error:
+                self.failure = error
+                raise
+        return self._loaded
+
+
+@dataclass
+class Outcomes:
+    """What came of the tasks: a document of each that was done, a sentence of each that failed."""
+
+    documents: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, str]] = field(default_factory=list)
+    traces: list[str] = field(default_factory=list)
+    """Tracebacks of failures that nobody foresaw: bugs, ours or a library's."""
+
+
+def each_task(
+    wanted: Sequence[str],
+    setup: Setup,
+    do: Callable[[str, SharedModel], dict[str, Any]],
+    *,
+    note: Note,
+    begin: Begin,
+) -> Outcomes:
+    """Do every task in its turn. Raises only what concerns them all: a model that is not there."""
+    resolve(setup.reference)
+    model = SharedModel(setup)
+    outcomes = Outcomes()
+    for number, reference in enumerate(wanted, start=1):
+        begin(number, len(wanted), reference)
+        try:
+            outcomes.documents.append(do(reference, model))
+        except Exception as error:
+            if error is model.failure:
+                raise
+            # Whatever it was, hours of other tasks must not be lost to it; it is told below.
+            known = isinstance(error, (TaloError, OSError))
+            sentence = str(error) if known else f"{type(error).__name__}: {error}"
+            note(f"{reference} failed: {sentence}")
+            outcomes.failed.append({"task": reference, "error": sentence})
+            if not known:
+                outcomes.traces.append(f"{reference}\n{traceback.format_exc()}")
+    return outcomes
+
+
+def write_table(
+    folder: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], outcomes: Outcomes
+) -> dict[str, str | None]:
+    """`table.csv` and `table.json` in `folder`, and `failures.txt` where there were bugs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(folder / "table.csv", text.getvalue())
+    document = {"tasks": list(rows), "failed": outcomes.failed}
+    write_atomically(
+        folder / "table.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    )
+    if outcomes.traces:
+        write_atomically(folder / "failures.txt", "\n".join(outcomes.traces))
+    return {
+        "table": str(folder / "table.csv"),
+        "table_json": str(folder / "table.json"),
+        "failures": str(folder / "failures.txt") if outcomes.traces else None,
+    }
