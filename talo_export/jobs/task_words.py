@@ -63,6 +63,8 @@ def load_words(words: TaskWords, *, model_is_demo: bool, seed: int = 0) -> Task:
     from talo_export.tasks.sources import load_task
 
     bare = _demo_name(words.asked, model_is_demo=model_is_demo)
+    # First, since the lack of any is told without reading the items.
+    pool = examples_for(words, model_is_demo=model_is_demo) if words.few_shot else ()
     if bare is not None:
         if words.columns:
             raise UsageError(f"columns are named for files and data sets, not {DEMO}/{bare}.")
@@ -74,9 +76,7 @@ def load_words(words: TaskWords, *, model_is_demo: bool, seed: int = 0) -> Task:
             columns=words.columns or None,
             trust_remote_code=words.trust_remote_code,
         )
-    if not words.few_shot:
-        return task
-    return with_shots(task, examples_for(words, model_is_demo=model_is_demo), words.few_shot, seed)
+    return with_shots(task, pool, words.few_shot, seed)
 
 
 def examples_for(words: TaskWords, *, model_is_demo: bool) -> tuple[Item, ...]:

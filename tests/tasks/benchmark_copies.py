@@ -46,7 +46,8 @@ def scienceqa(root: Path) -> Path:
     ]  # fmt: skip
     folder = root / "lmms-lab" / "ScienceQA" / "ScienceQA-IMG"
     write(folder / "test-00000-of-00001.parquet", features, rows)
-    write(folder / "train-00000-of-00001.parquet", features, [rows[1] | {"question": "Trained?"}])
+    trained = rows[1] | {"question": "Trained?", "image": picture("blue")}
+    write(folder / "train-00000-of-00001.parquet", features, [trained])
     write(root / "lmms-lab" / "ScienceQA" / "ScienceQA-FULL" / "test-0.parquet", features, [])
     return root
 
