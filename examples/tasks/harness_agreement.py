@@ -1,7 +1,8 @@
-"""Score a task file of lm-eval with lm-eval and with talo-export, and compare item by item.
+"""Score task files of lm-eval with lm-eval and with talo-export, and compare item by item.
 
     pip install lm-eval
-    python examples/tasks/harness_agreement.py MODEL examples/tasks/capitals.yaml --rows FILE
+    python examples/tasks/harness_agreement.py MODEL                # six of lm-eval's own files
+    python examples/tasks/harness_agreement.py MODEL TASK.yaml --rows FILE
 
 Both see the same rows: lm-eval through its own task and its own Hugging Face model, talo-export
 through `--task TASK.yaml`, likelihood of the choices' texts. acc compares the summed
@@ -11,9 +12,12 @@ log-probabilities, acc_norm the same divided by the choice's characters.
 from __future__ import annotations
 
 import argparse
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness_tasks import TASKS, task_file, write_documents
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks._yaml_loader import load_yaml
@@ -22,6 +26,40 @@ from talo_export.models.loading import LoadedModel, load_model
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import sweep
 from talo_export.tasks.sources import load_task
+
+METRICS = {"acc": "none", "acc_norm": "characters"}
+"""lm-eval's names, and our normalisation of the choices' log-probabilities."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One task on both sides: a dict per document, of log-likelihoods (`sums`) and metrics."""
+
+    theirs: list[dict[str, Any]]
+    ours: list[dict[str, Any]]
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that the task file asks lm-eval for, among those that both sides have."""
+        return [name for name in METRICS if name in self.theirs[0]]
+
+    def same(self, metric: str) -> int:
+        """On how many items both sides say the same."""
+        return sum(a[metric] == b[metric] for a, b in zip(self.theirs, self.ours, strict=True))
+
+    def mean(self, side: list[dict[str, Any]], metric: str) -> float:
+        return float(sum(result[metric] for result in side)) / len(side)
+
+    @property
+    def gap(self) -> float:
+        """Largest difference of a choice's log-likelihood, in nats."""
+        pairs = zip(self.theirs, self.ours, strict=True)
+        return max(abs(x - y) for a, b in pairs for x, y in zip(a["sums"], b["sums"], strict=True))
+
+
+def compare(loaded: LoadedModel, path: Path, rows: Path) -> Agreement:
+    """Score the documents in `rows` by the task file `path`, on both sides."""
+    return Agreement(theirs(loaded, path, rows), ours(loaded, path, rows))
 
 
 def theirs(loaded: LoadedModel, path: Path, rows: Path) -> list[dict[str, Any]]:
@@ -32,6 +70,8 @@ def theirs(loaded: LoadedModel, path: Path, rows: Path) -> list[dict[str, Any]]:
         "dataset_kwargs": {"data_files": {"test": str(rows)}},
         "training_split": None,
         "validation_split": None,
+        "fewshot_split": None,
+        "fewshot_config": None,
         "test_split": "test",
     }
     task = ConfigurableTask(config=config)
@@ -54,9 +94,9 @@ def ours(loaded: LoadedModel, path: Path, rows: Path) -> list[dict[str, Any]]:
             loaded,
             task.items,
             [None],
-            Scoring(kind="likelihood", choice_text=True, normalise=normalise),
+            Scoring(kind="likelihood", choice_text=True, normalise=normalise),  # type: ignore[arg-type]
         ).table
-        for name, normalise in (("acc", "none"), ("acc_norm", "characters"))
+        for name, normalise in METRICS.items()
     }
     results = []
     for column, item in enumerate(task.items):
@@ -67,29 +107,32 @@ def ours(loaded: LoadedModel, path: Path, rows: Path) -> list[dict[str, Any]]:
     return results
 
 
+def report(name: str, found: Agreement) -> None:
+    """A line for each metric, and how far the log-likelihoods are apart."""
+    n = len(found.ours)
+    for metric in found.metrics:
+        there, here = found.mean(found.theirs, metric), found.mean(found.ours, metric)
+        print(
+            f"{name}: {metric} lm-eval {there:.4f}, talo-export {here:.4f}, the same on "
+            f"{found.same(metric)} of {n} items; largest difference {found.gap:.1e} nats"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
-    parser.add_argument("task", type=Path)
-    parser.add_argument("--rows", type=Path, required=True, help="the documents, as JSON lines")
+    parser.add_argument("task", type=Path, nargs="?", help="a task file; six of lm-eval's if none")
+    parser.add_argument("--rows", type=Path, help="the task's documents, as JSON lines")
+    parser.add_argument("--limit", type=int, help="documents of each of lm-eval's own task files")
     arguments = parser.parse_args()
     loaded = load_model(arguments.model, dtype="float32")
-    pairs = list(
-        zip(
-            theirs(loaded, arguments.task, arguments.rows),
-            ours(loaded, arguments.task, arguments.rows),
-            strict=True,
-        )
-    )
-    for name in ("acc", "acc_norm"):
-        there, here = (sum(side[name] for side in sides) for sides in zip(*pairs, strict=True))
-        same = sum(a[name] == b[name] for a, b in pairs)
-        print(
-            f"{name}: lm-eval {there / len(pairs):.4f}, talo-export {here / len(pairs):.4f}, "
-            f"the same on {same} of {len(pairs)} items"
-        )
-    gap = max(abs(x - y) for a, b in pairs for x, y in zip(a["sums"], b["sums"], strict=True))
-    print(f"largest difference of a log-likelihood: {gap:.2e} nats")
+    if arguments.task is not None:
+        report(arguments.task.stem, compare(loaded, arguments.task, arguments.rows))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for name in TASKS:
+            rows = write_documents(name, Path(folder), arguments.limit)
+            report(Path(name).stem, compare(loaded, task_file(name), rows))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from talo_export.cli.strip import strip
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.live import Live
+    from rich.table import Table
 
     from talo_export.knockout import Knockout
     from talo_export.probing.progress import Progress, Watcher
@@ -78,16 +79,27 @@ class SweepProgress:
 
 def _picture(phase: str, event: Progress, seconds: float, width: int) -> Group:
     from rich.console import Group, RenderableType
-    from rich.progress_bar import ProgressBar
     from rich.text import Text
 
-    bar = ProgressBar(total=max(event.total, 1), completed=event.done, width=min(60, width - 2))
-    rows: list[RenderableType] = [Text(line(phase, event, seconds)), bar]
+    rows: list[RenderableType] = [
+        Text(line(phase, event, seconds)),
+        bar(event.done / max(event.total, 1), width),
+    ]
     if len(event.gains) > 1:
         best = leader(event)
         gains = by_layer(event)
         rows += strip(gains, width=width, chosen=None if best is None else best.layer)
     return Group(*rows)
+
+
+def bar(share: float, width: int) -> Table:
+    """A bar filled to a share, on a line of its own: rich's bar alone does not end its line."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    line = Table.grid()
+    line.add_row(ProgressBar(total=1.0, completed=share, width=min(60, width - 2)))
+    return line
 
 
 def line(phase: str, event: Progress, seconds: float) -> str:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from talo_export.cli.output import Sink, console
-from talo_export.cli.progress import PLAIN_EVERY, clock, line
+from talo_export.cli.progress import PLAIN_EVERY, bar, clock, line
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -98,11 +98,11 @@ class ManyProgress:
 
     def headline(self) -> str:
         """Which task, and how long the others will take if they are like those so far."""
-        text = f"task {self._number} of {self._total}: {self._name}"
-        if not self.done:
-            return text
-        seconds = time.monotonic() - self._started
-        return f"{text}, {clock(seconds * (1 - self.done) / self.done)} left for all"
+        left = ""
+        if self.done:
+            seconds = time.monotonic() - self._started
+            left = f", {clock(seconds * (1 - self.done) / self.done)} left for all"
+        return f"task {self._number} of {self._total}{left}: {self._name}"
 
     def _draw(self) -> None:
         if self._live is not None:
@@ -110,12 +110,10 @@ class ManyProgress:
 
     def _picture(self, width: int) -> Group:
         from rich.console import Group
-        from rich.progress_bar import ProgressBar
         from rich.text import Text
 
-        bar = ProgressBar(total=1.0, completed=self.done, width=min(60, width - 2))
         return Group(
             Text(self.headline(), overflow="ellipsis", no_wrap=True),
-            bar,
+            bar(self.done, width),
             Text(self._doing, style="dim", overflow="ellipsis", no_wrap=True),
         )

@@ -1,0 +1,181 @@
+"""Many tasks in one command: one table, one bar, and failures that stay their own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from asked_models import document, run, saved_llama
+from rich.console import Console
+
+from talo_export.cli.output import Sink
+from talo_export.cli.progress_many import ManyProgress
+from talo_export.cli.show_many import show_failures
+from talo_export.errors import TaloError
+from talo_export.jobs.asking import Setup
+from talo_export.jobs.many import each_task, means_many, references, write_table
+from talo_export.probing.progress import Progress
+
+
+@pytest.fixture(scope="module")
+def llm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved_llama(tmp_path_factory.mktemp("llm"))
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def pattern(write_rows) -> str:
+    """Three tasks in a file: six items, six items, and two, which are too few for three shots."""
+    sizes = {"birds": 6, "rivers": 6, "short": 2}
+    rows = [
+        {"question": f"{name} {n}?", "choices": ["x", "y"], "answer": n % 2, "category": name}
+        for name, size in sizes.items()
+        for n in range(size)
+    ]
+    return f"{write_rows(*rows)}:*"
+
+
+def test_probe_ends_in_one_table_and_loses_no_task_to_anothers_failure(
+    llm: Path, pattern: str
+) -> None:
+    line = (
+        "probe", "--model", llm, "--task", pattern, "--scoring", "likelihood", "--shots", 3,
+        "--no-checkpoint", "--out", "runs",
+    )  # fmt: skip
+    many = document(*line, status=1)
+    assert [row["task"] for row in many["tasks"]] == ["quiz/birds", "quiz/rivers"]
+    (failure,) = many["failed"]
+    assert failure["task"].endswith("quiz.jsonl:short")
+    assert "has 2 items: 3 shots leave none to confirm on" in failure["error"]
+
+    for row, run_directory in zip(many["tasks"], many["runs"], strict=True):
+        probed = json.loads((Path(run_directory) / "manifest.json").read_text())["result"]
+        gains = probed["probe"]["gains"]
+        assert row["items"] == 6
+        assert row["best_probe_gain"] == max(gains) == gains[row["best_layer"]]
+        assert row["layer"] == probed["selected_layer"]
+        assert row["verdict"] == probed["confirm"]["verdict"]
+        assert row["gain"] == probed["confirm"]["gain"]
+        assert (Path(run_directory) / "scores.sqlite").is_file()
+
+    table = list(csv.DictReader(io.StringIO(Path(many["table"]).read_text())))
+    assert [row["task"] for row in table] == ["quiz/birds", "quiz/rivers"]
+    assert json.loads(Path(many["table_json"]).read_text()) == {
+        "tasks": many["tasks"],
+        "failed": many["failed"],
+    }
+    # The same line shows the finished ones and tries the other again.
+    again = run(*line)
+    assert again.exit_code == 1
+    assert again.stderr.count("holds the finished run") == 2
+    assert "2 tasks: " in again.stdout
+    assert "failed: " in again.stdout
+
+
+def test_evaluate_names_its_averages(llm: Path, pattern: str) -> None:
+    many = document("evaluate", "--model", llm, "--task", pattern, "--scoring", "likelihood")
+    accuracies = {row["task"]: (row["accuracy"], row["n"]) for row in many["tasks"]}
+    assert set(accuracies) == {"quiz/birds", "quiz/rivers", "quiz/short"}
+    assert many["macro"] == pytest.approx(sum(a for a, _ in accuracies.values()) / 3)
+    assert many["micro"] == pytest.approx(sum(a * n for a, n in accuracies.values()) / 14)
+    whole = document("evaluate", "--model", llm, "--task", pattern[:-2], "--scoring", "likelihood")
+    assert whole["averages"]["micro"] == pytest.approx(many["micro"])
+    assert whole["averages"]["macro"] == pytest.approx(many["macro"])
+    assert whole["averages"]["by_category"]["short"] == accuracies["quiz/short"][0]
+
+
+def test_a_model_that_is_not_there_ends_it_at_once(pattern: str) -> None:
+    result = run("evaluate", "--model", "./no/such", "--task", pattern, "--quiet")
+    assert result.exit_code == 1
+    assert result.stderr.strip().splitlines() == [
+        "error: ./no/such does not exist: check the path, or give a Hub id OWNER/NAME"
+    ]
+
+
+def test_a_model_that_does_not_load_is_tried_once(llm: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for file in llm.iterdir():
+        content = file.read_bytes()
+        (broken / file.name).write_bytes(content[:-9] if file.suffix == ".safetensors" else content)
+    tried = []
+
+    def load(reference: str, model) -> dict:
+        tried.append(reference)
+        model()
+        return {}
+
+    with pytest.raises(TaloError, match="damaged or cut short"):
+        each_task(["a", "b"], Setup(str(broken)), load, note=print, begin=lambda *told: None)
+    assert tried == ["a"]
+
+
+def test_a_bug_in_one_task_is_told_with_its_traceback_and_loses_no_other(
+    llm: Path, tmp_path: Path
+) -> None:
+    def do(reference: str, model) -> dict:
+        return {"share": 1 / (reference != "bad")}
+
+    told: list[str] = []
+    outcomes = each_task(
+        ["good", "bad", "fine"], Setup(str(llm)), do, note=told.append, begin=lambda *told: None
+    )
+    assert len(outcomes.documents) == 2
+    assert outcomes.failed == [{"task": "bad", "error": "ZeroDivisionError: division by zero"}]
+    assert told == ["bad failed: ZeroDivisionError: division by zero"]
+    written = write_table(tmp_path / "out", ["share"], outcomes.documents, outcomes)
+    assert written["failures"] is not None
+    assert "return {" in Path(written["failures"]).read_text()
+
+
+@pytest.mark.parametrize("pattern", ["all", "mmstar/*", "quiz.csv:*", "mmmu/p?ysics"])
+def test_patterns_mean_many(pattern: str) -> None:
+    assert means_many(pattern)
+
+
+def test_all_means_the_demos_tasks_or_the_catalogues() -> None:
+    assert set(references("all", model_is_demo=True)) == set(
+        references("demo/*", model_is_demo=False)
+    )
+    assert len(references("all", model_is_demo=False)) > 150
+
+
+def test_one_failure_of_many_tasks_is_said_once() -> None:
+    text = io.StringIO()
+    failed = [{"task": f"t{n}", "error": "no network"} for n in range(9)]
+    show_failures(failed, Console(file=text, width=200))
+    assert text.getvalue() == "failed: t0, t1, t2, t3 and 5 more: no network\n"
+
+
+def test_one_bar_goes_on_over_all_tasks() -> None:
+    bar = ManyProgress(Sink(json_mode=False, quiet=False))
+    seen = []
+    for task in (1, 2):
+        bar.begin(task, 2, f"task-{task}")
+        for phase, total in (("probing 2 items", 6), ("confirming 4 items", 8)):
+            watch = bar(phase)
+            assert watch is not None
+            for done in range(total + 1):
+                watch(Progress(done, total, 0, {}))
+                seen.append(bar.done)
+    assert seen == sorted(seen)
+    assert (seen[0], seen[len(seen) // 2 - 1], seen[-1]) == (0.0, 0.5, 1.0)
+    text = io.StringIO()
+    Console(file=text, width=60).print(bar._picture(60))
+    first, drawn, doing = text.getvalue().splitlines()
+    assert first == "task 2 of 2, 0:00 left for all: task-2"
+    assert set(drawn.strip()) == {"━"}
+    assert doing.startswith("confirming 4 items: 8/8 answers")
+
+
+def test_nothing_is_drawn_where_json_is_asked_for() -> None:
+    with ManyProgress(Sink(json_mode=True, quiet=False)) as bar:
+        bar.begin(1, 1, "task")
+        assert bar("probing") is None
