@@ -21,6 +21,7 @@ from talo_export.jobs.probe import ProbeRequest, run_probe
 from talo_export.jobs.task_words import TaskWords
 from talo_export.jobs.verify import run_verify
 from talo_export.knockout import Fill, Scope
+from talo_export.probing.engines.checked import EngineName
 from talo_export.probing.settings import Scoring
 from talo_export.tasks.item import Task
 
@@ -45,6 +46,12 @@ def probe(
     device: str = "auto",
     dtype: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
+    engine: EngineName = "auto",
+    check: int | Literal["all"] = 1,
+    race: float | None = None,
+    skip_too_long: bool = False,
+    device_map: str | None = None,
+    offload: str | Path | None = None,
     checkpoint: bool = True,
     fresh: bool = False,
     trust_remote_code: bool = False,
@@ -53,6 +60,7 @@ def probe(
     """Find the layer that hurts a task, confirm it, write and prove the patched checkpoint.
 
     `shots=None` probes every item and selects none; `min_gain` is a share (0.05 is five points).
+    `race` is the rate at which the best layer may be dropped early, None to see all through.
     """
     chosen: dict[str, Any] = {} if criterion is None else {"criterion": criterion}
     request = ProbeRequest(
@@ -60,6 +68,8 @@ def probe(
             model=model,
             dtype=dtype,
             device=device,
+            device_map=device_map,
+            offload=None if offload is None else Path(offload),
             batch_size=batch_size,
             trust_remote_code=trust_remote_code,
         ),
@@ -71,6 +81,10 @@ def probe(
         min_gain=min_gain,
         scope=scope,
         fill=fill,
+        engine=engine,
+        check=check,
+        race=race,
+        skip_too_long=skip_too_long,
         checkpoint=checkpoint,
         fresh=fresh,
         **chosen,

@@ -34,6 +34,7 @@ def evaluate(
     device_map: options.DeviceMap = None,
     offload: options.Offload = None,
     batch_size: options.BatchSize = "auto",
+    skip_too_long: options.SkipTooLong = False,
     trust_remote_code: options.TrustRemoteCode = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -75,6 +76,7 @@ def evaluate(
                 prompt=prompt,
                 system=system,
             ),
+            skip_too_long=skip_too_long,
         )
         if means_many(task):
             with ManyProgress(sink) as bar:

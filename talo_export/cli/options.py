@@ -56,6 +56,13 @@ BatchSize = Annotated[
     str,
     typer.Option(metavar="N|auto", rich_help_panel=MODEL, help="Items in work at a time."),
 ]
+SkipTooLong = Annotated[
+    bool,
+    typer.Option(
+        "--skip-too-long", rich_help_panel=TASK,
+        help="Leave out items that the model's context does not hold, and count them.",
+    ),
+]  # fmt: skip
 TaskName = Annotated[
     str | None,
     typer.Option(

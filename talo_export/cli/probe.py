@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -61,6 +62,30 @@ def probe(
             help="auto, naive, resume or lockstep: how work is shared, never what comes out.",
         ),
     ] = "auto",
+    check: Annotated[
+        str,
+        typer.Option(
+            metavar="N|all",
+            rich_help_panel=options.SEARCH,
+            help="Items of each kind answered the plain way too, and compared.",
+        ),
+    ] = "1",
+    race: Annotated[
+        bool,
+        typer.Option(
+            "--race",
+            rich_help_panel=options.SEARCH,
+            help="Drop layers that cannot win any more while the sweep goes on: for many shots.",
+        ),
+    ] = False,
+    race_error: Annotated[
+        float,
+        typer.Option(
+            metavar="RATE",
+            rich_help_panel=options.SEARCH,
+            help="With --race: how often, at most, the best layer may be dropped.",
+        ),
+    ] = 0.05,
     data: options.Data = None,
     columns: options.Columns = None,
     few_shot: options.FewShot = 0,
@@ -75,6 +100,7 @@ def probe(
     device_map: options.DeviceMap = None,
     offload: options.Offload = None,
     batch_size: options.BatchSize = "auto",
+    skip_too_long: options.SkipTooLong = False,
     trust_remote_code: options.TrustRemoteCode = False,
     checkpoint: Annotated[
         bool,
@@ -96,19 +122,29 @@ def probe(
     """Find the layer that hurts a task, confirm it on other items, write the patched checkpoint.
 
     Without --model and --task the bundled demo answers its own maps. Interrupt it whenever you
-    like: the same line goes on where it stopped, and a finished run is shown, not redone.
+    like: the same line goes on where it stopped, and a finished run is shown, not redone. Started
+    by `accelerate launch -m talo_export probe ...` or torchrun, several processes share the items.
     """
     with told():
-        sink = Sink(json_mode=json, quiet=quiet)
+        follows = int(os.environ.get("RANK", "0")) > 0
+        sink = Sink(json_mode=json, quiet=quiet or follows)
         from talo_export.cli.progress import SweepProgress
         from talo_export.cli.progress_many import ManyProgress
         from talo_export.cli.show_many import many_summary, show_many
         from talo_export.cli.show_probe import show_probe, summary
         from talo_export.evidence.selection import DEFAULT_CRITERION
-        from talo_export.jobs.asking import Setup, parse_batch_size, parse_shots, scoring_of
+        from talo_export.jobs.asking import (
+            Setup,
+            parse_batch_size,
+            parse_check,
+            parse_race,
+            parse_shots,
+            scoring_of,
+        )
         from talo_export.jobs.many import means_many
         from talo_export.jobs.probe import ProbeRequest, run_probe
         from talo_export.jobs.probe_many import run_probes
+        from talo_export.probing.team import in_team
         from talo_export.tasks.row_items import parse_columns
 
         request = ProbeRequest(
@@ -140,14 +176,21 @@ def probe(
             scope=scope,
             fill=fill,
             engine=engine,
+            check=parse_check(check),
+            skip_too_long=skip_too_long,
+            race=parse_race(race_error) if race else None,
             checkpoint=checkpoint,
             fresh=fresh,
         )
         if means_many(task):
-            with ManyProgress(sink) as bar:
-                many = run_probes(request, note=bar.note, progress=bar, begin=bar.begin)
-            sink.result(many, summary=many_summary(many), show=lambda to: show_many(many, to))
+            with in_team() as team, ManyProgress(sink) as bar:
+                many = run_probes(request, note=bar.note, progress=bar, begin=bar.begin, team=team)
+            if team.leads:
+                sink.result(many, summary=many_summary(many), show=lambda to: show_many(many, to))
             raise typer.Exit(1 if many["failed"] else 0)
-        with SweepProgress(sink) as progress:
-            document = run_probe(request, note=sink.note, progress=progress)
-        sink.result(document, summary=summary(document), show=lambda to: show_probe(document, to))
+        with in_team() as team, SweepProgress(sink) as progress:
+            document = run_probe(request, note=sink.note, progress=progress, team=team)
+        if team.leads:
+            sink.result(
+                document, summary=summary(document), show=lambda to: show_probe(document, to)
+            )

@@ -17,6 +17,8 @@ def show_evaluate(document: dict[str, Any], to: Console) -> None:
         f"{document['chance']:.0%}), scored by {document['scoring']}",
         highlight=False,
     )
+    if document["too_long"]:
+        to.print(f"{len(document['too_long'])} items longer than the context were left out")
     if document["unparsed"]:
         to.print(f"{document['unparsed']} answers could not be read and count as wrong")
     for words in averages_words(document["averages"]):

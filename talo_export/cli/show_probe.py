@@ -34,6 +34,13 @@ def show_probe(document: dict[str, Any], to: Console) -> None:
     if any(probe["unparsed"]):
         worst = max(count or 0 for count in probe["unparsed"])
         _row(to, "", f"unreadable answers: up to {worst} of {probe['n']} for one layer")
+    if document["too_long"]:
+        _row(to, "", f"{len(document['too_long'])} items longer than the context were left out")
+    if any(probe["non_finite"]):
+        worst = [layer for layer, count in enumerate(probe["non_finite"]) if count]
+        _row(to, "", f"NaN or Inf among the logits without layer {', '.join(map(str, worst))}")
+    if probe["race"] is not None:
+        _row(to, "race", _race(probe))
     _row(to, "choice", probe["reason"])
     if confirm is not None and chosen is not None:
         low, high = confirm["ci95"]
@@ -57,6 +64,18 @@ def show_probe(document: dict[str, Any], to: Console) -> None:
         )
     _row(to, "cost", _cost(document["cost"]))
     _row(to, "run", document["run"])
+
+
+def _race(probe: dict[str, Any]) -> str:
+    """How many layers a race dropped, and after how many items on average."""
+    dropped = [seen for seen in probe["seen"] if seen is not None and seen < probe["n"]]
+    rate = f"error rate {probe['race']['error_rate']:.0%}"
+    if not dropped:
+        return f"no layer could be dropped before the end ({rate})"
+    return (
+        f"{len(dropped)} layers were dropped, after {sum(dropped) / len(dropped):.0f} of "
+        f"{probe['n']} items on average ({rate})"
+    )
 
 
 def summary(document: dict[str, Any]) -> str:

@@ -40,6 +40,7 @@ class EvaluateRequest:
     limit: int | None = None
     seed: int = 0
     scoring: Scoring = field(default_factory=Scoring)
+    skip_too_long: bool = False
 
 
 def run_evaluate(
@@ -70,12 +71,14 @@ def run_evaluate(
         (None,),
         request.scoring,
         batch_size=setup.batch_size,
+        skip_too_long=request.skip_too_long,
         progress=progress(f"answering {len(items)} items"),
     )
     table = result.table
+    answered = [item for item in items if item.id not in result.too_long]
     right = int(table.correct[0].sum())
-    interval = binomtest(right, len(items)).proportion_ci(0.95, method="exact")
-    correct = {item.id: bool(table.correct[0, at]) for at, item in enumerate(items)}
+    interval = binomtest(right, len(answered)).proportion_ci(0.95, method="exact")
+    correct = {item.id: bool(table.correct[0, at]) for at, item in enumerate(answered)}
     return {
         "model": setup.name,
         "revision": loaded.revision,
@@ -83,8 +86,9 @@ def run_evaluate(
         "task_source": found.source,
         "scoring": request.scoring.kind,
         "chance": found.chance,
-        "n": len(items),
-        "accuracy": right / len(items),
+        "n": len(answered),
+        "too_long": list(result.too_long),
+        "accuracy": right / len(answered),
         "ci95": [float(interval.low), float(interval.high)],
         "averages": asdict(average(items, correct)),
         "unparsed": int((~table.parsed[0]).sum()),
@@ -95,7 +99,7 @@ def run_evaluate(
                 "choice": None if table.choice[0, column] < 0 else int(table.choice[0, column]),
                 "correct": bool(table.correct[0, column]),
             }
-            for column, item in enumerate(items)
+            for column, item in enumerate(answered)
         ],
         "seconds": result.cost.seconds,
     }

@@ -7,13 +7,16 @@ import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from talo_export.checkpoint.verify import verify_files
 from talo_export.errors import ProofError, UsageError
 from talo_export.evidence.confirmation import Confirmation, confirm
 from talo_export.evidence.layer_plot import draw_layers
+from talo_export.evidence.racing import ERROR as RACE_ERROR
+from talo_export.evidence.racing import STEP, race_order, still_racing
 from talo_export.evidence.selection import DEFAULT_CRITERION, Selection, select
 from talo_export.jobs.asking import DEFAULT_PROMPT, Setup
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
@@ -36,8 +39,11 @@ from talo_export.models.reference import parse_reference, resolve
 from talo_export.probing.cost import Cost
 from talo_export.probing.engines.checked import EngineName
 from talo_export.probing.journal import Journal
+from talo_export.probing.race import Race
+from talo_export.probing.scores import ScoreTable
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import SweepResult, all_knockouts, sweep
+from talo_export.probing.team import ALONE, Team
 from talo_export.tasks.item import Item, Task
 from talo_export.tasks.splits import Split, split_task
 
@@ -63,6 +69,10 @@ class ProbeRequest:
     scope: Scope = "attention"
     fill: Fill = "zero"
     engine: EngineName = "auto"
+    check: int | Literal["all"] = 1
+    skip_too_long: bool = False
+    race: float | None = None
+    """The race's error rate; None sees every layer through to the end."""
     checkpoint: bool = True
     fresh: bool = False
 
@@ -93,6 +103,11 @@ class _Findings:
         return None if self.confirmation is None else self.confirmation.knockout
 
     @property
+    def too_long(self) -> tuple[str, ...]:
+        """Ids of items left out, of the probing ones first."""
+        return self.probed.too_long + (self.confirmed.too_long if self.confirmed else ())
+
+    @property
     def cost(self) -> Cost:
         return self.probed.cost + (self.confirmed.cost if self.confirmed else Cost())
 
@@ -103,10 +118,12 @@ def run_probe(
     note: Note = silent,
     progress: Watch = unwatched,
     load: Callable[[], LoadedModel] | None = None,
+    team: Team = ALONE,
 ) -> dict[str, Any]:
     """Do the job, go on with it, or show it if it is done: the document of `probe --json`.
 
-    `load` gives the model of `request.setup` where several probes share it.
+    `load` gives the model of `request.setup` where several probes share it. In a `team` every
+    process calls this; all return a document, and only the first writes anything but scores.
 
     Raises `TaloError` and its kinds, each a sentence for the user; what was scored until then
     stays in the run's journal, and the same request goes on from there.
@@ -119,17 +136,24 @@ def run_probe(
     base = resolve(request.setup.reference)
     run = RunDirectory(request.out or default_directory(request.setup.name, task.name))
     fingerprint = model_fingerprint(base.directory, base.revision)
-    run.open(_recorded(request, task, fingerprint), fresh=request.fresh)
-    finished = run.result()
+
+    def opened() -> dict[str, Any] | None:
+        run.open(_recorded(request, task, fingerprint), fresh=request.fresh)
+        return run.result()
+
+    finished = team.lead(opened)
     if finished is not None:
         note(f"{run.path} holds the finished run; --fresh starts over")
         return finished
 
     loaded = (load or request.setup.load)()
-    with Journal.open(run.journal, _identity(request, task, fingerprint)) as journal:
-        findings = _measure(request, loaded, split, journal, progress)
-    _draw(request, loaded, findings, run)
+    run.path.mkdir(parents=True, exist_ok=True)  # Of another host's process, its own.
+    with Journal.open_own(run.journal, _identity(request, task, fingerprint), team) as journal:
+        findings = _measure(request, loaded, split, journal, progress, team)
     document = _document(request, task, loaded, findings, run)
+    if not team.leads:
+        return document
+    _draw(request, loaded, findings, run)
     if request.checkpoint and findings.confirmation is not None:
         document |= _write(request, loaded, findings, document, run, split, note)
     write_atomically(run.vector, json.dumps(_vector(document), indent=1) + "\n")
@@ -139,7 +163,12 @@ def run_probe(
 
 
 def _measure(
-    request: ProbeRequest, loaded: LoadedModel, split: Split, journal: Journal, progress: Watch
+    request: ProbeRequest,
+    loaded: LoadedModel,
+    split: Split,
+    journal: Journal,
+    progress: Watch,
+    team: Team,
 ) -> _Findings:
     """Sweep the probing items, select, and confirm on the others."""
     knockouts = all_knockouts(loaded.decoder, request.scope, request.fill)
@@ -150,7 +179,10 @@ def _measure(
         )
 
     def score(
-        doing: str, items: Sequence[Item], variants: Sequence[Knockout | None]
+        doing: str,
+        items: Sequence[Item],
+        variants: Sequence[Knockout | None],
+        race: Race | None = None,
     ) -> SweepResult:
         return sweep(
             loaded,
@@ -160,10 +192,15 @@ def _measure(
             journal=journal,
             batch_size=request.setup.batch_size,
             engine=request.engine,
+            check=request.check,
+            skip_too_long=request.skip_too_long,
+            race=race,
+            team=team,
             progress=progress(f"{doing} {len(items)} items"),
         )
 
-    probed = score("probing", split.probe, (None, *knockouts))
+    items, race = _raced(request, split.probe)
+    probed = score("probing", items, (None, *knockouts), race)
     selection = select(
         probed.table,
         min_gain=request.min_gain,
@@ -180,6 +217,14 @@ def _measure(
     confirmed = score("confirming", split.confirm, (None, selection.knockout))
     judged = confirm(confirmed.table, selection.knockout, seed=request.seed)
     return _Findings(probed, selection, confirmed, judged)
+
+
+def _raced(request: ProbeRequest, items: Sequence[Item]) -> tuple[Sequence[Item], Race | None]:
+    """The probing items in the order of their race, and its rule; as they are without one."""
+    if request.race is None:
+        return items, None
+    keep = partial(still_racing, total=len(items), criterion=request.criterion, error=request.race)
+    return race_order(items, request.seed), Race(STEP, keep)
 
 
 def _draw(
@@ -231,8 +276,10 @@ def _write(
             f"{run.checkpoint} is not what was planned: {files.to_json()}. "
             "Check the disk, then run the same line again."
         )
+    known = set(findings.confirmed.table.item_ids)
+    answered = [item for item in split.confirm if item.id in known]
     answers = replay(
-        loaded, run.checkpoint, split.confirm, findings.confirmed.table, knockout, request.scoring
+        loaded, run.checkpoint, answered, findings.confirmed.table, knockout, request.scoring
     )
     if not answers.ok:
         raise ProofError(
@@ -276,7 +323,13 @@ def _document(
         "layers": len(loaded.decoder),
         "fill": request.fill,
         "scope": request.scope,
-        "probe": {**findings.selection.to_json(), "ids": list(findings.probed.table.item_ids)},
+        "probe": {
+            **findings.selection.to_json(),
+            "seen": seen_by_layer(findings.probed.table, len(loaded.decoder)),
+            "race": None if request.race is None else {"error_rate": request.race, "every": STEP},
+            "ids": list(findings.probed.table.item_ids),
+        },
+        "too_long": list(findings.too_long),
         "selected_layer": None if findings.knockout is None else findings.knockout.layer,
         "confirm": None if confirmation is None else confirmation.to_json(),
         "checkpoint": None,
@@ -288,10 +341,21 @@ def _document(
             "layer_evaluations_naive": cost.layer_evaluations_naive,
             "vision_evaluations": cost.vision_evaluations,
             "token_evaluations": cost.token_evaluations,
+            "layer_calls": cost.layer_calls,
+            "check_evaluations": cost.check_evaluations,
             "seconds": cost.seconds,
             "peak_memory_bytes": cost.peak_memory_bytes,
         },
     }
+
+
+def seen_by_layer(table: ScoreTable, n_layers: int) -> list[int | None]:
+    """How many items each layer's knockout saw; None for a layer that was not swept."""
+    seen: list[int | None] = [None] * n_layers
+    for row, variant in enumerate(table.variants):
+        if variant is not None:
+            seen[variant.layer] = int(table.scored[row].sum())
+    return seen
 
 
 def _vector(document: dict[str, Any]) -> dict[str, Any]:
@@ -330,6 +394,8 @@ def _recorded(request: ProbeRequest, task: Task, fingerprint: str) -> dict[str, 
         "scope": request.scope,
         "fill": request.fill,
         "checkpoint": request.checkpoint,
+        "skip_too_long": request.skip_too_long,
+        "race": request.race,
     }
 
 
@@ -360,6 +426,11 @@ def command_line(request: ProbeRequest) -> str:
     option("--scope", request.scope, default.scope)
     option("--fill", request.fill, default.fill)
     option("--dtype", setup.dtype, plain.dtype)
+    if request.skip_too_long:
+        words.append("--skip-too-long")
+    if request.race is not None:
+        words.append("--race")
+        option("--race-error", request.race, RACE_ERROR)
     if setup.trust_remote_code:
         words.append("--trust-remote-code")
     return shlex.join(words)

@@ -16,6 +16,7 @@ from talo_export.jobs.many import (
 )
 from talo_export.jobs.probe import ProbeRequest, run_probe
 from talo_export.jobs.run import default_directory
+from talo_export.probing.team import ALONE, Team
 
 COLUMNS = (
     "task", "items", "base_accuracy", "best_layer", "best_probe_gain", "layer", "probe_gain",
@@ -29,6 +30,7 @@ def run_probes(
     note: Note = silent,
     progress: Watch = unwatched,
     begin: Begin = unannounced,
+    team: Team = ALONE,
 ) -> dict[str, Any]:
     """Probe every task that `request.task` names; below `request.out` a run for each.
 
@@ -44,7 +46,7 @@ def run_probes(
     def probe(reference: str, model: SharedModel) -> dict[str, Any]:
         run = folder / default_directory("", reference).name
         one = replace(request, task=reference, out=run)
-        return run_probe(one, note=note, progress=progress, load=model)
+        return run_probe(one, note=note, progress=progress, load=model, team=team)
 
     outcomes = each_task(wanted, request.setup, probe, note=note, begin=begin)
     rows = [_row(document) for document in outcomes.documents]
@@ -53,7 +55,7 @@ def run_probes(
         "tasks": rows,
         "failed": outcomes.failed,
         "runs": [document["run"] for document in outcomes.documents],
-        **write_table(folder, COLUMNS, rows, outcomes),
+        **(write_table(folder, COLUMNS, rows, outcomes) if team.leads else {}),
     }
 
 

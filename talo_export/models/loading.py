@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -265,7 +266,9 @@ def pick_device(device: str) -> torch.device:
     """`auto` is the first of cuda, mps, cpu that is there. Raises UsageError for an absent one."""
     if device == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            # A launcher of several processes on one host gives each its own number.
+            mine = int(os.environ.get("LOCAL_RANK", "0"))
+            return torch.device("cuda", mine % torch.cuda.device_count())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         chosen = torch.device(device)

@@ -84,8 +84,25 @@ class Journal:
         """The journal of this process of a team: `path` itself for the first, one beside it else.
 
         The first also takes over what journals beside it hold, so that a run goes on whatever the
-        number of processes was before and is now.
+        number of processes was before and is now. Every process of the team calls this.
         """
+        own: list[Journal] = []
+
+        def open_mine() -> None:
+            own.append(cls._open_mine(path, identity, team))
+
+        try:
+            # One after the other: the first reads files that the others are about to write.
+            team.exchange(open_mine if team.leads else _nothing)
+            team.exchange(_nothing if team.leads else open_mine)
+        except TaloError:
+            for journal in own:
+                journal.close()
+            raise
+        return own[0]
+
+    @classmethod
+    def _open_mine(cls, path: Path, identity: Mapping[str, str], team: Team) -> Journal:
         if not team.leads:
             return cls.open(path.with_name(f"{path.name}.rank-{team.rank}"), identity)
         journal = cls.open(path, identity)
@@ -136,6 +153,10 @@ class Journal:
         self.close()
 
 
+def _nothing() -> None:
+    """What a process does in the turn of another."""
+
+
 def variant_key(variant: Knockout | None) -> str:
     """Text that stands for a variant in the journal: `base` or `attention/zero/12`."""
     return "base" if variant is None else f"{variant.scope}/{variant.fill}/{variant.layer}"
@@ -150,21 +171,24 @@ def read_variant(key: str) -> Knockout | None:
 
 
 def _prepare(path: Path, connection: sqlite3.Connection, asked: Mapping[str, str]) -> None:
-    (kind,) = connection.execute("PRAGMA application_id").fetchone()
+    # In this order: another process may just be making the file, the tables and their mark at once.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (kind,) = connection.execute("PRAGMA application_id").fetchone()
     if kind != APPLICATION_ID and tables:
         raise TaloError(f"{path} is a database of another program: name another run directory.")
     # NORMAL keeps every commit over a kill of the process, and a consistent file over a power cut.
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     if not tables:
+        # Several processes may open a new journal at once: who is second finds it made.
         with connection:
             connection.execute("BEGIN IMMEDIATE")
-            for statement in SCHEMA.split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.executemany("INSERT INTO identity VALUES (?, ?)", sorted(asked.items()))
-        return
+            if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                for statement in SCHEMA.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                rows = sorted(asked.items())
+                connection.executemany("INSERT INTO identity VALUES (?, ?)", rows)
     stored = dict(connection.execute("SELECT * FROM identity"))
     differing = [
         f"{name} (recorded {stored.get(name)!r}, asked {asked.get(name)!r})"

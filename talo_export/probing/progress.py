@@ -61,6 +61,10 @@ class Watch:
             self._count(cell)
         self.report()
 
+    def expect(self, cells: int) -> None:
+        """So many cells are still to come: fewer than at first where a race dropped some."""
+        self._total = self._done + cells
+
     def report(self, note: str | None = None) -> None:
         """Tell the watcher where the sweep stands."""
         if self._watcher is not None:

@@ -8,24 +8,31 @@ size, on other items, on the order of work or on what was done before an interru
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from talo_export.errors import UsageError
+from talo_export.errors import TaloError
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.anatomy import Decoder
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.cost import Cost, metered, side_by_side
-from talo_export.probing.encoding import encode
 from talo_export.probing.engines.checked import Checked
 from talo_export.probing.engines.checked import EngineName as EngineName
-from talo_export.probing.engines.naive import passes
-from talo_export.probing.engines.work import Todo, Work
-from talo_export.probing.journal import Cell, Journal, Outcomes
+from talo_export.probing.journal import Cell, Journal
 from talo_export.probing.progress import Watch, Watcher
-from talo_export.probing.scores import Outcome, ScoreTable
+from talo_export.probing.race import Race
+from talo_export.probing.scores import ScoreTable
 from talo_export.probing.settings import Scoring
+from talo_export.probing.share import (
+    batches,
+    check_request,
+    known,
+    lacking,
+    merged,
+    missing,
+    naive_evaluations,
+)
 from talo_export.probing.team import ALONE, Team
 from talo_export.tasks.item import Item
 
@@ -38,7 +45,10 @@ class SweepResult:
     """All outcomes asked for, and what this call spent on them (a resumed run: its own part)."""
 
     table: ScoreTable
+    """Without the items that were left out."""
     cost: Cost
+    too_long: tuple[str, ...] = ()
+    """Ids of the items left out because the model's context does not hold them."""
 
 
 def sweep(
@@ -50,55 +60,85 @@ def sweep(
     journal: Journal | None = None,
     batch_size: int | Literal["auto"] = "auto",
     engine: EngineName = "auto",
-    check: Literal["first", "all"] = "first",
+    check: int | Literal["all"] = 1,
+    skip_too_long: bool = False,
+    race: Race | None = None,
     progress: Watcher | None = None,
     team: Team = ALONE,
 ) -> SweepResult:
-    """Let every variant answer every item.
+    """Let every variant answer every item, or as many as a `race` lets it see.
 
     `variants` must hold None, the base. `batch_size` is how many items are in work at once; no
     forward pass ever mixes two items, so it changes no bit of the result. `engine` auto takes the
-    fastest that this model runs in and that agrees with the naive one; `check` says on how many
-    items it is compared with that one. In a `team` every process calls this with the same
-    arguments and its own journal, answers its share, and returns all answers. Raises TaloError for
-    an item the model cannot take, UsageError for a request without sense, ProofError for an engine
-    that was named and is wrong.
+    fastest that this model runs in and that agrees with the naive one; `check` is how many items
+    of each kind are answered by both and compared. In a `team` every process calls this with the
+    same arguments and its own journal, answers its share, and returns all answers. Raises
+    TaloError for an item the model cannot take (one longer than its context is left out under
+    `skip_too_long`), UsageError for a request without sense, ProofError for an engine that was
+    named and is wrong.
     """
     check_request(items, variants, batch_size)
     outcomes = merged(team.exchange(lambda: known(journal, items, variants)))
-    pending = [i for i in items if any(i.id not in outcomes[variant] for variant in variants)]
-    share = pending[team.rank :: team.size]
+    rounds = [items] if race is None else list(batches(items, race.every))
+    pending = [lacking(part, variants, outcomes) for part in rounds]
+    shares = [part[team.rank :: team.size] for part in pending]
     if engine == "auto" and (len(variants) < 3 or len(items) < 2):
         # A base and one knockout have little in common to share; and stock passes, item by item,
         # are what an exported checkpoint will be held against.
         engine = "naive"
-    watch = Watch(len(items) - len(pending) + len(share), variants, outcomes, progress)
+    left = sum(map(len, shares))
+    watch = Watch(len(items) - sum(map(len, pending)) + left, variants, outcomes, progress)
+    racing, too_long = tuple(variants), set[str]()
 
-    def answer_share() -> tuple[list[Cell], Cost]:
-        answered: list[Cell] = []
-        with (
-            metered(loaded.model, loaded.decoder) as meter,
-            Checked(
-                loaded, scoring, meter, engine, check_all=check == "all", note=watch.report
-            ) as by,
-        ):
+    with (
+        metered(loaded.model, loaded.decoder) as meter,
+        Checked(loaded, scoring, meter, engine, check=check, note=watch.report) as by,
+    ):
+
+        def answer(share: Sequence[Item]) -> tuple[list[Cell], list[str]]:
+            answered: list[Cell] = []
+            long: list[str] = []
             for batch in batches(share, AUTO_BATCH if batch_size == "auto" else batch_size):
-                work = missing(loaded, batch, variants, scoring, outcomes)
+                work, left_out = missing(loaded, batch, racing, scoring, outcomes, skip_too_long)
+                long += left_out
                 meter.naive += naive_evaluations(loaded.decoder, work, scoring)
                 for cells in by.answer(work):
                     if journal is not None:
                         journal.append(cells)
                     answered += cells
                     watch.add(cells)
-            return answered, meter.cost(loaded.device)
+            return answered, long
 
-    shares = team.exchange(answer_share)
-    for cells, _ in shares:
-        for cell in cells:
-            outcomes[cell.variant][cell.item_id] = cell.outcome
+        seen = 0
+        for part, share in zip(rounds, shares, strict=True):
+            if race is not None and seen:
+                racing = race.narrowed(racing, ScoreTable.build(items[:seen], outcomes))
+                watch.expect(left * len(racing))
+            for cells, long in team.exchange(lambda share=share: answer(share)):  # type: ignore[misc]
+                for cell in cells:
+                    outcomes[cell.variant][cell.item_id] = cell.outcome
+                too_long.update(long)
+            seen += len(part)
+            left -= len(share)
+        costs = team.exchange(lambda: meter.cost(loaded.device))
     if team.size > 1 and team.leads and journal is not None:
         journal.append_all(outcomes)
-    return SweepResult(ScoreTable.build(items, outcomes), side_by_side([c for _, c in shares]))
+    return SweepResult(
+        _table(items, outcomes, too_long),
+        side_by_side(costs),
+        tuple(item.id for item in items if item.id in too_long),
+    )
+
+
+def _table(items: Sequence[Item], outcomes: dict, too_long: Iterable[str]) -> ScoreTable:
+    """The scores of all items but those left out. Raises TaloError where none remains."""
+    dropped = set(too_long)
+    kept = [item for item in items if item.id not in dropped]
+    if not kept:
+        raise TaloError(
+            f"all {len(items)} items are longer than the model's context: nothing is left to score."
+        )
+    return ScoreTable.build(kept, outcomes)
 
 
 def all_knockouts(
@@ -132,67 +172,3 @@ def not_swept(decoder: Decoder, scope: Scope = "attention") -> dict[int, str]:
         elif scope != "o_proj" and any(mixer.shared for mixer in layer.attention):
             reasons[layer.index] = "other layers read its keys and values: use scope o_proj"
     return reasons
-
-
-def check_request(
-    items: Sequence[Item], variants: Sequence[Knockout | None], batch_size: int | str
-) -> None:
-    """Raise UsageError where there is nothing to do or no base to compare with."""
-    if not items:
-        raise UsageError("There are no items to score: the task or the split is empty.")
-    if None not in variants:
-        raise UsageError("The base model must be among the variants: every gain is against it.")
-    if isinstance(batch_size, int) and batch_size < 1:
-        raise UsageError(f"A batch of {batch_size} items holds nothing: use 1 or more, or auto.")
-
-
-def known(
-    journal: Journal | None, items: Sequence[Item], variants: Sequence[Knockout | None]
-) -> Outcomes:
-    """The outcomes asked for that the journal already has; an entry for every variant."""
-    stored: Mapping[Knockout | None, Mapping[str, Outcome]] = (
-        {} if journal is None else journal.outcomes()
-    )
-    wanted = {item.id for item in items}
-    return {
-        variant: {id_: o for id_, o in stored.get(variant, {}).items() if id_ in wanted}
-        for variant in variants
-    }
-
-
-def merged(found: Sequence[Outcomes]) -> Outcomes:
-    """What several processes know, together; where two know a cell they agree."""
-    whole: Outcomes = {}
-    for outcomes in found:
-        for variant, seen in outcomes.items():
-            whole.setdefault(variant, {}).update(seen)
-    return whole
-
-
-def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """Runs of `size` items in the task's order."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
-def missing(
-    loaded: LoadedModel,
-    batch: Sequence[Item],
-    variants: Sequence[Knockout | None],
-    scoring: Scoring,
-    outcomes: Outcomes,
-) -> Work:
-    """The items of a batch that some variant has not answered, encoded."""
-    todos = []
-    for item in batch:
-        lacking = tuple(v for v in variants if item.id not in outcomes[v])
-        if lacking:
-            todos.append(Todo(encode(loaded, item, scoring), lacking))
-    return Work(todos, tuple(variants))
-
-
-def naive_evaluations(decoder: Decoder, work: Work, scoring: Scoring) -> int:
-    """Layer evaluations of one whole pass for each cell, choices of an item each their own."""
-    return len(decoder) * sum(
-        passes(todo.encoded, scoring) * len(todo.missing) for todo in work.todos
-    )

@@ -8,10 +8,11 @@ depend on who gives them, so the outcome is that of one process.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch.distributed as dist
 
@@ -63,6 +64,11 @@ class Team:
                 raise TaloError(f"process {rank} of this sweep failed: {problem}")
         return [result for result, _ in told]
 
+    def lead(self, find: Callable[[], Found]) -> Found:
+        """Run `find` in the first process alone; all get what it found, or its error."""
+        (found, *_) = self.exchange(lambda: find() if self.leads else None)
+        return cast(Found, found)
+
 
 ALONE = Team()
 
@@ -76,3 +82,14 @@ def join_team() -> Team:
             return ALONE
         dist.init_process_group("gloo", timeout=PATIENCE)
     return Team(dist.get_rank(), dist.get_world_size())
+
+
+@contextmanager
+def in_team() -> Iterator[Team]:
+    """Our place in the team while the block runs. Leaving it early is noticed by the others."""
+    team = join_team()
+    try:
+        yield team
+    finally:
+        if team.size > 1 and dist.is_initialized():
+            dist.destroy_process_group()

@@ -81,6 +81,8 @@ def test_the_first_item_is_checked_against_the_naive_loop_and_counted_apart(load
     assert cost.check_evaluations == 5 * 4
     every = sweep(loaded, make_items(3), variants_of(loaded), LIKELIHOOD, check="all").cost
     assert every.check_evaluations == 3 * 5 * 4
+    two = sweep(loaded, make_items(3), variants_of(loaded), LIKELIHOOD, check=2).cost
+    assert two.check_evaluations == 2 * 5 * 4
     assert every.layer_evaluations == cost.layer_evaluations
 
 
@@ -118,7 +120,7 @@ def test_what_cannot_be_swept_fast_is_swept_the_plain_way():
     notes = []
     with (
         metered(loaded.model, loaded.decoder) as meter,
-        Checked(loaded, LIKELIHOOD, meter, "auto", check_all=False, note=notes.append) as engine,
+        Checked(loaded, LIKELIHOOD, meter, "auto", check=1, note=notes.append) as engine,
     ):
         (cells,) = engine.answer(Work([Todo(encoded, variants)], variants))
         assert engine.name == "naive"

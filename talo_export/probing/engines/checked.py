@@ -1,13 +1,15 @@
 """The engine a sweep uses: the fastest that is right for this model, checked and backed off.
 
-The first item of every kind (what inputs it has, whether anything follows its prompt) is answered
-the plain way too, for every variant. That proves the knockouts and checks the fast engine. An
-engine that cannot run the model, or disagrees, is replaced by the next slower one, which is said
-once, where the choice was ours; where the user named the engine it is an error.
+The first item of every kind (what inputs it has, whether anything follows its prompt), or as many
+as asked for, is answered the plain way too, for every variant. That proves the knockouts and checks
+the fast engine. An engine that cannot run the model, or disagrees, is replaced by the next slower
+one, which is said once, where the choice was ours; where the user named it, it is an error.
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Literal
@@ -48,17 +50,17 @@ class Checked:
         meter: Meter,
         engine: EngineName,
         *,
-        check_all: bool,
+        check: int | Literal["all"],
         note: Note,
     ) -> None:
         self._loaded = loaded
         self._scoring = scoring
         self._meter = meter
         self._asked = engine
-        self._check_all = check_all
+        self._check = math.inf if check == "all" else check
         self._note = note
         self._naive = Naive(loaded, scoring, meter)
-        self._checked: set[tuple[object, ...]] = set()
+        self._checked: Counter[tuple[object, ...]] = Counter()
         self._candidates = ["lockstep", "resume", "naive"] if engine == "auto" else [engine]
         self._most_tokens: int | None = None
 
@@ -102,7 +104,7 @@ class Checked:
     ) -> dict[Knockout | None, Answered]:
         encoded = todo.encoded
         kind = (frozenset(encoded.inputs), max(map(len, encoded.continuations), default=0) > 1)
-        if kind in self._checked and not self._check_all:
+        if self._checked[kind] >= max(1, self._check):
             return self._fast(encoded, variants)
         with self._meter.aside():
             plain = {}
@@ -120,7 +122,7 @@ class Checked:
             else:
                 found = self._compare(encoded, fast, plain)
                 if found is None:
-                    self._checked.add(kind)
+                    self._checked[kind] += 1
                     return fast
                 problem = found
             self._meter.move_aside(before)

@@ -13,6 +13,7 @@ from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.answers import by_likelihood, by_text
 from talo_export.probing.encoding import Encoded, is_per_token, without_last
+from talo_export.probing.engines.cache_argument import cache_argument
 from talo_export.probing.engines.cache_rows import fork, has_overwritten_states
 from talo_export.probing.engines.interventions import silenced
 from talo_export.probing.engines.naive import greedy, log_probabilities
@@ -74,7 +75,7 @@ def continued(
     States that are overwritten, as convolutions and recurrences keep them, are continued a token
     at a time: reading several from where they stand is something many models cannot do.
     """
-    own = fork(cache)
+    taken = cache_argument(loaded.model.forward, fork(cache))
     step = 1 if has_overwritten_states(cache) else len(tokens)
     logits = []
     # Without a mask over tokens every model derives the positions from its cache, for nothing is
@@ -88,7 +89,7 @@ def continued(
     with silenced(loaded.model, loaded.decoder, row_masks(variants)):
         for at in range(0, len(tokens), step):
             part = {name: value[:, at : at + step] for name, value in inputs.items()}
-            output = loaded.model(**part, past_key_values=own, use_cache=True)
+            output = loaded.model(**part, **taken, use_cache=True)
             logits.append(output.logits)
     return torch.cat(logits, dim=1)
 
@@ -114,7 +115,7 @@ def answers_by_text(
     with silenced(loaded.model, loaded.decoder, row_masks(variants)):
         made = loaded.model.generate(
             **rows,
-            past_key_values=cache,
+            **cache_argument(loaded.model.forward, cache),
             **greedy(loaded, scoring.new_tokens(bool(encoded.item.choices))),
         )
     ends = end_tokens(loaded)

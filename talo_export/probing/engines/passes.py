@@ -25,6 +25,7 @@ from transformers import Cache
 from talo_export.errors import TaloError
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder
+from talo_export.probing.engines.cache_argument import cache_of
 from talo_export.probing.engines.cache_rows import put_layer, select_rows, stored_rows, take_rows
 from talo_export.probing.engines.interventions import silenced
 from talo_export.probing.engines.plan import Pass, Variant
@@ -144,9 +145,9 @@ class SharedModel:
             return None
         if not run.entered or not run.headed:
             raise CannotShareError(f"{type(self.model).__name__} passes its stack of layers by")
-        kept = getattr(output, "past_key_values", None) if cache else None
+        kept = cache_of(output) if cache else None
         if cache:
-            if not isinstance(kept, Cache):
+            if kept is None:
                 raise CannotShareError(f"{type(self.model).__name__} keeps no cache")
             select_rows(kept, run.wanted)
         return Passed(output.logits[:, -keep:], kept)

@@ -1,0 +1,133 @@
+"""Options of the sweep, through the command line, in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from planted_case import LAYERS, PLANTED, Planted
+from typer.testing import CliRunner
+
+from talo_export.cli.app import app
+
+
+def run(planted: Planted, out: Path, *more: object, task: Path | None = None) -> Any:
+    return CliRunner().invoke(
+        app,
+        ["probe", "--model", str(planted.model), "--task", str(task or planted.task), "--out",
+         str(out), "--scoring", "likelihood", "--criterion", "accuracy", "--no-checkpoint",
+         *map(str, more)],
+    )  # fmt: skip
+
+
+def probed(planted: Planted, out: Path, *more: object, task: Path | None = None) -> dict[str, Any]:
+    result = run(planted, out, "--json", *more, task=task)
+    assert result.exit_code == 0, result.output
+    document: dict[str, Any] = json.loads(result.stdout)
+    return document
+
+
+@pytest.fixture
+def long_task(planted: Planted, tmp_path: Path) -> Path:
+    """The planted task with two items that no context of 512 tokens holds."""
+    rows = [json.loads(row) for row in planted.task.read_text().splitlines()]
+    for number in (3, 40):
+        rows[number]["question"] = "x" * 600
+    path = tmp_path / "long.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_race_finds_the_planted_layer_and_says_what_each_layer_saw(
+    planted: Planted, tmp_path: Path
+) -> None:
+    whole = probed(planted, tmp_path / "whole", "--shots", 70)
+    raced = probed(planted, tmp_path / "raced", "--shots", 70, "--race")
+    assert whole["probe"]["race"] is None
+    assert whole["probe"]["seen"] == [70] * LAYERS
+    assert raced["selected_layer"] == whole["selected_layer"] == PLANTED
+    assert raced["probe"]["race"] == {"error_rate": 0.05, "every": 10}
+    seen = raced["probe"]["seen"]
+    assert seen[PLANTED] == raced["probe"]["n"] == 70
+    assert min(seen) < 70
+    assert raced["confirm"] == whole["confirm"]
+    assert raced["cost"]["layer_evaluations"] < whole["cost"]["layer_evaluations"]
+    assert "--race" in raced["command"]
+    shown = run(planted, tmp_path / "raced", "--shots", 70, "--race")
+    assert "were dropped, after" in shown.stdout
+
+
+def test_a_race_and_a_whole_sweep_are_different_runs(planted: Planted, tmp_path: Path) -> None:
+    probed(planted, tmp_path / "run", "--shots", 20)
+    refused = run(planted, tmp_path / "run", "--shots", 20, "--race", "--quiet")
+    assert refused.exit_code == 1
+    assert "race (recorded None, asked 0.05)" in refused.stderr
+
+
+def test_a_race_by_an_unbounded_score_is_refused(planted: Planted, tmp_path: Path) -> None:
+    refused = run(planted, tmp_path / "run", "--race", "--criterion", "margin", "--quiet")
+    assert refused.exit_code == 2
+    assert "between 0 and 1" in refused.stderr
+    refused = run(planted, tmp_path / "run", "--race", "--race-error", "2", "--quiet")
+    assert refused.exit_code == 2
+    assert "--race-error is 2" in refused.stderr
+
+
+def test_an_item_longer_than_the_context_is_named(
+    planted: Planted, long_task: Path, tmp_path: Path
+) -> None:
+    refused = run(planted, tmp_path / "run", "--shots", "all", "--quiet", task=long_task)
+    assert refused.exit_code == 1
+    assert "error: item 'item-03' takes" in refused.stderr
+    assert "--skip-too-long" in refused.stderr
+
+
+def test_items_longer_than_the_context_are_skipped_and_counted(
+    planted: Planted, long_task: Path, tmp_path: Path
+) -> None:
+    options = ("--shots", "all", "--skip-too-long")
+    document = probed(planted, tmp_path / "run", *options, task=long_task)
+    assert document["too_long"] == ["item-03", "item-40"]
+    assert document["probe"]["n"] == 88
+    assert not {"item-03", "item-40"} & set(document["probe"]["ids"])
+    shown = run(planted, tmp_path / "run", *options, task=long_task)
+    assert "2 items longer than the context were left out" in shown.stdout
+
+
+def test_an_evaluation_skips_and_counts_them_too(planted: Planted, long_task: Path) -> None:
+    result = CliRunner().invoke(
+        app,
+        ["evaluate", "--model", str(planted.model), "--task", str(long_task), "--scoring",
+         "likelihood", "--skip-too-long", "--json"],
+    )  # fmt: skip
+    document = json.loads(result.stdout)
+    assert (document["n"], len(document["items"])) == (88, 88)
+    assert document["too_long"] == ["item-03", "item-40"]
+
+
+def test_more_items_are_checked_on_request_and_counted_apart(
+    planted: Planted, tmp_path: Path
+) -> None:
+    costs = [
+        probed(planted, tmp_path / f"run-{check}", "--shots", 20, "--check", check)["cost"]
+        for check in (1, 3)
+    ]
+    one_item = (LAYERS + 1) * LAYERS
+    assert [cost["check_evaluations"] for cost in costs] == [one_item, 3 * one_item]
+    assert costs[0]["layer_evaluations"] == costs[1]["layer_evaluations"]
+    refused = run(planted, tmp_path / "none", "--check", "some", "--quiet")
+    assert refused.exit_code == 2
+    assert "--check is 'some'" in refused.stderr
+
+
+@pytest.mark.parametrize("engine", ["naive", "resume", "lockstep"])
+def test_every_engine_gives_the_same_scores(planted: Planted, tmp_path: Path, engine: str) -> None:
+    usual = probed(planted, tmp_path / "usual", "--shots", 20)
+    named = probed(planted, tmp_path / engine, "--shots", 20, "--engine", engine)
+    assert named["probe"]["gains"] == usual["probe"]["gains"]
+    assert named["probe"]["margin_gains"] == pytest.approx(usual["probe"]["margin_gains"], abs=1e-4)
+    assert named["confirm"] == usual["confirm"]
+    spared = named["cost"]["layer_evaluations"] < named["cost"]["layer_evaluations_naive"]
+    assert spared == (engine != "naive")
