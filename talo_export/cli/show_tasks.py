@@ -62,16 +62,7 @@ def show_check(document: dict[str, Any], to: Console) -> None:
         to.print(f"categories: {listed}", highlight=False)
     to.print(f"duplicates: {_together(document['same_content'])}", highlight=False)
     to.print(f"leakage between splits: {_leaks(document)}", highlight=False)
-    gain = document["confirmable_gain"]
-    left = document["confirm_items"]
-    if gain is None:
-        to.print(f"too few items: the {left} left after probing cannot confirm any gain")
-    else:
-        to.print(
-            f"power: the {left} items left after probing confirm a true gain of "
-            f"{100 * gain:.1f} points in four runs of five",
-            highlight=False,
-        )
+    to.print(f"power: {_power(document)}", highlight=False)
     for warning in document["warnings"]:
         to.print(f"warning: {warning}", style="yellow", highlight=False)
 
@@ -91,6 +82,22 @@ def _leaks(document: dict[str, Any]) -> str:
     if document["against"] is not None:
         said += f", {len(document['shared_with_other']) or 'none'} with {document['against']}"
     return said
+
+
+def _power(document: dict[str, Any]) -> str:
+    """The smallest gain that the items can show, usually and at best."""
+    left, gain, best = (
+        document[name] for name in ("confirm_items", "confirmable_gain", "best_case_gain")
+    )
+    if best is None:
+        return f"too few items: the {left} left after probing cannot confirm any gain"
+    typical = f"{document['changed_share']:.0%} of the answers"
+    usual = f"{100 * gain:.1f} points" if gain is not None else "no gain"
+    return (
+        f"the {left} items left after probing confirm, in four runs of five, a true gain of "
+        f"{100 * best:.1f} points where every change is for the better, and "
+        f"{usual} where a knockout changes {typical}, as is usual"
+    )
 
 
 def check_summary(document: dict[str, Any]) -> str:

@@ -102,6 +102,24 @@ def smallest_confirmable(
     return high
 
 
+def smallest_one_sided(n: int, *, chance: float = 0.8, level: float = 0.95) -> float | None:
+    """Smallest true gain (a share) that n items confirm where every change is for the better.
+
+    The best case: few items confirm such a gain although they confirm none among `TYPICAL_CHANGED`
+    changes. None where even a knockout that turned every answer right would be missed too often.
+    """
+    if power(n, 1.0, changed=1.0, level=level) < chance:
+        return None
+    low, high = 0.0, 1.0
+    while high - low > 1e-4:
+        middle = (low + high) / 2
+        if power(n, middle, changed=middle, level=level) >= chance:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
 def items_needed(
     gain: float,
     *,

@@ -84,7 +84,8 @@ def find_entry(name: str) -> Entry:
     if candidates:
         names = ", ".join(entry.name for entry in candidates)
         raise UsageError(f"'{name}' could be any of {names}: write the one you mean in full.")
-    raise UsageError(f"There is no task and no file '{name}'{_suggestion(name)}")
+    hub = f" A data set of the Hub is written hf://{name}/SPLIT." if name.count("/") == 1 else ""
+    raise UsageError(f"There is no task and no file '{name}'{_suggestion(name)}{hub}")
 
 
 def match_entries(pattern: str) -> tuple[Entry, ...]:

@@ -12,6 +12,7 @@ import ast
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,6 +20,7 @@ from talo_export.errors import TaloError, UsageError
 from talo_export.tasks.fields import read_accepted
 from talo_export.tasks.grouping import grouped_by_images
 from talo_export.tasks.item import LETTERS, Item, ItemImage, Task
+from talo_export.tasks.lm_eval_pictures import made_pictures, open_pictures, picture_columns
 from talo_export.tasks.lm_eval_yaml import Function, TaskYaml, read_task_yaml
 from talo_export.tasks.problems import FieldError, Problems
 from talo_export.tasks.prompts import Style
@@ -89,32 +91,47 @@ def _read_split(task: TaskYaml, split: str, data: Path | None) -> tuple[tuple[It
 def _documents(
     task: TaskYaml, split: str, data: Path | None
 ) -> tuple[list[Row], Callable[[int], tuple[ItemImage, ...]], str]:
-    columns = _image_columns(task)
+    """The rows, a function from a row's number to its pictures, and where they are from."""
+    visual = task.get("doc_to_image", "doc_to_visual")
+    process = task.get("process_docs")
     file = _local_file(task, split, data)
     if file is not None:
-        rows = _processed(task, read_rows(file), columns)
-        return rows, lambda number: _file_images(rows[number], columns, file), str(file)
-    location = Location(
+        rows, source = _processed(process, read_rows(file)), str(file)
+        if isinstance(visual, Function):
+            return rows, lambda number: made_pictures(visual, rows[number], source), source
+        columns = _image_columns(visual)
+        return rows, lambda number: _file_images(rows[number], columns, file), source
+    found = find_split(_location(task), split, data)
+    made = isinstance(visual, Function)
+    columns = picture_columns(found) if made else _image_columns(visual)
+    change = partial(process.call, "process_docs") if process is not None else None
+    table = Table(found, columns, change)
+    rows = [Row(f"row {n + 1}", fields) for n, fields in enumerate(table.rows)]
+    if not made:
+        return rows, lambda number: table.images(number, columns), table.source
+    rows = [
+        replace(row, fields=row.fields | {name: table.images(n, [name]) for name in columns})
+        for n, row in enumerate(rows)
+    ]
+    return rows, lambda number: made_pictures(visual, rows[number], table.source), table.source
+
+
+def _location(task: TaskYaml) -> Location:
+    return Location(
         name=str(task.get("dataset_name", default="")) or str(task.get("dataset_path")),
         repositories=(str(task.get("dataset_path")),),
         config=task.get("dataset_name"),
     )
-    table = Table(find_split(location, split, data), columns)
-    rows = [Row(f"row {n + 1}", fields) for n, fields in enumerate(table.rows)]
-    rows = _processed(task, rows, columns)
-    return rows, lambda number: table.images(number, columns), table.source
 
 
-def _processed(task: TaskYaml, rows: list[Row], columns: tuple[str, ...]) -> list[Row]:
+def _processed(process: Function | None, rows: list[Row]) -> list[Row]:
     """The documents after the YAML's `process_docs`, a function from data set to data set."""
-    function = task.get("process_docs")
-    if function is None:
+    if process is None:
         return rows
-    if columns:
-        raise UsageError(f"{task.path} processes documents with pictures, which is not supported.")
     import datasets
 
-    made = function.load()(datasets.Dataset.from_list([row.fields for row in rows]))
+    documents = datasets.Dataset.from_list([row.fields for row in rows])
+    made = process.call("process_docs", documents)
     return [Row(f"document {n + 1}", dict(fields)) for n, fields in enumerate(made)]
 
 
@@ -132,14 +149,8 @@ def _local_file(task: TaskYaml, split: str, data: Path | None) -> Path | None:
     return task.path.parent / named
 
 
-def _image_columns(task: TaskYaml) -> tuple[str, ...]:
-    named = task.get("doc_to_image", "doc_to_visual", default=())
-    if isinstance(named, Function):
-        raise UsageError(
-            f"{task.path} finds its pictures by code ({named.name}), which is not supported: name "
-            "their columns in doc_to_image."
-        )
-    return tuple([named] if isinstance(named, str) else named)
+def _image_columns(named: Any) -> tuple[str, ...]:
+    return tuple([named] if isinstance(named, str) else named or ())
 
 
 def _file_images(row: Row, columns: tuple[str, ...], file: Path) -> tuple[ItemImage, ...]:
@@ -149,7 +160,8 @@ def _file_images(row: Row, columns: tuple[str, ...], file: Path) -> tuple[ItemIm
     return tuple(read_image(value, file.parent, name) for name, value in values if value)
 
 
-def _item(task: TaskYaml, document: Document, images: tuple[ItemImage, ...]) -> Item:
+def _item(task: TaskYaml, fields: Document, images: tuple[ItemImage, ...]) -> Item:
+    document = open_pictures(fields) if task.trusted else fields
     text = _string(task, "doc_to_text", document)
     choices = _choices(task, document)
     target = _target(task, document, choices)
@@ -241,9 +253,13 @@ def _accepted(task: TaskYaml, target: Any) -> tuple[str, ...]:
 
 def _value(task: TaskYaml, key: str, document: Document) -> Any:
     given = task.get(key)
-    if isinstance(given, Function):
-        return given.load()(dict(document))
-    return _field(given, document)
+    if not isinstance(given, Function):
+        return _field(given, document)
+    wording = task.get("lmms_eval_specific_kwargs")
+    if key == "doc_to_text" and isinstance(wording, Mapping) and wording:
+        # lmms-eval keeps a wording for each model family; `default` is everybody's.
+        return given.call(key, dict(document), wording.get("default", wording))
+    return given.call(key, dict(document))
 
 
 def _field(given: Any, document: Document) -> Any:

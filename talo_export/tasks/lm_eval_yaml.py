@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from talo_export.errors import TaloError, UsageError
+from talo_export.tasks.problems import FieldError
 
 OURS = ("process_results", "filter_list", "doc_to_decontamination_query", "metric_list",
         "doc_to_messages")  # fmt: skip
@@ -47,6 +48,15 @@ class Function:
             raise TaloError(f"{path} has no function '{function}', which the task names.")
         return found
 
+    def call(self, key: str, *arguments: Any) -> Any:
+        """What it gives for a document. Raises: FieldError where it fails; as `load`."""
+        function = self.load()
+        try:
+            return function(*arguments)
+        except Exception as error:
+            # Somebody else's code raises whatever it likes; the document is named by the caller.
+            raise FieldError(key, f"{self.name} fails ({type(error).__name__}: {error})") from error
+
 
 @cache
 def _module(path: Path) -> Any:
@@ -54,7 +64,13 @@ def _module(path: Path) -> Any:
     if spec is None or spec.loader is None:
         raise TaloError(f"{path} is no Python module.")
     module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise TaloError(
+            f"{path}, which the task names, cannot be imported ({type(error).__name__}: {error}): "
+            "install what it needs."
+        ) from error
     return module
 
 

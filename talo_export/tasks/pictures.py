@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from talo_export.tasks.item import ItemImage
 from talo_export.tasks.problems import FieldError
@@ -26,7 +26,7 @@ SHORTEST_BASE64 = 64
 
 
 def read_image(value: Any, base: Path, field: str) -> ItemImage:
-    """One picture: a path relative to `base`, a data URI, base64, bytes, or a `datasets` Image.
+    """One picture: a path below `base`, a file or data URI, base64, bytes, or a `datasets` Image.
 
     Raises: FieldError if it is none of these, is missing, or has no readable image header.
     """
@@ -49,6 +49,8 @@ def _locate(value: Any, base: Path, field: str) -> ItemImage:
     text = value.strip()
     if text[:5].lower() == "data:":
         return ItemImage(name="data URI", data=_data_uri(text, field))
+    if text[:7].lower() == "file://":
+        text = unquote(urlsplit(text).path)
     if "://" in text[:16]:
         raise FieldError(field, f"'{text:.80}' is a remote address: download it beside the file")
     path = _inside(text, base, field)

@@ -6,7 +6,7 @@ The Parquet files of a local copy and of the Hub end here, in one memory-mapped 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -32,16 +32,25 @@ def find_split(location: Location, split: str, data: Path | None) -> SplitFiles:
 class Table:
     """A split's rows: everything but the pictures in memory, the pictures on disk.
 
-    `rows` are plain dicts without the image columns; `images` gives a row's pictures.
+    `rows` are plain dicts without the image columns; `images` gives a row's pictures. `change`
+    makes another data set of the files' (drops rows, adds columns) before either is looked at.
     """
 
-    def __init__(self, split: SplitFiles, image_columns: Iterable[str]) -> None:
+    def __init__(
+        self,
+        split: SplitFiles,
+        image_columns: Iterable[str],
+        change: Callable[[Any], Any] | None = None,
+    ) -> None:
         import datasets
 
         paths = [str(path) for path in split.files]
         try:
             with _without_bars():
                 table = datasets.Dataset.from_parquet(paths)
+                if change is not None:
+                    # Dropped rows are only marked so: the columns below must really be without.
+                    table = change(table).flatten_indices()
         except (datasets.exceptions.DatasetGenerationError, OSError, ValueError) as error:
             raise TaloError(f"{split.source} cannot be read as Parquet: {error}") from error
         self.source = split.source

@@ -8,7 +8,13 @@ import pytest
 from talo_export.errors import UsageError
 from talo_export.evidence.layer_tests import correct_over_layers
 from talo_export.evidence.paired import Clusters, sign_flip_p_value
-from talo_export.evidence.power import explain_null, items_needed, power, smallest_confirmable
+from talo_export.evidence.power import (
+    explain_null,
+    items_needed,
+    power,
+    smallest_confirmable,
+    smallest_one_sided,
+)
 
 
 @pytest.mark.parametrize(("n", "gain", "changed"), [(60, 0.1, 0.2), (180, 0.05, 0.15)])
@@ -64,3 +70,13 @@ def test_no_layer_means_too_few_items_on_few_and_none_on_many(plant):
     assert str(few.items_needed) in few.sentence
     many = explain_null(correct_over_layers(plant(rng, 4000, [-0.05] * 10), seed=0))
     assert many.meaning == "none"
+
+
+def test_in_the_best_case_fewer_items_confirm_and_six_changes_are_the_least():
+    assert smallest_one_sided(5) is None
+    for n in (30, 60, 200):
+        gain = smallest_one_sided(n)
+        assert power(n, gain, changed=gain) >= 0.8
+        assert power(n, gain - 0.002, changed=gain - 0.002) < 0.8
+        usual = smallest_confirmable(n)
+        assert usual is None or gain < usual

@@ -92,7 +92,7 @@ def mmbench(root: Path) -> Path:
 
 
 def mmmu(root: Path) -> Path:
-    """Options as text, pictures named in options, an open question, two shards."""
+    """Options as text, pictures named in options, an open question, an MPO picture, two shards."""
     texts = ("id", "question", "options", "answer", "question_type", "subfield", "explanation")
     images = {f"image_{n}": Image() for n in range(1, 8)}
     features = dict.fromkeys(texts, S) | images
@@ -102,7 +102,7 @@ def mmmu(root: Path) -> Path:
          "question_type": "multiple-choice", "image_1": picture("red"), "image_2": picture("blue"),
          "image_3": picture("green"), "image_4": picture("gray")},
         {"id": "validation_Art_Theory_12", "question": "How many in <image 1>?", "options": "[]",
-         "answer": "['4', 'four']", "question_type": "open", "image_1": picture("pink", "JPEG")},
+         "answer": "['4', 'four']", "question_type": "open", "image_1": picture("pink", "MPO")},
     ]  # fmt: skip
     folder = root / "MMMU" / "data"
     write(folder / "validation-00000-of-00002.parquet", features, rows[:1])

@@ -63,6 +63,11 @@ def test_an_unknown_name_suggests_the_nearest(name: str, hint: str) -> None:
     assert hint in str(caught.value)
 
 
+def test_a_name_like_a_data_set_of_the_hub_says_how_to_write_one() -> None:
+    with pytest.raises(UsageError, match="hf://someone/quiz/SPLIT"):
+        find_entry("someone/quiz")
+
+
 def test_a_pattern_means_a_benchmarks_tasks_but_not_its_whole() -> None:
     names = [entry.name for entry in match_entries("pope/*")]
     assert names == ["pope/adversarial", "pope/popular", "pope/random"]

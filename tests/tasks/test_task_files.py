@@ -242,6 +242,7 @@ def test_a_picture_comes_from_a_path_a_uri_base64_or_bytes(tmp_path: Path) -> No
     rows = [
         {"image": "pics/red.png"},
         {"image": f"data:image/png;base64,{text}"},
+        {"image": (tmp_path / "pics" / "red.png").as_uri()},
         {"image": text},
         {"images": ["pics/red.png"]},
         {"images": json.dumps(["pics/red.png"])},
@@ -282,7 +283,8 @@ def test_a_path_that_leads_out_of_the_files_directory_is_refused(tmp_path: Path)
     inner = tmp_path / "inner"
     inner.mkdir()
     (tmp_path / "red.png").write_bytes(encoded())
-    for name in ("../red.png", str(tmp_path / "red.png")):
+    outside = tmp_path / "red.png"
+    for name in ("../red.png", str(outside), outside.as_uri()):
         path = inner / "quiz.jsonl"
         path.write_text(json.dumps({"question": "?", "answer": "x", "image": name}))
         with pytest.raises(TaloError, match="lies outside"):

@@ -221,3 +221,64 @@ def test_the_first_line_says_which_maps_are_meant(vlm: Path, copies: Path) -> No
     assert probed.exit_code == 0, probed.output
     assert probed.stderr.startswith("task maps: scienceqa/maps, of ScienceQA")
     assert probed.stdout.splitlines()[0].split()[:2] == ["task", "scienceqa/maps,"]
+
+
+def test_check_prints_everything_before_any_model_is_loaded(tmp_path: Path, write_rows) -> None:
+    rows = [
+        {"id": f"q{n}", "question": f"Number {n}?", "choices": ["x", "y"], "answer": n % 2,
+         "category": "even" if n % 2 else "odd"}
+        for n in range(60)
+    ]  # fmt: skip
+    again = {**rows[0], "id": "again", "question": "number 0"}
+    held_out = write_rows({**rows[1], "id": "seen"}, name="held_out.jsonl")
+    result = run("tasks", "check", write_rows(*rows, again), "--against", held_out)
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.stdout.split())
+    for words in (
+        "61 items in 61 groups, 61 multiple choice, 0 free-form, 0 pictures, chance 50%",
+        "right answers by letter: A 31, B 30",
+        "categories: even 30, odd 31",
+        "duplicates: q0 = again",
+        f"leakage between splits: 1 sets of the same item could be parted, 1 with {held_out}",
+        "power: the 41 items left after probing confirm, in four runs of five, a true gain of 18.",
+        "and no gain where a knockout changes 15% of the answers, as is usual",
+        "warning: The items q0, again ask the same but could come to lie on both sides",
+    ):
+        assert words in said, words
+
+
+def test_a_files_mistakes_are_told_ten_at_once(write_rows) -> None:
+    rows = [{"question": f"{n}?", "choices": ["x", "y"], "answer": "Z"} for n in range(13)]
+    result = run("probe", "--task", write_rows(*rows), "--quiet")
+    assert result.exit_code == 1
+    head, *listed = result.stderr.strip().splitlines()
+    assert head.endswith("quiz.jsonl has 13 problems:")
+    assert listed[0] == "  line 1, field 'answer': 'Z' is none of the choices A to B"
+    assert (len(listed), listed[-1]) == (11, "  ... and 3 more")
+
+
+def test_a_yamls_code_runs_only_where_it_is_trusted(llm: Path, tmp_path: Path) -> None:
+    (tmp_path / "utils.py").write_text("def text(doc): return 'Q: ' + doc['q']\n")
+    (tmp_path / "rows.jsonl").write_text('{"q": "1 + 1 =", "gold": "2"}\n')
+    (tmp_path / "sums.yaml").write_text(
+        "task: sums\ndataset_path: json\ndataset_kwargs: {data_files: {test: rows.jsonl}}\n"
+        "test_split: test\ndoc_to_text: !function utils.text\ndoc_to_target: gold\n"
+    )
+    line = ("tasks", "sums.yaml", "--show", 1, "--model", llm)
+    assert "doc_to_text: utils.text" in refusal(*line)
+    shown = document(*line, "--trust-remote-code")
+    assert (shown["task"], shown["items"][0]["text"]) == ("sums", "Q: 1 + 1 =")
+    evaluated = document("evaluate", "--task", "sums.yaml", "--model", llm, "--trust-remote-code")
+    assert (evaluated["task"], evaluated["n"]) == ("sums", 1)
+
+
+def test_a_saved_data_sets_own_columns_can_be_named(tmp_path: Path) -> None:
+    import datasets
+
+    rows = [{"stem": "Which?", "opts": ["x", "y"], "gold": n} for n in (0, 1)]
+    rows[1]["stem"] = "Other?"
+    datasets.Dataset.from_list(rows).save_to_disk(str(tmp_path / "saved"))
+    checked = document(
+        "tasks", "check", tmp_path / "saved", "--columns", "question=stem,choices=opts,answer=gold"
+    )
+    assert (checked["items"], checked["letters"]) == (2, {"A": 1, "B": 1})

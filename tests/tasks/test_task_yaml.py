@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import datasets
 import pytest
 from small_pictures import encoded
 
@@ -137,6 +138,59 @@ def test_a_trusted_files_functions_are_run(tmp_path: Path) -> None:
     text = BASE + "doc_to_text: !function utils.text\nprocess_docs: !function utils.process\n"
     item = load(tmp_path, text, trust_remote_code=True).items[0]
     assert item.prompt == "Q: IS WATER WET"
+
+
+VISUAL = """
+def pictures(doc): return [doc["photo"].convert("RGB")] * doc["times"]
+def text(doc, wording): return wording["pre"] + doc["q"] + wording["post"]
+def kept(docs): return docs.filter(lambda doc: doc["times"] > 0)
+"""
+LMMS = """
+task: seen
+dataset_path: me/seen
+test_split: test
+output_type: generate_until
+doc_to_visual: !function utils.pictures
+doc_to_text: !function utils.text
+doc_to_target: gold
+process_docs: !function utils.kept
+lmms_eval_specific_kwargs:
+  default: {pre: "Look. ", post: " Be short."}
+  qwen_vl: {pre: "", post: ""}
+"""
+
+
+def test_an_lmms_eval_file_makes_its_pictures_and_texts_by_trusted_functions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "copies" / "me" / "seen"
+    folder.mkdir(parents=True)
+    rows = [
+        {"q": f"{color}?", "gold": color, "times": times, "photo": {"bytes": encoded(color)}}
+        for color, times in (("red", 0), ("blue", 1), ("green", 2))
+    ]
+    table = datasets.Dataset.from_list(rows).cast_column("photo", datasets.Image())
+    table.to_parquet(str(folder / "test-00000-of-00001.parquet"))
+    path = write(tmp_path, LMMS)
+    (tmp_path / "utils.py").write_text(VISUAL)
+    with pytest.raises(UsageError, match=r"doc_to_visual: utils\.pictures"):
+        load_task(str(path), data=tmp_path / "copies")
+    task = load_task(str(path), data=tmp_path / "copies", trust_remote_code=True)
+    assert [(i.accepted, len(i.images)) for i in task.items] == [(("blue",), 1), (("green",), 2)]
+    assert render(task.items[0]).text == "Look. blue? Be short."
+    assert task.items[1].images[1].open().getpixel((0, 0)) == (0, 128, 0)
+
+
+def test_a_trusted_function_that_fails_names_the_row_and_itself(tmp_path: Path) -> None:
+    (tmp_path / "utils.py").write_text("def text(doc): return doc['nothing']\n")
+    with pytest.raises(TaloError, match=r"line 1, field 'doc_to_text': utils\.text fails \(KeyE"):
+        load(tmp_path, BASE + "doc_to_text: !function utils.text\n", trust_remote_code=True)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "utils.py").write_text("import a_module_that_nobody_has\n")
+    other = BASE + "doc_to_text: !function utils.text\n"
+    with pytest.raises(TaloError, match=r"utils\.py.*cannot be imported.*ModuleNotFound"):
+        load(tmp_path / "more", other, trust_remote_code=True)
 
 
 def test_functions_that_only_score_are_not_needed(tmp_path: Path) -> None:
