@@ -137,6 +137,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "glm_moe_dsa": {"indexer_types": ["full", "full", "shared", "shared"]},
     "granite4_vision": {"deepstack_layer_map": [[-1, 0]], "downsample_rate": "1/2"},
     "granitemoehybrid": {"layer_types": ["mamba", "attention", "mamba", "attention"]},
+    "hrm_text": {"num_layers_per_stack": 2, "H_cycles": 1, "L_cycles": 2},
     "hunyuan_vl": {"text_config.rope_parameters": MROPE | {"mrope_section": [2, 2, 2, 2]}},
     "instructblip": QUERYING,
     "instructblipvideo": QUERYING | {"video_token_index": 251},

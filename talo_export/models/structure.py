@@ -153,15 +153,19 @@ class LayerReader:
         )
 
     def kind(self, mixes: list[Mix], path: str) -> MixerKind:
-        """What kind of mixer this is; which kind of recurrence, the name of its class tells."""
+        """What kind of mixer this is; which kind of recurrence, its parameters tell.
+
+        A state matrix and a skip past it are Mamba's: https://arxiv.org/abs/2312.00752.
+        """
         kinds = {mix.kind for mix in mixes}
+        module = self.model.get_submodule(path)
         if "softmax" in kinds:
             source = 0
             for mix in mixes:
                 source |= mix.source if mix.kind == "softmax" else 0
             own = any(self.trace.nodes[bit].layer in self.layers for bit in bits(source))
             return "self-attention" if own else "cross-attention"
-        if "mamba" in type(self.model.get_submodule(path)).__name__.lower():
+        if {"A_log", "D"} <= {name for name, _ in module.named_parameters(recurse=False)}:
             return "mamba"
         if kinds == {"convolution"} and path not in self.trace.stepped:
             return "convolution"

@@ -161,12 +161,16 @@ def test_a_loop_over_positions_is_a_linear_recurrence() -> None:
     assert only(read(lambda: Toy(Residual(Recurrence())))).kind == "linear-attention"
 
 
-class Mamba(Recurrence):
-    """Only the name of the class tells which recurrence it is."""
+class StateSpace(Recurrence):
+    """Only its parameters tell which recurrence it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.A_log, self.D = nn.Parameter(torch.ones(WIDTH)), nn.Parameter(torch.ones(WIDTH))
 
 
-def test_a_recurrence_whose_class_says_so_is_mamba() -> None:
-    assert only(read(lambda: Toy(Residual(Mamba())))).kind == "mamba"
+def test_a_recurrence_with_a_state_matrix_and_a_skip_is_mamba() -> None:
+    assert only(read(lambda: Toy(Residual(StateSpace())))).kind == "mamba"
 
 
 class Fused(nn.Module):

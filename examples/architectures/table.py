@@ -1,6 +1,6 @@
 """Examine every class of transformers' two auto mappings and write the table `coverage.md`.
 
-    python examples/architectures/coverage.py [--cache FILE] [TYPE ...]
+    python examples/architectures/table.py [--cache FILE] [TYPE ...]
 
 With types given, prints their findings and writes no table. All of them take some fifteen minutes
 on one core; with a cache an interrupted run goes on where it was.
@@ -55,7 +55,7 @@ def table(findings: list[Finding]) -> str:
         [
             "# Every architecture",
             "",
-            f"Written by `coverage.py` with transformers {transformers.__version__}: every type in "
+            f"Written by `table.py` with transformers {transformers.__version__}: every type in "
             "the image-text-to-text and causal-lm auto mappings, built tiny with random weights, "
             "saved, read, cut on disk, loaded with stock `from_pretrained`, compared with the live "
             "knockout. What exactly is checked, the head of `proving.py` says.",
