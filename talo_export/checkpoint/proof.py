@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from talo_export.checkpoint.files import GGUF
 from talo_export.errors import ProofError
@@ -93,33 +93,28 @@ def prove_export(
     """Compare the logits of the export with those of the live knockout and of the base.
 
     `base` is a checkpoint's directory or a `.gguf` file, of which `export` has one of that name.
-    `inputs` is a safetensors file of forward arguments named EXAMPLE/ARGUMENT, by default a few
-    text tokens. Raises `ProofError` where one of the processes fails or logits are not finite.
+    `inputs` is a safetensors file of forward arguments named EXAMPLE/ARGUMENT, by default the
+    least that the model runs on, mostly a few text tokens. Raises `ProofError` where one of the
+    processes fails or logits are not finite.
     """
-    if inputs is None:
-        # Both processes must see the same text, so it is handed over rather than left to each.
-        with tempfile.TemporaryDirectory(prefix="talo-export-") as folder:
-            written = Path(folder) / "inputs.safetensors"
-            ids = np.arange(1, 6, dtype=np.int64)[None]
-            save_file({"0/input_ids": ids, "0/attention_mask": np.ones_like(ids)}, written)
-            return prove_export(
-                export, base, knockout, written, trust_remote_code=trust_remote_code
-            )
     options = ["--trust-remote-code"] if trust_remote_code else []
-    exported = run_stock(
-        export,
-        inputs,
-        gguf=base.name if base.suffix == GGUF else None,
-        trust_remote_code=trust_remote_code,
-    )
-    live = _run(
-        [
-            "-m", "talo_export.models.live_logits", str(base), "{out}",
-            "--layer", str(knockout.layer), "--scope", knockout.scope, "--fill", knockout.fill,
-            *options,
-        ],
-        inputs,
-    )[1]  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="talo-export-") as folder:
+        # Both processes must see the same example: the first makes it up, the second is given it.
+        given = inputs or Path(folder) / "inputs.safetensors"
+        live = _run(
+            [
+                "-m", "talo_export.models.live_logits", str(base), "{out}",
+                "--layer", str(knockout.layer), "--scope", knockout.scope, "--fill", knockout.fill,
+                "--inputs" if inputs else "--write-inputs", str(given), *options,
+            ],
+            None,
+        )[1]  # fmt: skip
+        exported = run_stock(
+            export,
+            given,
+            gguf=base.name if base.suffix == GGUF else None,
+            trust_remote_code=trust_remote_code,
+        )
     knocked_out, original = _part(live, "knockout/"), _part(live, "base/")
     return LogitProof(
         class_name=exported.class_name,

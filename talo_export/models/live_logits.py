@@ -1,12 +1,14 @@
 """The logits of a live knockout, computed in a process of its own.
 
     python -m talo_export.models.live_logits BASE OUT --layer K [--scope S] [--fill F]
-                                             [--inputs INPUTS] [--trust-remote-code]
+                                             [--inputs INPUTS | --write-inputs INPUTS]
+                                             [--trust-remote-code]
 
 One half of the proof that files and memory agree; the other half knows stock transformers only.
-INPUTS is a safetensors file whose tensors are named EXAMPLE/ARGUMENT (`0/input_ids`), by default
-one example of a few text tokens. OUT gets two tensors of float32 logits an example, named
-`base/EXAMPLE` (before the knockout) and `knockout/EXAMPLE`.
+INPUTS is a safetensors file whose tensors are named EXAMPLE/ARGUMENT (`0/input_ids`); without it
+one example is made up of the least that the model runs on, mostly a few text tokens, and written
+where `--write-inputs` says, for the other half. OUT gets two tensors of float32 logits an example,
+named `base/EXAMPLE` (before the knockout) and `knockout/EXAMPLE`.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import find_decoder
 from talo_export.models.interventions import knock_out, silence_rows
@@ -33,6 +36,7 @@ def live_logits(
     knockout: Knockout,
     inputs: Path | None = None,
     *,
+    write_inputs: Path | None = None,
     trust_remote_code: bool = False,
 ) -> dict[str, Tensor]:
     """Logits (B, T, vocabulary) of every example, without and with `knockout`, on the CPU.
@@ -43,6 +47,8 @@ def live_logits(
     config = read_config(resolved, trust_remote_code)
     model: Any = load_weights(resolved, config, device="cpu", trust_remote_code=trust_remote_code)
     given = read_examples(inputs) if inputs else {"0": BaseAnswer.of(model).example}
+    if write_inputs is not None:
+        save_file(named_arguments(given), write_inputs)
     found = _logits(model, given, "base")
     decoder = find_decoder(model)
     if getattr(model, "hf_quantizer", None) is None:
@@ -68,6 +74,24 @@ def read_examples(path: Path) -> dict[str, dict[str, Tensor]]:
     return grouped
 
 
+def named_arguments(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:
+    """Tensors named EXAMPLE/ARGUMENT. Raises ProofError where an argument is no tensor.
+
+    Switches that leave the logits as they are (`use_cache`) are left out.
+    """
+    found: dict[str, Tensor] = {}
+    for example, arguments in given.items():
+        for argument, value in arguments.items():
+            if isinstance(value, Tensor):
+                found[f"{example}/{argument}"] = value.contiguous()
+            elif not isinstance(value, bool):
+                raise ProofError(
+                    f"the model runs on no text alone, and its {argument} cannot be handed to a "
+                    "stock process: give inputs of your own"
+                )
+    return found
+
+
 def _logits(model: Any, given: Mapping[str, Mapping[str, Any]], what: str) -> dict[str, Tensor]:
     return {
         f"{what}/{name}": logits_of(model, _cast(example, model.dtype)).float().contiguous()
@@ -90,12 +114,18 @@ def main() -> None:
     parser.add_argument("--layer", type=int, required=True)
     parser.add_argument("--scope", default="attention")
     parser.add_argument("--fill", default="zero")
-    parser.add_argument("--inputs", type=Path)
+    inputs = parser.add_mutually_exclusive_group()
+    inputs.add_argument("--inputs", type=Path)
+    inputs.add_argument("--write-inputs", type=Path)
     parser.add_argument("--trust-remote-code", action="store_true")
     given = parser.parse_args()
     knockout = Knockout(given.layer, given.scope, given.fill)
     logits = live_logits(
-        given.base, knockout, given.inputs, trust_remote_code=given.trust_remote_code
+        given.base,
+        knockout,
+        given.inputs,
+        write_inputs=given.write_inputs,
+        trust_remote_code=given.trust_remote_code,
     )
     save_file(logits, given.out)
 

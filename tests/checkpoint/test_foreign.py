@@ -18,6 +18,8 @@ from talo_export.checkpoint.proof import prove_export
 from talo_export.checkpoint.writer import write_export
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
+from talo_export.models.loading import read_config
+from talo_export.models.reference import ResolvedModel
 
 CODE = """
 from pathlib import Path
@@ -88,8 +90,8 @@ def test_a_known_language_model_inside_is_cut_and_computes_the_live_knockout(
     }
     write_export(plan, tmp_path / "out", base=str(chat))
     assert not ran.exists()
-    with pytest.raises(Exception, match=r"trust.remote.code|own model code"):
-        prove_export(tmp_path / "out", chat, Knockout(1))
+    with pytest.raises(TaloError, match="read it, then pass --trust-remote-code"):
+        read_config(ResolvedModel(tmp_path / "out", "out", None))
     assert not ran.exists()
     proof = prove_export(tmp_path / "out", chat, Knockout(1), trust_remote_code=True)
     assert proof.ok

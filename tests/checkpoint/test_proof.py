@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from proving import make_subject
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
+from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.proof import LogitProof, max_difference, prove_export, run_stock
 from talo_export.checkpoint.writer import write_export
@@ -37,6 +39,16 @@ def test_a_stock_process_gives_exactly_the_logits_of_the_live_knockout(
     assert not dataclasses.replace(proof, max_abs_difference_to_knockout=0.1).ok
     assert not dataclasses.replace(proof, max_abs_difference_to_base=0.0).ok
     assert not dataclasses.replace(proof, missing_keys=("a.weight",)).ok
+
+
+def test_a_model_that_does_not_run_on_text_alone_is_given_what_it_needs(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    make_subject("image-text-to-text", "udop", base)
+    plan = plan_export(base, Knockout(1), checkpoint_anatomy(base))
+    write_export(plan, tmp_path / "out", base="base")
+    proof = prove_export(tmp_path / "out", base, Knockout(1))
+    assert proof.ok
+    assert proof.class_name == "UdopForConditionalGeneration"
 
 
 @pytest.mark.parametrize(
