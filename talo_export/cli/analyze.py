@@ -46,6 +46,14 @@ def analyze(
     svg: Annotated[
         bool, typer.Option("--svg", rich_help_panel=options.OUTPUT, help="Draw SVG as well.")
     ] = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            rich_help_panel=options.SEARCH,
+            help="With pairs: every layer with every other, not only the best with all.",
+        ),
+    ] = False,
     seed: options.Seed = 0,
     data: options.Data = None,
     json: options.Json = False,
@@ -69,6 +77,7 @@ def analyze(
                 seed=seed,
                 svg=svg,
                 data=data,
+                full=full,
                 progress=progress,
             )
         said = document.get("sentence")

@@ -50,6 +50,8 @@ def show_many(document: dict[str, Any], to: Console) -> None:
         highlight=False,
     )
     to.print(many_summary(document), highlight=False)
+    if document["discoveries"]:
+        to.print(document["discoveries"]["sentence"], highlight=False)
     show_failures(document["failed"], to)
     to.print(f"wrote {document['table']} and {document['table_json']}", highlight=False)
     if document["failures"]:

@@ -51,6 +51,8 @@ def show_probe(document: dict[str, Any], to: Console) -> None:
             f"{confirm['accuracy']:.1%}, {100 * confirm['gain']:+.1f} points, "
             f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}, p = {confirm['p_value']:.2g}",
         )
+    for said in _meaning(document.get("evidence") or {}):
+        _row(to, "", said)
     _row(to, "verdict", _verdict(document), style=_COLOURS.get(_word(document), ""))
     if document["checkpoint"] is not None:
         _row(to, "wrote", document["checkpoint"])
@@ -101,6 +103,12 @@ def _verdict(document: dict[str, Any]) -> str:
         "harmful": f"harmful: layer {layer} looked good on the probing items but gives {gain}; "
         "no checkpoint was written.",
     }[confirm["verdict"]]
+
+
+def _meaning(evidence: dict[str, Any]) -> list[str]:
+    """What the scores mean beyond the confirmation, a sentence each."""
+    parts = ("calibration", "null", "cross_validation", "noise_floor")
+    return [evidence[part]["sentence"] for part in parts if evidence.get(part)]
 
 
 def _cost(cost: dict[str, Any]) -> str:

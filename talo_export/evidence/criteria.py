@@ -50,8 +50,9 @@ class LayerMoments:
 class Criterion:
     """How layers are ranked, and what a layer must reach to be chosen at all.
 
-    A layer is admissible when its `mean` exceeds the minimum gain (in the unit of `measure`) and
-    its t exceeds `min_t`; the admissible layer with the highest `rank` is chosen.
+    A layer is admissible when its mean exceeds the minimum gain (in the unit of `measure`) and its
+    t exceeds `min_t`; the admissible layer with the highest mean is chosen. With `and_accuracy` the
+    minimum gain is one of accuracy, which a layer must have besides, and `measure` must exceed 0.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Criterion:
     min_t: float
     says: str
     """Completes "chosen by ...", for the sentence a person reads."""
+    and_accuracy: bool = False
 
     def moment(self, moments: LayerMoments) -> Moment | None:
         """The moment this criterion ranks; None where the scores for it do not exist."""
@@ -84,6 +86,13 @@ CRITERIA: Mapping[str, Criterion] = {
             2.0,
             "the right choice's probability, where its paired t exceeds 2",
         ),
+        Criterion(
+            "gain-t",
+            "probability",
+            2.0,
+            "the right choice's probability, where its paired t exceeds 2 and accuracy gains too",
+            and_accuracy=True,
+        ),
         Criterion("margin", "margin", -np.inf, "the margin over the best wrong choice"),
         Criterion(
             "margin-t",
@@ -107,7 +116,11 @@ def choose(
     if moment is None:
         raise ValueError(f"criterion {criterion.name!r} needs scores this table does not have")
     with np.errstate(invalid="ignore"):
-        open_ = allowed & (moment.mean > min_gain) & (moment.t > criterion.min_t)
+        open_ = allowed & (moment.t > criterion.min_t)
+        if criterion.and_accuracy:
+            open_ = open_ & (moment.mean > 0) & (moments.accuracy.mean > min_gain)
+        else:
+            open_ = open_ & (moment.mean > min_gain)
     keys: list[Callable[[], Array | None]] = [
         lambda: moment.mean,
         lambda: None if moments.margin is None else moments.margin.mean,

@@ -52,6 +52,21 @@ class CrossValidated:
         """What the apparent gain owes to luck, by this estimate."""
         return self.apparent_gain - self.gain
 
+    @property
+    def sentence(self) -> str:
+        """One sentence for a person, in points, without its full stop."""
+        what = "keeping the base"
+        corrected = ""
+        if self.knockout is not None:
+            what = f"choosing layer {self.knockout.layer}"
+        if self.interval is not None:
+            low, high = (100 * bound for bound in self.interval)
+            corrected = f"; 95 % interval corrected for the choice: {low:+.1f} to {high:+.1f}"
+        return (
+            f"Cross-validated, {what} on all {self.n} items is worth {100 * self.gain:+.1f} points "
+            f"(on the items that chose it {100 * self.apparent_gain:+.1f}){corrected}"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
@@ -64,6 +79,7 @@ class CrossValidated:
             "ci95": None if self.interval is None else list(self.interval),
             "agreement": self.agreement,
             "acts": self.acts,
+            "sentence": self.sentence,
         }
 
 

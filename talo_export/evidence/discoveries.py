@@ -60,37 +60,51 @@ class Discoveries:
         }
 
 
+Tested = tuple[int, int, float, float]
+"""Layer, unseen items, gain, p-value of one task's confirmation."""
+
+
 def discover(confirmations: Mapping[str, Confirmation], *, rate: float = 0.05) -> Discoveries:
+    """`discover_from` of confirmations as they are at hand."""
+    tested: dict[str, Tested | None] = {}
+    for name, one in confirmations.items():
+        if one.knockout is None or one.gain is None or one.p_value is None:
+            tested[name] = None
+        else:
+            tested[name] = (one.knockout.layer, one.n, one.gain, one.p_value)
+    return discover_from(tested, rate=rate)
+
+
+def discover_from(tested: Mapping[str, Tested | None], *, rate: float = 0.05) -> Discoveries:
     """Benjamini-Hochberg over the confirmations of several tasks, by their two-sided p-values.
 
-    Confirmations on unseen items of different tasks are independent of how their layers were
-    chosen, so nothing else needs correcting. Losses take part, but are no discoveries.
+    None stands for a task that keeps the base. Confirmations on unseen items of different tasks
+    are independent of how their layers were chosen, so nothing else needs correcting. Losses take
+    part, but are no discoveries.
     """
     if not 0 < rate < 1:
         raise UsageError(f"A false discovery rate lies between 0 and 1, not at {rate}.")
-    if not confirmations:
+    if not tested:
         raise TaloError("There are no confirmations to correct. Name at least one finished run.")
-    tested = {name: c for name, c in confirmations.items() if c.p_value is not None}
-    p_values = np.array([c.p_value for c in tested.values()], dtype=np.float64)
+    known = {name: one for name, one in tested.items() if one is not None}
+    p_values = np.array([p for *_, p in known.values()], dtype=np.float64)
     q_values = false_discovery_control(p_values, method="bh") if len(p_values) else p_values
-    found = []
-    for (name, confirmation), q in zip(tested.items(), q_values.tolist(), strict=True):
-        assert confirmation.knockout is not None
-        assert confirmation.gain is not None
-        assert confirmation.p_value is not None
-        found.append(
-            Discovery(
-                task=name,
-                layer=confirmation.knockout.layer,
-                n=confirmation.n,
-                gain=confirmation.gain,
-                p_value=confirmation.p_value,
-                q_value=q,
-                discovered=q <= rate and confirmation.gain > 0,
-            )
+    found = [
+        Discovery(
+            task=name,
+            layer=layer,
+            n=n,
+            gain=gain,
+            p_value=p_value,
+            q_value=q,
+            discovered=q <= rate and gain > 0,
         )
+        for (name, (layer, n, gain, p_value)), q in zip(
+            known.items(), q_values.tolist(), strict=True
+        )
+    ]
     return Discoveries(
         rate=rate,
         tasks=tuple(sorted(found, key=lambda d: (d.q_value, -d.gain, d.task))),
-        kept=tuple(sorted(set(confirmations) - set(tested))),
+        kept=tuple(sorted(set(tested) - set(known))),
     )

@@ -37,6 +37,17 @@ class LayerPrior:
     """Variance of one item's difference, averaged over the earlier tasks."""
     n_tasks: int
 
+    def take(self, columns: Sequence[int]) -> LayerPrior:
+        """The prior of some layers, by position."""
+        kept = list(columns)
+        return replace(
+            self,
+            layers=tuple(self.layers[column] for column in kept),
+            mean=self.mean[kept],
+            variance=self.variance[kept],
+            within=self.within[kept],
+        )
+
 
 def fit_prior(sweeps: Sequence[Differences], measure: str) -> LayerPrior:
     """Fit to full sweeps of other tasks on the same model.

@@ -6,10 +6,12 @@ items were drawn, not about rounding in the last bit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from talo_export.errors import TaloError
 from talo_export.evidence.paired import right
@@ -41,33 +43,55 @@ class NoiseFloor:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return asdict(self)
+        return asdict(self) | {"sentence": self.sentence}
 
 
-def noise_floor(first: ScoreTable, second: ScoreTable) -> NoiseFloor:
-    """Compare the base rows of two tables, item by item (by id).
+def noise_floor(first: Sequence[ScoreTable], second: ScoreTable) -> NoiseFloor:
+    """Compare the base's answers in some tables without common items to a second run's, by id.
 
     Raises TaloError where they are not about the same items.
     """
-    if set(first.item_ids) != set(second.item_ids) or not first.item_ids:
+    one, two = _answers(first), _answers([second])
+    if one.keys() != two.keys() or not one:
         raise TaloError(
             "The two runs of the base are not about the same items: "
             "repeat the base on exactly the items of the run."
         )
-    where = {item_id: column for column, item_id in enumerate(second.item_ids)}
-    other = second.take_items([where[item_id] for item_id in first.item_ids])
-    one, two = first.row(None), other.row(None)
-    differs = np.array(
-        [a != b for a, b in zip(first.answers[one], other.answers[two], strict=True)], dtype=bool
-    )
-    differs |= first.choice[one] != other.choice[two]
-    gap = None
-    if first.scores is not None and other.scores is not None:
-        gaps = np.abs(first.scores[one] - other.scores[two])
-        gap = float(np.nanmax(gaps)) if np.isfinite(gaps).any() else None
+    pairs = [(one[item_id], two[item_id]) for item_id in one]
+    gaps = [
+        np.abs(np.subtract(a.scores, b.scores))
+        for a, b in pairs
+        if a.scores is not None and b.scores is not None
+    ]
+    largest = [float(np.nanmax(gap)) for gap in gaps if np.isfinite(gap).any()]
     return NoiseFloor(
-        n=len(first.item_ids),
-        flipped=int(differs.sum()),
-        turned=int((right(first)[one] != right(other)[two]).sum()),
-        largest_score_difference=gap,
+        n=len(pairs),
+        flipped=sum((a.answer, a.choice) != (b.answer, b.choice) for a, b in pairs),
+        turned=sum(a.right != b.right for a, b in pairs),
+        largest_score_difference=max(largest, default=None),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    answer: str | None
+    choice: int
+    right: bool
+    scores: NDArray[np.float64] | None
+
+
+def _answers(tables: Sequence[ScoreTable]) -> dict[str, _Answer]:
+    """Item id -> the base's answer."""
+    found: dict[str, _Answer] = {}
+    for table in tables:
+        base = table.row(None)
+        rightly = right(table)[base]
+        for column, item_id in enumerate(table.item_ids):
+            width = int(table.n_choices[column])
+            found[item_id] = _Answer(
+                table.answers[base][column],
+                int(table.choice[base, column]),
+                bool(rightly[column]),
+                None if table.scores is None else table.scores[base, column, :width],
+            )
+    return found

@@ -55,6 +55,7 @@ class NullResult:
             "smallest_of_interest": self.smallest_of_interest,
             "most_any_layer_gains": self.most_any_layer_gains,
             "items_needed": self.items_needed,
+            "sentence": self.sentence,
         }
 
 

@@ -34,6 +34,7 @@ from talo_export.jobs.evaluate import Watch, unwatched
 from talo_export.jobs.more_scores import Load, loader, score_more, second_sweep
 from talo_export.jobs.run import write_atomically
 from talo_export.jobs.scores import FinishedRun, read_run
+from talo_export.jobs.side_effects import record_side_effects
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.sweep import all_knockouts
@@ -57,6 +58,8 @@ class Runs:
     load: Load
     progress: Watch
     seed: int
+    full: bool = False
+    """Of pairs: every first layer, not only the best."""
 
     @property
     def only(self) -> FinishedRun:
@@ -85,9 +88,13 @@ def run_analysis(
     seed: int = 0,
     svg: bool = False,
     data: Path | None = None,
+    full: bool = False,
     progress: Watch = unwatched,
 ) -> dict[str, Any]:
     """Do one analysis over the runs in `paths`; write `<kind>.json` and figures to `out`.
+
+    `full` pairs every layer with every other instead of the best with all. Side effects are also
+    kept in the first run, whose page and card then state them.
 
     Raises UsageError for an unknown analysis or runs of different models, TaloError where what it
     needs was not measured.
@@ -98,10 +105,14 @@ def run_analysis(
     fingerprints = {one.request["scores"]["model_fingerprint"] for one in found}
     if len(fingerprints) > 1:
         raise UsageError("the runs are about different models: analyse one model at a time.")
-    runs = Runs({one.task.name: one for one in found}, loader(found[0]), progress, seed)
+    if full and kind != "pairs":
+        raise UsageError(f"--full is about pairs; {kind} has no such matrix.")
+    runs = Runs({one.task.name: one for one in found}, loader(found[0]), progress, seed, full)
     if len(runs.by_task) < len(found):
         raise UsageError("two of the runs are about the same task: name one of them.")
     result, draw = ANALYSES[kind](runs)
+    if kind == "side-effects":
+        record_side_effects(found[0], result.to_json(), data=data)
     out.mkdir(parents=True, exist_ok=True)
     document = {"analysis": kind, "runs": [str(path) for path in paths], **result.to_json()}
     write_atomically(out / f"{kind}.json", json.dumps(document, indent=1) + "\n")
@@ -198,13 +209,31 @@ def _modules(runs: Runs) -> tuple[Result, Draw]:
 
 def _pairs(runs: Runs) -> tuple[Result, Draw]:
     run = runs.only
-    best = max(
-        (variant for variant in run.probed.variants if variant is not None),
-        key=lambda variant: run.probed.accuracy[run.probed.row(variant)],
+    scope, fill = run.request["scope"], run.request["fill"]
+    singles = [
+        v for v in run.probed.variants if v is not None and (v.scope, v.fill) == (scope, fill)
+    ]
+    best = max(singles, key=lambda one: run.probed.accuracy[run.probed.row(one)])
+    swept = {
+        first: second_sweep(
+            run,
+            first,
+            # A pair has no order: the other half of the matrix is the same.
+            [one for one in singles if one != first and (first == best or one > first)],
+            load=runs.load,
+            progress=runs.progress,
+        )
+        for first in (singles if runs.full else [best])
+        if first == best or first != singles[-1]
+    }
+    found = pairs(
+        run.probed,
+        {first: one.table for first, one in swept.items()},
+        seed=runs.seed,
+        layer_evaluations=sum(one.cost.layer_evaluations for one in swept.values()),
+        seconds=sum(one.cost.seconds for one in swept.values()),
     )
-    second = second_sweep(run, best, load=runs.load, progress=runs.progress)
-    found = pairs(run.probed, {best: second}, seed=runs.seed)
-    title = f"{run.task.name}: a second layer after layer {best.layer}"
+    title = f"{run.task.name}: a second layer" + ("" if runs.full else f" after layer {best.layer}")
     return found, lambda path: draw_pairs(found, path, title=title)
 
 

@@ -23,6 +23,7 @@ from talo_export.publish.facts import (
     EditFacts,
     Kind,
     ProbeFacts,
+    SideEffect,
     TaskFacts,
 )
 
@@ -68,6 +69,7 @@ def card_facts(
         task=None if document is None else _task(document),
         probe=None if document is None else _probe(document),
         confirmation=None if document is None else _confirmation(document),
+        side_effects=None if document is None else recorded_side_effects(document),
         reproduce=reproduce,
         has_plot=has_plot,
         has_undo=has_undo,
@@ -107,8 +109,20 @@ def _probe(document: Mapping[str, Any]) -> ProbeFacts:
     )
 
 
+def recorded_side_effects(document: Mapping[str, Any]) -> tuple[SideEffect, ...] | None:
+    """What a run's document says of other tasks; None where nobody has looked."""
+    found = document.get("side_effects")
+    if found is None:
+        return None
+    return tuple(
+        SideEffect(task, one["n"], one["base_accuracy"], one["accuracy"])
+        for task, one in found["tasks"].items()
+    )
+
+
 def _confirmation(document: Mapping[str, Any]) -> ConfirmationFacts:
     found = document["confirm"]
+    calibration = (document.get("evidence") or {}).get("calibration")
     return ConfirmationFacts(
         n=found["n"],
         base_accuracy=found["base_accuracy"],
@@ -117,4 +131,5 @@ def _confirmation(document: Mapping[str, Any]) -> ConfirmationFacts:
         ci95=(found["ci95"][0], found["ci95"][1]),
         p_value=found["p_value"],
         verdict=found["verdict"],
+        calibrated_gain=None if calibration is None else calibration["calibrated"]["gain"],
     )

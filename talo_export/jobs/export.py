@@ -179,17 +179,14 @@ def write_patched(
     `document` is the run's result (`probe --json`) or None for a layer named by hand; `name` is
     what the card and the manifest call the base.
     """
-    facts = card_facts(
+    facts = patched_facts(
         base,
-        plan.knockout,
-        edits=plan.edits,
-        files=plan.files,
+        plan,
         name=name,
         n_layers=n_layers,
         document=document,
         has_plot=plot is not None,
         has_undo=keep_undo,
-        reproduce=reproduce_lines(name, plan.knockout, document),
     )
     return write_export(
         plan,
@@ -201,6 +198,31 @@ def write_patched(
         link_cache=link_cache,
         keep_undo=keep_undo,
         **_record(document),
+    )
+
+
+def patched_facts(
+    base: ResolvedModel,
+    plan: EditPlan,
+    *,
+    name: str,
+    n_layers: int,
+    document: Mapping[str, Any] | None,
+    has_plot: bool,
+    has_undo: bool,
+) -> CardFacts:
+    """What the card of a patched checkpoint states."""
+    return card_facts(
+        base,
+        plan.knockout,
+        edits=plan.edits,
+        files=plan.files,
+        name=name,
+        n_layers=n_layers,
+        document=document,
+        has_plot=has_plot,
+        has_undo=has_undo,
+        reproduce=reproduce_lines(name, plan.knockout, document),
     )
 
 

@@ -14,7 +14,7 @@ from talo_export.models.loading import LoadedModel
 from talo_export.probing.journal import Journal, variant_key
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.settings import Scoring
-from talo_export.probing.sweep import all_knockouts, sweep
+from talo_export.probing.sweep import SweepResult, sweep
 from talo_export.tasks.item import Item
 
 Load = Callable[[], LoadedModel]
@@ -59,18 +59,22 @@ def score_more(
 
 
 def second_sweep(
-    finished: FinishedRun, first: Knockout, *, load: Load, progress: Watch
-) -> ScoreTable:
-    """A sweep of the probing items whose base is the model without `first`; its own journal."""
+    finished: FinishedRun,
+    first: Knockout,
+    seconds: Sequence[Knockout],
+    *,
+    load: Load,
+    progress: Watch,
+) -> SweepResult:
+    """A sweep of the probing items whose base is the model without `first`; its own journal.
+
+    The engines share work as in any sweep: a second layer above the first costs only the layers
+    from there on.
+    """
     probed = set(finished.probed.item_ids)
     items = [item for item in finished.task.items if item.id in probed]
     request = finished.request
     loaded = load()
-    others = [
-        knockout
-        for knockout in all_knockouts(loaded.decoder, request["scope"], request["fill"])
-        if knockout.layer != first.layer
-    ]
     path = finished.run.journal.with_name(f"scores-without-{first.layer}.sqlite")
     identity = {**request["scores"], "without": variant_key(first)}
     with (
@@ -80,8 +84,8 @@ def second_sweep(
         return sweep(
             loaded,
             items,
-            (None, *others),
+            (None, *seconds),
             Scoring(**request["scoring"]),
             journal=journal,
-            progress=progress(f"{finished.task.name}: a second layer"),
-        ).table
+            progress=progress(f"{finished.task.name}: a layer besides {first.layer}"),
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,17 +14,23 @@ from typing import Any, Literal
 from talo_export.checkpoint.verify import verify_files
 from talo_export.errors import ProofError, UsageError
 from talo_export.evidence.confirmation import Confirmation, confirm
+from talo_export.evidence.differences import Differences
 from talo_export.evidence.layer_plot import draw_layers
+from talo_export.evidence.layer_prior import LayerPrior, fit_prior
+from talo_export.evidence.noise_floor import noise_floor
 from talo_export.evidence.racing import ERROR as RACE_ERROR
 from talo_export.evidence.racing import STEP, race_order, still_racing
-from talo_export.evidence.selection import DEFAULT_CRITERION, Selection, select
+from talo_export.evidence.selection import DEFAULT_CRITERION, Selection, criterion_named, select
 from talo_export.jobs.asking import DEFAULT_PROMPT, Setup
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
+from talo_export.jobs.evidence import evidence_of, letters_scored_throughout, power_before
 from talo_export.jobs.export import plan_on, write_patched
 from talo_export.jobs.identity import model_fingerprint
+from talo_export.jobs.priors import earlier_sweeps
 from talo_export.jobs.replay import Replay, replay
 from talo_export.jobs.report import run_report
 from talo_export.jobs.run import RunDirectory, default_directory, write_atomically
+from talo_export.jobs.scores import read_run
 from talo_export.jobs.task_words import (
     DEFAULT_TASK,
     DEMO,
@@ -36,6 +42,7 @@ from talo_export.jobs.task_words import (
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import parse_reference, resolve
+from talo_export.probing.company import answer_in_company
 from talo_export.probing.cost import Cost
 from talo_export.probing.engines.checked import EngineName
 from talo_export.probing.journal import Journal
@@ -75,6 +82,10 @@ class ProbeRequest:
     """The race's error rate; None sees every layer through to the end."""
     checkpoint: bool = True
     fresh: bool = False
+    noise_floor: bool = False
+    """Ask the base once more with other batches."""
+    prior: tuple[Path, ...] = ()
+    """Earlier runs on the same model that inform the choice."""
 
     @property
     def words(self) -> TaskWords:
@@ -106,6 +117,11 @@ class _Findings:
     def too_long(self) -> tuple[str, ...]:
         """Ids of items left out, of the probing ones first."""
         return self.probed.too_long + (self.confirmed.too_long if self.confirmed else ())
+
+    @property
+    def tables(self) -> list[ScoreTable]:
+        """All that was scored, in parts without common items."""
+        return [part.table for part in (self.probed, self.confirmed) if part is not None]
 
     @property
     def cost(self) -> Cost:
@@ -144,16 +160,42 @@ def run_probe(
     finished = team.lead(opened)
     if finished is not None:
         note(f"{run.path} holds the finished run; --fresh starts over")
-        return finished
+        return _with_noise_floor(request, run, finished, progress, load)
 
+    earlier = earlier_sweeps(
+        request.prior,
+        fingerprint=fingerprint,
+        task=task.name,
+        scope=request.scope,
+        fill=request.fill,
+        data=request.data,
+    )
+    power = power_before(len(split.confirm), request.shots)
+    note(power["sentence"])
     loaded = (load or request.setup.load)()
     run.path.mkdir(parents=True, exist_ok=True)  # Of another host's process, its own.
     with Journal.open_own(run.journal, _identity(request, task, fingerprint), team) as journal:
-        findings = _measure(request, loaded, split, journal, progress, team)
+        findings = _measure(request, loaded, split, journal, progress, team, earlier)
     document = _document(request, task, loaded, findings, run)
     if not team.leads:
         return document
     _draw(request, loaded, findings, run)
+    document["evidence"] = {
+        "power": power,
+        **evidence_of(
+            findings.probed.table,
+            findings.selection,
+            None if findings.confirmed is None else findings.confirmed.table,
+            findings.confirmation,
+            scope=request.scope,
+            fill=request.fill,
+            seed=request.seed,
+            by_letter=letters_scored_throughout(task.items, request.scoring),
+        ),
+        "noise_floor": _noise_floor(request, loaded, findings.tables, task, progress)
+        if request.noise_floor
+        else None,
+    }
     if request.checkpoint and findings.confirmation is not None:
         document |= _write(request, loaded, findings, document, run, split, note)
     write_atomically(run.vector, json.dumps(_vector(document), indent=1) + "\n")
@@ -169,6 +211,7 @@ def _measure(
     journal: Journal,
     progress: Watch,
     team: Team,
+    earlier: Mapping[str, Differences],
 ) -> _Findings:
     """Sweep the probing items, select, and confirm on the others."""
     knockouts = all_knockouts(loaded.decoder, request.scope, request.fill)
@@ -208,6 +251,7 @@ def _measure(
         scope=request.scope,
         fill=request.fill,
         n_layers=len(loaded.decoder),
+        prior=_prior(request, earlier, probed.table),
     )
     if request.shots is None:
         return _Findings(probed, selection, None, None)
@@ -225,6 +269,56 @@ def _raced(request: ProbeRequest, items: Sequence[Item]) -> tuple[Sequence[Item]
         return items, None
     keep = partial(still_racing, total=len(items), criterion=request.criterion, error=request.race)
     return race_order(items, request.seed), Race(STEP, keep)
+
+
+def _prior(
+    request: ProbeRequest, earlier: Mapping[str, Differences], table: ScoreTable
+) -> LayerPrior | None:
+    """What earlier runs say of the measure that this table's criterion ranks by."""
+    if not earlier:
+        return None
+    return fit_prior(list(earlier.values()), criterion_named(request.criterion, table).measure)
+
+
+def _noise_floor(
+    request: ProbeRequest,
+    loaded: LoadedModel,
+    tables: Sequence[ScoreTable],
+    task: Task,
+    progress: Watch,
+) -> dict[str, Any]:
+    """The base on all items of the run once more, each in a batch."""
+    asked = {item_id for table in tables for item_id in table.item_ids}
+    items = [item for item in task.items if item.id in asked]
+    again = answer_in_company(
+        loaded,
+        items,
+        request.scoring,
+        progress=progress(f"the base's own noise on {len(items)} items"),
+    )
+    return noise_floor(tables, again).to_json()
+
+
+def _with_noise_floor(
+    request: ProbeRequest,
+    run: RunDirectory,
+    finished: dict[str, Any],
+    progress: Watch,
+    load: Callable[[], LoadedModel] | None,
+) -> dict[str, Any]:
+    """A finished run's document, with the noise floor added where it was asked for later."""
+    evidence = finished.get("evidence") or {}
+    if not request.noise_floor or evidence.get("noise_floor") is not None:
+        return finished
+    trusted = request.setup.trust_remote_code
+    read = read_run(run.path, data=request.data, trusted=trusted)
+    tables = [read.probed] if read.unseen is None else [read.probed, read.unseen]
+    loaded = (load or request.setup.load)()
+    found = _noise_floor(request, loaded, tables, read.task, progress)
+    document = finished | {"evidence": evidence | {"noise_floor": found}}
+    run.finish(document)
+    run_report([run.path], data=request.data)
+    return document
 
 
 def _draw(
@@ -396,6 +490,8 @@ def _recorded(request: ProbeRequest, task: Task, fingerprint: str) -> dict[str, 
         "checkpoint": request.checkpoint,
         "skip_too_long": request.skip_too_long,
         "race": request.race,
+        # Runs made without earlier ones keep the manifest they always had.
+        **({"prior": sorted(path.name for path in request.prior)} if request.prior else {}),
     }
 
 
@@ -431,6 +527,10 @@ def command_line(request: ProbeRequest) -> str:
     if request.race is not None:
         words.append("--race")
         option("--race-error", request.race, RACE_ERROR)
+    for path in request.prior:
+        option("--prior", path, None)
+    if request.noise_floor:
+        words.append("--noise-floor")
     if setup.trust_remote_code:
         words.append("--trust-remote-code")
     return shlex.join(words)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
+from talo_export.jobs.evidence import discoveries
 from talo_export.jobs.many import (
     Begin,
     SharedModel,
@@ -50,10 +51,12 @@ def run_probes(
 
     outcomes = each_task(wanted, request.setup, probe, note=note, begin=begin)
     rows = [_row(document) for document in outcomes.documents]
+    found = discoveries({document["task"]: document for document in outcomes.documents})
     return {
         "model": request.setup.name,
         "tasks": rows,
         "failed": outcomes.failed,
+        "discoveries": None if found is None else {**found.to_json(), "sentence": found.sentence},
         "runs": [document["run"] for document in outcomes.documents],
         **(write_table(folder, COLUMNS, rows, outcomes) if team.leads else {}),
     }

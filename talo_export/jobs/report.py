@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,8 +13,11 @@ from talo_export.evidence.analyses.cases import Case, cases
 from talo_export.evidence.analyses.stability import stability
 from talo_export.evidence.calibration import calibrate_answers
 from talo_export.evidence.differences import differences
+from talo_export.jobs.card import recorded_side_effects
+from talo_export.jobs.evidence import letters_scored_throughout
 from talo_export.jobs.run import write_atomically
 from talo_export.jobs.scores import FinishedRun, read_run
+from talo_export.probing.settings import Scoring
 from talo_export.publish.report import render_report
 from talo_export.publish.report_facts import (
     CalibrationFacts,
@@ -53,12 +56,38 @@ def run_report(
 
 def facts_of(finished: FinishedRun) -> RunFacts:
     """What the page says about one run: its result, and the analyses that cost no forward pass."""
+    document = finished.document
+    effects = recorded_side_effects(document)
     return replace(
-        run_facts(finished.document),
+        run_facts(document),
+        side_effects=effects,
+        side_effects_sentence=None if effects is None else document["side_effects"]["sentence"],
+        p_gains=_p_gains(document),
+        meanings=_meanings(document),
         stability=_stability(finished),
         calibration=_calibration(finished),
         cases=_cases(finished),
     )
+
+
+def _p_gains(document: Mapping[str, Any]) -> Mapping[int, float]:
+    """Layer -> p-value of its gain on the probing items, corrected over all layers."""
+    tests = (document.get("evidence") or {}).get("layer_tests")
+    if tests is None:
+        return {}
+    return {one["layer"]: one["p_gain"] for one in tests["layers"]}
+
+
+def _meanings(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the run's evidence says in sentences, besides the confirmation and calibration."""
+    evidence = document.get("evidence") or {}
+    said = [evidence[part]["sentence"] for part in ("null", "noise_floor") if evidence.get(part)]
+    power, crossed = evidence.get("power"), evidence.get("cross_validation")
+    if power is not None and document["shots"] is not None:
+        said.insert(0, f"Before the sweep: {power['sentence']}.")
+    if crossed is not None:
+        said.append(f"{crossed['sentence']}.")
+    return tuple(said)
 
 
 def _stability(finished: FinishedRun) -> StabilityFacts:
@@ -80,7 +109,15 @@ def _stability(finished: FinishedRun) -> StabilityFacts:
 def _calibration(finished: FinishedRun) -> CalibrationFacts | None:
     if finished.knockout is None or finished.unseen is None:
         return None
-    found = calibrate_answers(finished.unseen, finished.knockout, seed=finished.request["seed"])
+    found = calibrate_answers(
+        finished.unseen,
+        finished.knockout,
+        seed=finished.request["seed"],
+        same_choices=letters_scored_throughout(
+            finished.task.items, Scoring(**finished.request["scoring"])
+        )
+        or None,
+    )
     if found is None:
         return None
     return CalibrationFacts(

@@ -72,6 +72,10 @@ def _template() -> jinja2.Template:
     return environment.from_string(source)
 
 
+LITTLE_LEFT = 0.25
+"""A gain of which calibration leaves at most this share has vanished (as in `evidence`)."""
+
+
 def _words(facts: CardFacts) -> dict[str, object]:
     """What the template prints, worked out once."""
     base, effects = facts.base, facts.side_effects or ()
@@ -93,7 +97,8 @@ def _words(facts: CardFacts) -> dict[str, object]:
         "source": _source(facts),
         "vanishes": confirmation is not None
         and calibrated is not None
-        and confirmation.gain > 0 >= calibrated,
+        and confirmation.gain > 0
+        and calibrated <= LITTLE_LEFT * confirmation.gain,
         "side_effects": sorted(effects, key=lambda effect: effect.gain),
         "n_worse": sum(gain < 0 for gain in gains),
         "n_better": sum(gain > 0 for gain in gains),

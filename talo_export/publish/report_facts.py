@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from PIL import Image
@@ -118,6 +118,10 @@ class RunFacts:
     stability: StabilityFacts | None = None
     side_effects: tuple[SideEffect, ...] | None = None
     side_effects_sentence: str | None = None
+    p_gains: Mapping[int, float] = field(default_factory=dict)
+    """Layer -> one-sided p-value of its gain on the probing items, corrected over all layers."""
+    meanings: tuple[str, ...] = ()
+    """What else the scores say, a sentence each: power, cross-validation, noise."""
     cases: tuple[CaseFacts, ...] = ()
     comparison: tuple[MethodFacts, ...] = ()
     cost: CostFacts | None = None

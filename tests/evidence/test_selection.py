@@ -163,7 +163,7 @@ def test_by_default_probabilities_choose_where_choices_were_scored_and_accuracy_
 ):
     assert select(make_table(BASE, [ONE_BETTER])).criterion == "accuracy"
     table = make_table(BASE, [ONE_BETTER], scores=scores_with_margins(0.0, 0.5))
-    assert select(table).criterion == "probability-t"
+    assert select(table).criterion == "gain-t"
     holes = table.scores.copy()
     holes[:, 3] = np.nan
     assert select(dataclasses.replace(table, scores=holes)).criterion == "accuracy"

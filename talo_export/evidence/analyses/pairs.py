@@ -55,6 +55,21 @@ class Pairs:
     best_gain: float
     evaluated: int
     """Pairs measured: what the matrix cost in variants, beyond the single sweep."""
+    layer_evaluations: int = 0
+    """What measuring them took; 0 where all was in the journal."""
+    seconds: float = 0.0
+
+    @property
+    def sentence(self) -> str:
+        """One sentence for a person, in points."""
+        found = self.greedy
+        low, high = (100 * bound for bound in found.interval)
+        return (
+            f"After layer {found.first} ({100 * found.first_gain:+.1f} points on {self.n} items) "
+            f"the best second layer, {found.second}, adds {100 * found.more:+.1f} "
+            f"(95 % interval {low:+.1f} to {high:+.1f}, not corrected for choosing it); "
+            f"{self.evaluated} pairs took {self.layer_evaluations:,} layer evaluations."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; null where not measured."""
@@ -75,10 +90,20 @@ class Pairs:
             },
             "best": {"layers": list(self.best), "gain": self.best_gain},
             "pairs_evaluated": self.evaluated,
+            "layer_evaluations": self.layer_evaluations,
+            "seconds": self.seconds,
+            "sentence": self.sentence,
         }
 
 
-def pairs(single: ScoreTable, second: Mapping[Knockout, ScoreTable], *, seed: int) -> Pairs:
+def pairs(
+    single: ScoreTable,
+    second: Mapping[Knockout, ScoreTable],
+    *,
+    seed: int,
+    layer_evaluations: int = 0,
+    seconds: float = 0.0,
+) -> Pairs:
     """Put the single sweep and the sweeps after a first knockout together.
 
     `second[k]` is a sweep over the same items whose base row is knockout k. One entry, the best
@@ -124,6 +149,8 @@ def pairs(single: ScoreTable, second: Mapping[Knockout, ScoreTable], *, seed: in
         best=(layers[i], layers[j]),
         best_gain=float(gains[i, j]),
         evaluated=len(measured),
+        layer_evaluations=layer_evaluations,
+        seconds=seconds,
     )
 
 

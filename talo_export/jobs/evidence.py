@@ -1,0 +1,108 @@
+"""What a run's scores mean beyond the confirmation: computed from the journal, nothing is run.
+
+Before the sweep: what the unseen items can confirm. After it: every layer's gain corrected for
+having been one of many, what "no layer helps" means, the choice judged by cross-validation where
+no items were left to judge it by, and whether the gain is one of the layer or of the letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from talo_export.evidence.calibration import calibrate_answers
+from talo_export.evidence.confirmation import Confirmation
+from talo_export.evidence.cross_validation import cross_validate
+from talo_export.evidence.differences import Differences, differences
+from talo_export.evidence.discoveries import Discoveries, discover_from
+from talo_export.evidence.layer_tests import correct_over_layers
+from talo_export.evidence.power import explain_null, smallest_confirmable
+from talo_export.evidence.selection import Selection
+from talo_export.probing.encoding import letters_scored
+from talo_export.probing.scores import ScoreTable
+from talo_export.probing.settings import Scoring
+from talo_export.tasks.item import Item
+from talo_export.tasks.prompts import render
+
+FEW = 30
+"""With fewer unseen items than this the choice is cross-validated as well."""
+FOLDS = 5
+
+
+def power_before(unseen: int, shots: int | None) -> dict[str, Any]:
+    """What `unseen` items can confirm; `sentence` is for a person, before anything is run."""
+    gain = smallest_confirmable(unseen) if unseen else None
+    if shots is None:
+        said = "every item probes, none is left to confirm: cross-validation will judge the choice"
+    elif gain is None:
+        said = f"{unseen} unseen items are too few to confirm any gain with confidence"
+    else:
+        said = (
+            f"{unseen} unseen items confirm a true gain of {100 * gain:.0f} points "
+            "in four runs of five"
+        )
+    return {"unseen": unseen, "smallest_confirmable_gain": gain, "sentence": said}
+
+
+def evidence_of(
+    probed: ScoreTable,
+    selection: Selection,
+    unseen: ScoreTable | None,
+    confirmation: Confirmation | None,
+    *,
+    scope: Any,
+    fill: Any,
+    seed: int,
+    by_letter: bool,
+) -> dict[str, Any]:
+    """The `evidence` object of `probe --json`. Parts that do not apply are null."""
+    sweep = differences(probed, scope=scope, fill=fill)
+    tests = correct_over_layers(sweep, seed=seed)
+    few = confirmation is None or confirmation.n < FEW
+    calibration = None
+    if confirmation is not None and confirmation.knockout is not None and unseen is not None:
+        calibration = calibrate_answers(
+            unseen, confirmation.knockout, seed=seed, same_choices=by_letter or None
+        )
+    return {
+        "layer_tests": tests.to_json(),
+        # A race says of the layers it dropped no more than that another was ahead of them.
+        "null": explain_null(tests).to_json()
+        if selection.knockout is None and len(sweep.layers) == len(probed.variants) - 1
+        else None,
+        "cross_validation": _cross_validated(sweep, selection, seed) if few else None,
+        "calibration": None if calibration is None else calibration.to_json(),
+    }
+
+
+def letters_scored_throughout(items: Sequence[Item], scoring: Scoring) -> bool:
+    """Whether the scores of all items are those of letters: then choice B is B everywhere,
+    whatever stands behind it."""
+    style = {} if scoring.prompt_style is None else {"style": scoring.prompt_style}
+    return all(
+        bool(item.choices) and letters_scored(render(item, **style), scoring) for item in items
+    )
+
+
+def _cross_validated(sweep: Differences, selection: Selection, seed: int) -> dict[str, Any] | None:
+    folds = min(FOLDS, sweep.n_groups)
+    if folds < 2:
+        return None
+    return cross_validate(
+        sweep, criterion=selection.criterion, folds=folds, seed=seed, min_gain=selection.min_gain
+    ).to_json()
+
+
+def discoveries(documents: Mapping[str, Mapping[str, Any]]) -> Discoveries | None:
+    """False discovery rate over many runs' confirmations; None for fewer than two."""
+    judged = {task: one["confirm"] for task, one in documents.items() if one["confirm"] is not None}
+    if len(judged) < 2:
+        return None
+    return discover_from(
+        {
+            task: None
+            if documents[task]["selected_layer"] is None
+            else (documents[task]["selected_layer"], found["n"], found["gain"], found["p_value"])
+            for task, found in judged.items()
+        }
+    )

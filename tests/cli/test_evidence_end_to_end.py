@@ -1,0 +1,193 @@
+"""What scores mean, through the jobs that users start: a planted case and two tasks besides it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from planted_case import LAYERS, PLANTED, Planted
+
+from talo_export.errors import TaloError, UsageError
+from talo_export.jobs.analyze import run_analysis
+from talo_export.jobs.asking import Setup
+from talo_export.jobs.probe import ProbeRequest, run_probe
+from talo_export.jobs.probe_many import run_probes
+from talo_export.probing.settings import Scoring
+
+
+@pytest.fixture(scope="module")
+def folder(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two task files besides the planted one: the first and the last of its items."""
+    folder = tmp_path_factory.mktemp("evidence")
+    lines = planted.task.read_text().splitlines(keepends=True)
+    (folder / "first.jsonl").write_text("".join(lines[:40]))
+    (folder / "last.jsonl").write_text("".join(lines[-40:]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def request_for(planted: Planted, folder: Path):
+    """A probe of a task file into a run directory of its name."""
+
+    def make(task: Path, **options: Any) -> ProbeRequest:
+        asked = ProbeRequest(
+            setup=Setup(model=str(planted.model)),
+            task=str(task),
+            out=folder / "runs" / task.stem,
+            shots=25,
+            scoring=Scoring("likelihood"),
+            criterion="accuracy",
+            checkpoint=False,
+        )
+        return replace(asked, **options)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def run(planted: Planted, folder: Path, request_for) -> Path:
+    """The planted task's run, with its checkpoint and the base asked twice."""
+    run_probe(request_for(planted.task, checkpoint=True, noise_floor=True))
+    return folder / "runs" / planted.task.stem
+
+
+@pytest.fixture(scope="module")
+def others(folder: Path, request_for) -> list[Path]:
+    """The two other tasks' runs."""
+    for name in ("first", "last"):
+        run_probe(request_for(folder / f"{name}.jsonl"))
+    return [folder / "runs" / name for name in ("first", "last")]
+
+
+def document_of(run: Path) -> dict[str, Any]:
+    return json.loads((run / "manifest.json").read_text())["result"]
+
+
+def test_power_is_told_before_the_sweep(planted: Planted, tmp_path: Path, request_for) -> None:
+    said: list[str] = []
+    asked = request_for(planted.task, out=tmp_path / "run")
+    with pytest.raises(RuntimeError, match="before the model"):
+        run_probe(asked, note=said.append, load=refuse)
+    assert any("65 unseen items confirm a true gain of" in line for line in said)
+
+
+def refuse() -> Any:
+    raise RuntimeError("before the model was loaded")
+
+
+def test_every_layers_gain_has_a_p_value_corrected_over_layers(run: Path) -> None:
+    tests = document_of(run)["evidence"]["layer_tests"]
+    by_layer = {one["layer"]: one for one in tests["layers"]}
+    assert len(by_layer) == LAYERS
+    assert by_layer[PLANTED]["p_gain"] < 0.2
+    assert by_layer[PLANTED]["p_gain"] == min(one["p_gain"] for one in by_layer.values())
+
+
+def test_the_noise_floor_says_how_many_of_the_bases_answers_flip(run: Path) -> None:
+    floor = document_of(run)["evidence"]["noise_floor"]
+    assert floor["n"] == 90
+    assert floor["flipped"] <= 2
+    assert 0 <= floor["largest_score_difference"] < 1e-3
+    assert floor["sentence"] in (run / "report.html").read_text()
+
+
+def test_a_finished_run_can_be_given_its_noise_floor_later(
+    planted: Planted, tmp_path: Path, folder: Path, request_for
+) -> None:
+    asked = request_for(folder / "first.jsonl", out=tmp_path / "run")
+    before = run_probe(asked)
+    assert before["evidence"]["noise_floor"] is None
+    after = run_probe(replace(asked, noise_floor=True))
+    assert after["evidence"]["noise_floor"]["n"] == 40
+    assert after | {"evidence": 0} == before | {"evidence": 0}
+    assert run_probe(asked) == after
+
+
+def test_letters_are_calibrated_in_result_report_and_card(run: Path) -> None:
+    found = document_of(run)["evidence"]["calibration"]
+    assert found["layer"] == PLANTED
+    assert len(found["distribution"]["gold"]) == 4
+    gain = f"{100 * found['calibrated']['gain']:+.1f}"
+    card = (run / "checkpoint" / "README.md").read_text()
+    assert f"prior corrected in both models the gain is {gain}" in card
+    assert f"{gain} when the preference" in (run / "report.html").read_text()
+
+
+def test_a_task_without_items_to_confirm_on_is_cross_validated(
+    folder: Path, tmp_path: Path, request_for
+) -> None:
+    document = run_probe(request_for(folder / "first.jsonl", shots=None, out=tmp_path / "all"))
+    found = document["evidence"]["cross_validation"]
+    assert document["selected_layer"] is None
+    assert found["layer"] == PLANTED
+    assert found["gain"] <= found["apparent_gain"]
+    assert found["ci95"][0] < found["gain"] < found["ci95"][1]
+    assert found["sentence"] in (tmp_path / "all" / "report.html").read_text()
+
+
+def test_earlier_runs_inform_the_choice(
+    planted: Planted, tmp_path: Path, others: list[Path], request_for
+) -> None:
+    plain = run_probe(request_for(planted.task, shots=4, out=tmp_path / "plain"))
+    informed = run_probe(
+        request_for(planted.task, shots=4, out=tmp_path / "informed", prior=tuple(others))
+    )
+    assert informed["selected_layer"] == PLANTED
+    assert informed["probe"]["gains"] == plain["probe"]["gains"]
+    assert "--prior" in informed["command"]
+
+
+def test_earlier_runs_that_cannot_inform_are_named(
+    planted: Planted, tmp_path: Path, run: Path, others: list[Path], request_for
+) -> None:
+    with pytest.raises(UsageError, match="choose the layer twice"):
+        run_probe(request_for(planted.task, out=tmp_path / "a", prior=(run, *others)))
+    with pytest.raises(TaloError, match="at least two"):
+        run_probe(request_for(planted.task, out=tmp_path / "b", prior=(others[0],)))
+
+
+def test_side_effects_stand_in_result_report_and_card(run: Path, others: list[Path]) -> None:
+    card = run / "checkpoint" / "README.md"
+    assert "Nobody has measured what it does to other tasks" in card.read_text()
+    found = run_analysis("side-effects", [run, *others], out=run / "analysis")
+    assert set(found["tasks"]) == {"first", "last"}
+    text = card.read_text()
+    assert "The same knockout on 2 other tasks" in text
+    assert "| first |" in text
+    assert "Nobody has measured" not in text
+    assert found["sentence"] in (run / "report.html").read_text()
+    assert document_of(run)["side_effects"]["tasks"].keys() == {"first", "last"}
+
+
+def test_many_runs_are_corrected_for_being_many(folder: Path, tmp_path: Path, request_for) -> None:
+    asked = request_for(folder / "first.jsonl", out=tmp_path / "many")
+    rows = [json.loads(line) for line in (folder / "first.jsonl").read_text().splitlines()]
+    both = tmp_path / "both.jsonl"
+    both.write_text(
+        "".join(json.dumps(row | {"category": f"c{i % 2}"}) + "\n" for i, row in enumerate(rows))
+    )
+    document = run_probes(replace(asked, task=f"{both}:*", shots=10))
+    found = document["discoveries"]
+    assert found["rate"] == 0.05
+    assert len(found["tasks"]) + len(found["kept"]) == 2
+    assert all(task["q_value"] >= task["p_value"] for task in found["tasks"])
+
+
+def test_every_pair_of_layers_is_measured_and_its_cost_told(
+    folder: Path, tmp_path: Path, request_for
+) -> None:
+    task = folder / "last.jsonl"
+    run_probe(request_for(task, shots=4, out=tmp_path / "run"))
+    found = run_analysis("pairs", [tmp_path / "run"], out=tmp_path, full=True, svg=True)
+    assert found["pairs_evaluated"] == LAYERS * (LAYERS - 1) // 2
+    assert found["layers"] == list(range(LAYERS))
+    assert all(gain is not None for row in found["gains"] for gain in row)
+    naive = 4 * LAYERS * (LAYERS + found["pairs_evaluated"])
+    assert 0 < found["layer_evaluations"] <= naive
+    assert f"{found['layer_evaluations']:,} layer evaluations" in found["sentence"]
+    assert (tmp_path / "pairs.svg").is_file()
+    with pytest.raises(UsageError, match="--full is about pairs"):
+        run_analysis("vectors", [tmp_path / "run"], out=tmp_path, full=True)
