@@ -317,7 +317,7 @@ def _with_noise_floor(
     found = _noise_floor(request, loaded, tables, read.task, progress)
     document = finished | {"evidence": evidence | {"noise_floor": found}}
     run.finish(document)
-    run_report([run.path], data=request.data)
+    run_report([run.path], data=request.data, trusted=trusted)
     return document
 
 
