@@ -117,6 +117,7 @@ def probe(
     device_map: options.DeviceMap = None,
     offload: options.Offload = None,
     batch_size: options.BatchSize = "auto",
+    states: options.States = "device",
     skip_too_long: options.SkipTooLong = False,
     trust_remote_code: options.TrustRemoteCode = False,
     checkpoint: Annotated[
@@ -172,6 +173,7 @@ def probe(
                 device_map=device_map,
                 offload=offload,
                 batch_size=parse_batch_size(batch_size),
+                states=states,
                 trust_remote_code=trust_remote_code,
             ),
             task=task,

@@ -32,6 +32,7 @@ class Setup:
     device_map: str | None = None
     offload: Path | None = None
     batch_size: int | Literal["auto"] = "auto"
+    states: Literal["device", "host"] = "device"
     trust_remote_code: bool = False
 
     @property

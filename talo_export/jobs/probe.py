@@ -235,6 +235,7 @@ def _measure(
             journal=journal,
             batch_size=request.setup.batch_size,
             engine=request.engine,
+            states=request.setup.states,
             check=request.check,
             skip_too_long=request.skip_too_long,
             race=race,

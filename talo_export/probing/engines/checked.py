@@ -23,6 +23,7 @@ from talo_export.probing.answers import Answered
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
 from talo_export.probing.engines.check import disagreement
+from talo_export.probing.engines.host_states import HostStatesError
 from talo_export.probing.engines.memory import is_out_of_memory, too_large
 from talo_export.probing.engines.naive import Naive
 from talo_export.probing.engines.passes import CannotShareError, SharedModel
@@ -31,6 +32,8 @@ from talo_export.probing.engines.work import Todo, Work
 from talo_export.probing.journal import Cell
 from talo_export.probing.settings import Scoring
 
+StatesIn = Literal["device", "host"]
+Kind = tuple[object, ...]
 EngineName = Literal["auto", "naive", "resume", "lockstep"]
 Note = Callable[[str], None]
 
@@ -52,6 +55,7 @@ class Checked:
         *,
         check: int | Literal["all"],
         note: Note,
+        states: StatesIn = "device",
     ) -> None:
         self._loaded = loaded
         self._scoring = scoring
@@ -59,10 +63,11 @@ class Checked:
         self._asked = engine
         self._check = math.inf if check == "all" else check
         self._note = note
+        self._host = states == "host"
         self._naive = Naive(loaded, scoring, meter)
-        self._checked: Counter[tuple[object, ...]] = Counter()
+        self._checked: Counter[Kind] = Counter()
         self._candidates = ["lockstep", "resume", "naive"] if engine == "auto" else [engine]
-        self._most_tokens: int | None = None
+        self._most_tokens: dict[Kind, int] = {}
 
     def __enter__(self) -> Checked:
         self._stack = ExitStack()
@@ -103,7 +108,7 @@ class Checked:
         self, todo: Todo, variants: tuple[Knockout | None, ...]
     ) -> dict[Knockout | None, Answered]:
         encoded = todo.encoded
-        kind = (frozenset(encoded.inputs), max(map(len, encoded.continuations), default=0) > 1)
+        kind = kind_of(encoded)
         if self._checked[kind] >= max(1, self._check):
             return self._fast(encoded, variants)
         with self._meter.aside():
@@ -116,7 +121,7 @@ class Checked:
             try:
                 fast = self._fast(encoded, variants)
             except (TaloError, *LIBRARY_ERRORS) as error:
-                if self._asked != "auto":
+                if self._asked != "auto" and not self._host:
                     raise
                 problem = first_line(str(error)) or type(error).__name__
             else:
@@ -126,6 +131,9 @@ class Checked:
                     return fast
                 problem = found
             self._meter.move_aside(before)
+            if self._host:
+                self._keep_on_device(problem)
+                continue
             self._give_up(problem, to=self._candidates[1] if len(self._candidates) > 1 else "")
         return plain
 
@@ -141,6 +149,10 @@ class Checked:
                 who = "the base" if variant is None else str(variant)
                 return f"on item {encoded.item.id!r} under {who} {problem}"
         return None
+
+    def _keep_on_device(self, problem: str) -> None:
+        self._host = False
+        self._note(f"the states stay on the device: {problem}")
 
     def _give_up(self, problem: str, *, to: str) -> None:
         if self._asked != "auto":
@@ -161,8 +173,14 @@ class Checked:
         while True:
             before = self._meter.totals()
             try:
-                answers = self._sharing.answer_item(encoded, variants, width)
+                answers = self._sharing.answer_item(
+                    encoded, variants, width, host=self._host and self.name == "lockstep"
+                )
                 return {answer.variant: answer for answer in answers}
+            except HostStatesError as error:
+                self._meter.move_aside(before)
+                self._keep_on_device(str(error))
+                continue
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -172,20 +190,26 @@ class Checked:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             width //= 2
-            self._most_tokens = width * encoded.length
+            # For prompts of this kind: what else the model does keeps its own measure.
+            self._most_tokens[kind_of(encoded)] = width * encoded.length
             self._note(f"out of memory: going on with {width} variants at a time")
 
     def _width(self, encoded: Encoded, variants: int) -> int:
         if self.name == "resume":
             return 1
-        most = self._most_tokens
-        if most is None and self._asked == "auto":
+        most = self._most_tokens.get(kind_of(encoded))
+        if most is None and (self._asked == "auto" or self._host):
             most = TOKENS_TOGETHER.get(self._loaded.device.type, TOKENS_TOGETHER["cpu"])
         return variants if most is None else max(1, min(variants, most // encoded.length))
 
 
 LIBRARY_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError)
 """What a model's code raises when it is run in a way it was not written for."""
+
+
+def kind_of(encoded: Encoded) -> Kind:
+    """What makes two items the same work: which inputs they have, and what follows the prompt."""
+    return (frozenset(encoded.inputs), max(map(len, encoded.continuations), default=0) > 1)
 
 
 def first_line(text: str) -> str:

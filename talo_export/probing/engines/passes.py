@@ -27,6 +27,7 @@ from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder
 from talo_export.probing.engines.cache_argument import cache_of
 from talo_export.probing.engines.cache_rows import put_layer, select_rows, stored_rows, take_rows
+from talo_export.probing.engines.host_states import HostStates
 from talo_export.probing.engines.interventions import silenced
 from talo_export.probing.engines.plan import Pass, Variant
 from talo_export.probing.engines.tensor_rows import (
@@ -118,20 +119,25 @@ class SharedModel:
         wanted: Sequence[Variant],
         keep: int = 1,
         cache: bool = False,
+        on_device: int | None = None,
     ) -> Passed | None:
         """Run one pass over an item's `inputs` (a batch of one).
 
         Returns the last `keep` positions' logits of the `wanted` variants (None: the trunk), in
         that order; nothing for a pass that stops at its handover. `cache` keeps key/values too.
-        Raises CannotShareError where the model does not fit.
+        With `on_device` the variants' states are kept in host memory, so many rows at a time on
+        the device. Raises CannotShareError where the model does not fit.
         """
         rows = (None, *plan.variants) if plan.trunk else plan.variants
         self._run = run = _Run(
             plan, state, [rows.index(variant) for variant in wanted], keep, cache
         )
         masks: dict[Knockout, Tensor] = {}
+        if on_device is not None:
+            run.host = HostStates(self.model, self.decoder, plan, on_device, self._width, keep)
         for variant, (place, count) in plan.silence().items():
-            masks[variant] = torch.arange(count) == place
+            if run.host is None:
+                masks[variant] = torch.arange(count) == place
         try:
             with silenced(self.model, self.decoder, masks):
                 output = self.model(**inputs, use_cache=cache)
@@ -161,6 +167,9 @@ class SharedModel:
             taken = self._sizes | dimensions((args, kwargs))
             run.rows = 1 if least == 1 else distinct_row_count(least, taken)
             run.entered = True
+            if run.host is not None:
+                run.rows = least
+                return forward(*args, **kwargs)
             if run.rows > 1:
                 args, kwargs = expand_single((args, kwargs), run.rows, self._width)
             return forward(*args, **kwargs)
@@ -175,6 +184,8 @@ class SharedModel:
             if not run.entered:
                 raise CannotShareError(f"{self.decoder.path} is not where its layers are called")
             hidden, args, kwargs = _take_hidden(args, kwargs)
+            if run.host is not None:
+                return run.host.layer(index, self._layers[index], forward, hidden, args, kwargs)
             caches = [value for value in (*args, *kwargs.values()) if isinstance(value, Cache)]
             stores = {k: v for k, v in kwargs.items() if isinstance(v, MutableMapping)}
             plan, state = run.plan, run.state
@@ -263,6 +274,7 @@ class _Run:
     handed_over: bool = False
     next_hidden: Tensor | None = None
     looks: dict[int, int] = field(default_factory=dict)
+    host: HostStates | None = None
 
 
 def _take_hidden(

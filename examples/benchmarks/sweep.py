@@ -1,0 +1,290 @@
+"""How fast a sweep is: every engine against the naive hook loop and against the bare layers.
+
+    python examples/benchmarks/sweep.py smollm2 --lengths 64 256 --batches 1 8
+    python examples/benchmarks/sweep.py demo --batches 1 8
+    python examples/benchmarks/sweep.py smollm2 --lengths 64 --generate 8
+
+The *hook loop* is what one would write by hand: for the base and for every layer a stock pass over
+a batch of items, the layer's attention output set to zero by a hook. An *engine* is the product's,
+measured without its check. The *bound* is the time of the evaluations the engine counted, run
+bare: the model's own layers in the same shapes, its vision tower, and nothing around them.
+Everything is measured in one process, in turns, `--repeat` times; each number is the smallest. On a
+machine that does other work too, `--clock cpu` counts this process's processor time in place of
+the wall's.
+
+`--passes N` runs only N of the hook loop's passes, evenly chosen, and `--items N` only N of a
+batch's items by an engine, which takes one after the other; both are scaled: they cost the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from talo_export.jobs.asking import Setup
+from talo_export.jobs.task_words import TaskWords, load_words
+from talo_export.models.interventions import output_modules
+from talo_export.models.loading import LoadedModel
+from talo_export.models.targets import knockout_targets
+from talo_export.probing.cost import metered
+from talo_export.probing.encoding import Encoded, encode, is_per_token
+from talo_export.probing.engines.finish import prompt_inputs
+from talo_export.probing.engines.passes import SharedModel
+from talo_export.probing.engines.shared import Sharing
+from talo_export.probing.settings import Scoring
+from talo_export.probing.sweep import all_knockouts
+from talo_export.tasks.item import Item
+
+WIDTHS = {"resume": 1, "lockstep": 10**6}
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One line of the table. Seconds and MiB; counts are for the whole batch."""
+
+    way: str
+    seconds: float
+    layers: int
+    vision: int
+    memory: float
+    bound: float | None = None
+
+
+def main() -> None:
+    args = arguments()
+    torch.set_num_threads(args.threads)
+    loaded = Setup(model=None if args.model == "demo" else args.model, dtype=args.dtype).load()
+    # Every answer to its full length, so that all ways do the same work.
+    loaded.model.generation_config.eos_token_id = None
+    scoring = Scoring(max_new_tokens=args.generate) if args.generate else Scoring("likelihood")
+    clock = time.process_time if args.clock == "cpu" else time.perf_counter
+    print("| tokens | batch | way | seconds | layer evaluations | vision | peak MiB | x hook loop "
+          "| over bound |\n|--:|--:|---|--:|--:|--:|--:|--:|--:|")  # fmt: skip
+    for length in args.lengths or [None]:
+        encoded = example(loaded, scoring, length)
+        for batch in args.batches:
+            cells = measured(loaded, encoded, scoring, batch, args, clock)
+            for cell in cells:
+                print(row(cell, cells[0], encoded.length, batch), flush=True)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", help="a model's directory, or demo")
+    parser.add_argument("--lengths", type=int, nargs="*", help="tokens; as they are for pictures")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--generate", type=int, help="new tokens; without it letters are scored")
+    parser.add_argument("--engines", nargs="+", default=list(WIDTHS), choices=list(WIDTHS))
+    parser.add_argument("--passes", type=int, help="of the hook loop's passes, run only so many")
+    parser.add_argument("--items", type=int, help="of a batch's items, run only so many")
+    parser.add_argument("--repeat", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
+    return parser.parse_args()
+
+
+def example(loaded: LoadedModel, scoring: Scoring, length: int | None) -> Encoded:
+    """A lettered question of so many tokens; where the model sees, one of the demo's with a map."""
+    if loaded.is_vlm:
+        item = load_words(TaskWords("demo/maps"), model_is_demo=False, seed=0).items[0]
+        return encode(loaded, item, scoring)
+    words = "The quick brown fox jumps over the lazy dog and runs away. " * (length or 64)
+    item = Item(id="x", group="x", question=words, choices=("yes", "no", "both"), answer=0)
+    encoded = encode(loaded, item, scoring)
+    cut = encoded.length - (length or 64)
+    inputs = {
+        name: value[:, cut:] if is_per_token(value, encoded.inputs["input_ids"]) else value
+        for name, value in encoded.inputs.items()
+    }
+    return Encoded(item, inputs, encoded.length - cut, encoded.continuations, encoded.lettered)
+
+
+def measured(
+    loaded: LoadedModel,
+    encoded: Encoded,
+    scoring: Scoring,
+    batch: int,
+    args: argparse.Namespace,
+    clock: Callable[[], float],
+) -> list[Cell]:
+    """The hook loop's line, then each engine's."""
+    best: dict[str, Cell] = {}
+    for _ in range(args.repeat):
+        for way in ("hook loop", *args.engines):
+            if way == "hook loop":
+                cell = hook_loop(loaded, encoded, scoring, batch, args.passes, clock)
+            else:
+                cell = by_engine(loaded, encoded, scoring, batch, args.items, way, clock)
+            best[way] = min(best.get(way, cell), cell, key=lambda one: one.seconds)
+    return list(best.values())
+
+
+def hook_loop(
+    loaded: LoadedModel,
+    encoded: Encoded,
+    scoring: Scoring,
+    batch: int,
+    passes: int | None,
+    clock: Callable[[], float],
+) -> Cell:
+    """Stock passes over a batch, one for the base and one for each layer."""
+    inputs = {
+        name: value.repeat(batch, *[1] * (value.dim() - 1)) if isinstance(value, Tensor) else value
+        for name, value in encoded.inputs.items()
+    }
+    variants = [None, *all_knockouts(loaded.decoder)]
+    run = variants if passes is None else variants[:: max(1, len(variants) // passes)][:passes]
+    with metered(loaded.model, loaded.decoder) as meter, torch.inference_mode(), peak() as memory:
+        started = clock()
+        for variant in run:
+            handles = []
+            if variant is not None:
+                targets = knockout_targets(loaded.decoder, variant)
+                handles = [
+                    loaded.model.get_submodule(path).register_forward_hook(silence)
+                    for path in output_modules(loaded.model, targets)
+                ]
+            with meter.item(encoded.length):
+                if scoring.kind == "generate":
+                    loaded.model.generate(
+                        **inputs, max_new_tokens=scoring.new_tokens(True), do_sample=False,
+                        pad_token_id=loaded.tokenizer.pad_token_id,
+                    )  # fmt: skip
+                else:
+                    loaded.model(**inputs, use_cache=False, logits_to_keep=1)
+            for handle in handles:
+                handle.remove()
+        synchronise()
+        seconds = clock() - started
+    scale = len(variants) / len(run)
+    counts = (meter.layer_evaluations, meter.vision_evaluations * batch)
+    return Cell("hook loop", scale * seconds, *(round(scale * n) for n in counts), memory[0])
+
+
+def silence(module: Any, args: Any, output: Tensor) -> Tensor:
+    return torch.zeros_like(output)
+
+
+def by_engine(
+    loaded: LoadedModel,
+    encoded: Encoded,
+    scoring: Scoring,
+    batch: int,
+    items: int | None,
+    engine: str,
+    clock: Callable[[], float],
+) -> Cell:
+    """A batch of items by one of the product's engines, and its layers run bare."""
+    variants = (None, *all_knockouts(loaded.decoder))
+    ran = min(batch, items or batch)
+    with metered(loaded.model, loaded.decoder) as meter:
+        shared = SharedModel(loaded.model, loaded.decoder)
+        with shared.installed(), peak() as memory:
+            sharing = Sharing(loaded, scoring, meter, shared)
+            started = clock()
+            for _ in range(ran):
+                list(sharing.answer_item(encoded, variants, WIDTHS[engine]))
+            synchronise()
+            seconds = clock() - started
+        seconds *= batch / ran
+        counts = (n * batch // ran for n in (meter.layer_evaluations, meter.vision_evaluations))
+    bound = None
+    if scoring.kind == "likelihood":
+        layers = [loaded.model.get_submodule(layer.path) for layer in loaded.decoder.layers]
+        with torch.inference_mode():
+            calls = layer_calls(loaded, encoded, scoring, engine)
+            started = clock()
+            for index, positional, named in calls:
+                layers[index](*positional, **named)
+            if loaded.is_vlm:
+                loaded.model.get_image_features(encoded.inputs["pixel_values"])
+            synchronise()
+            bound = batch * (clock() - started)
+    return Cell(engine, seconds, *counts, memory[0], bound)
+
+
+def layer_calls(
+    loaded: LoadedModel, encoded: Encoded, scoring: Scoring, engine: str
+) -> list[tuple[int, tuple[Any, ...], dict[str, Any]]]:
+    """The calls of decoder layers that an engine makes for one item: (layer, arguments)."""
+    calls: list[tuple[int, tuple[Any, ...], dict[str, Any]]] = []
+    depth = len(loaded.decoder)
+
+    def note(index: int) -> Callable[..., None]:
+        def hook(module: Any, args: Any, kwargs: Any) -> None:
+            calls.append((index, args, kwargs))
+
+        return hook
+
+    handles = [
+        loaded.model.get_submodule(layer.path).register_forward_pre_hook(
+            note(layer.index), with_kwargs=True
+        )
+        for layer in loaded.decoder.layers
+    ]
+    loaded.model(**prompt_inputs(encoded, scoring), use_cache=False, logits_to_keep=1)
+    for handle in handles:
+        handle.remove()
+    assert [index for index, _, _ in calls] == list(range(depth))
+    cut = {knockout.layer for knockout in all_knockouts(loaded.decoder)}
+    found = []
+    for index, args, kwargs in calls:
+        rows = 1 + sum(layer <= index for layer in cut)
+        hidden, rest = (args[0], args[1:]) if args else (kwargs["hidden_states"], ())
+        named = {name: value for name, value in kwargs.items() if name != "hidden_states"}
+        if engine == "resume":
+            found += [(index, (hidden, *rest), named)] * rows
+        else:
+            whole = hidden.expand(rows, *hidden.shape[1:]).clone()
+            found.append((index, (whole, *rest), named))
+    return found
+
+
+@contextmanager
+def peak() -> Iterator[list[float]]:
+    """MiB at most above what was there before: the accelerator's, or the process's resident set."""
+    found = [0.0]
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        before = float(torch.cuda.memory_allocated())
+    else:
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: the high-water mark starts anew.
+        before = resident("VmRSS")
+    yield found
+    after = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else resident("VmHWM")
+    found[0] = max(0.0, after - before) / MIB
+
+
+def resident(name: str) -> float:
+    """Bytes of one line of this process's status."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{name}:"))
+    return 1024.0 * int(line.split()[1])
+
+
+def synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def row(cell: Cell, naive: Cell, length: int, batch: int) -> str:
+    """A line of the table."""
+    over = "" if cell.bound is None else f"{100 * (cell.seconds / cell.bound - 1):+.0f} %"
+    return (
+        f"| {length} | {batch} | {cell.way} | {cell.seconds:.2f} | {cell.layers:,} | {cell.vision} "
+        f"| {cell.memory:.0f} | {naive.seconds / cell.seconds:.2f} | {over} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
