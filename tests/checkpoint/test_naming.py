@@ -1,0 +1,88 @@
+"""Names on disk and in memory: older layouts, tensors nobody loads, tensors that feed several."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from proving import load, make_subject
+from safetensors.torch import load_file, save_file
+
+from talo_export.checkpoint.naming import checkpoint_anatomy
+from talo_export.checkpoint.plan import plan_export
+from talo_export.checkpoint.writer import write_export
+from talo_export.errors import UsageError
+from talo_export.knockout import Knockout
+from talo_export.models.anatomy import find_decoder
+from talo_export.models.interventions import knock_out
+from talo_export.models.proof import logits_of
+
+EXAMPLE = {"input_ids": torch.arange(3, 10)[None], "use_cache": False}
+
+
+@pytest.mark.parametrize("names", ["older", "newer"])
+def test_a_layout_that_stock_loading_renames_is_cut_under_its_own_names(
+    names: str, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    model = make_subject("image-text-to-text", "llava", base)
+    tensors = load_file(base / "model.safetensors")
+    older, newer = "language_model.model.", "model.language_model."
+    here, there = (older, newer) if names == "older" else (newer, older)
+    save_file(
+        {name.replace(there, here): tensor for name, tensor in tensors.items()},
+        base / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    plan = plan_export(base, Knockout(2), checkpoint_anatomy(base))
+    assert {edit.tensor for edit in plan.edits} == {
+        f"{here}layers.2.self_attn.{part}_proj.weight" for part in "qkvo"
+    }
+    write_export(plan, tmp_path / "out", base="base")
+    found = logits_of(load("image-text-to-text", tmp_path / "out"), EXAMPLE)
+    with knock_out(model, find_decoder(model), Knockout(2)):
+        assert torch.equal(found, logits_of(model, EXAMPLE))
+
+
+def test_tensors_that_the_class_does_not_load_are_kept(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    make_subject("causal-lm", "deepseek_v3", base)
+    tensors = load_file(base / "model.safetensors")
+    # DeepSeek-V3 stores its multi-token prediction head as a layer after its last, the 61st.
+    head = {
+        name.replace("layers.1.", "layers.61."): tensor + 1
+        for name, tensor in tensors.items()
+        if "layers.1." in name
+    }
+    save_file(tensors | head, base / "model.safetensors", metadata={"format": "pt"})
+    anatomy = checkpoint_anatomy(base)
+    assert len(anatomy) == json.loads((base / "config.json").read_text())["num_hidden_layers"]
+    write_export(plan_export(base, Knockout(1), anatomy), tmp_path / "out", base="base")
+    exported = load_file(tmp_path / "out" / "model.safetensors")
+    assert head
+    assert all(torch.equal(exported[name], tensor) for name, tensor in head.items())
+    load("causal-lm", tmp_path / "out")
+
+
+def test_what_also_feeds_something_else_stays_and_the_narrow_scope_is_offered(
+    tmp_path: Path,
+) -> None:
+    base = tmp_path / "base"
+    make_subject("causal-lm", "hrm_text", base)
+    anatomy = checkpoint_anatomy(base)
+    with pytest.raises(UsageError, match=r"gqkv_proj.* use --scope o_proj"):
+        plan_export(base, Knockout(0), anatomy)
+    (edit,) = plan_export(base, Knockout(0, "o_proj"), anatomy).edits
+    assert edit.tensor.endswith("o_proj.weight")
+
+
+@pytest.mark.parametrize("fill", ["uniform", "mean"])
+def test_a_fill_that_loading_would_turn_into_another_is_refused(fill: str, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    make_subject("causal-lm", "mixtral", base)
+    anatomy = checkpoint_anatomy(base)
+    with pytest.raises(UsageError, match="stored in another form"):
+        plan_export(base, Knockout(0, "mlp", fill), anatomy)  # type: ignore[arg-type]
+    assert plan_export(base, Knockout(0, "attention", fill), anatomy).edits  # type: ignore[arg-type]
