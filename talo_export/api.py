@@ -10,15 +10,15 @@ document that the command prints with `--json`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from talo_export.jobs.asking import Setup, find_task
+from talo_export.jobs.asking import Setup
 from talo_export.jobs.evaluate import EvaluateRequest, run_evaluate
 from talo_export.jobs.export import ExportRequest, run_export
 from talo_export.jobs.probe import ProbeRequest, run_probe
-from talo_export.jobs.task_words import TaskWords
+from talo_export.jobs.task_words import TaskWords, load_words
 from talo_export.jobs.verify import run_verify
 from talo_export.knockout import Fill, Scope
 from talo_export.probing.engines.checked import EngineName
@@ -26,15 +26,37 @@ from talo_export.probing.settings import Scoring
 from talo_export.tasks.item import Task
 
 
-def load_task(name: str, *, data: str | Path | None = None) -> Task:
-    """A task by name (`demo/maps`, `scienceqa/maps`) or file; `data` is a copy of data sets."""
-    return find_task(name, model_is_demo=False, data=None if data is None else Path(data))
+def load_task(
+    name: str,
+    *,
+    data: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    few_shot: int = 0,
+    seed: int = 0,
+    trust_remote_code: bool = False,
+) -> Task:
+    """A task by name (`demo/maps`, `scienceqa/maps`) or file; `data` is a copy of data sets.
+
+    `columns` maps an item's fields to the data's own names; `few_shot` answered examples, drawn by
+    `seed`, stand before every item.
+    """
+    words = TaskWords(
+        name,
+        data=None if data is None else Path(data),
+        columns=columns or {},
+        few_shot=few_shot,
+        trust_remote_code=trust_remote_code,
+    )
+    return load_words(words, model_is_demo=False, seed=seed)
 
 
 def probe(
     model: str | None = None,
     task: str | None = None,
     *,
+    data: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    few_shot: int = 0,
     out: str | Path | None = None,
     shots: int | None = 20,
     seed: int = 0,
@@ -74,6 +96,9 @@ def probe(
             trust_remote_code=trust_remote_code,
         ),
         task=task,
+        data=None if data is None else Path(data),
+        columns=tuple((columns or {}).items()),
+        few_shot=few_shot,
         out=None if out is None else Path(out),
         shots=shots,
         seed=seed,
@@ -133,7 +158,11 @@ def evaluate(
     model: str | None = None,
     task: str | None = None,
     *,
+    data: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    few_shot: int = 0,
     limit: int | None = None,
+    seed: int = 0,
     scoring: Scoring | None = None,
     device: str = "auto",
     dtype: str = "auto",
@@ -141,5 +170,12 @@ def evaluate(
 ) -> dict[str, Any]:
     """Accuracy of any checkpoint on any task, item for item, by stock inference."""
     setup = Setup(model=model, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
-    request = EvaluateRequest(TaskWords(task), limit=limit, scoring=scoring or Scoring())
+    words = TaskWords(
+        task,
+        data=None if data is None else Path(data),
+        columns=columns or {},
+        few_shot=few_shot,
+        trust_remote_code=trust_remote_code,
+    )
+    request = EvaluateRequest(words, limit=limit, seed=seed, scoring=scoring or Scoring())
     return run_evaluate(setup, request)

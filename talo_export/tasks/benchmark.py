@@ -64,7 +64,8 @@ class Division:
 
     `pattern` picks the value out of the column's text; `values` gives the known ones with their
     number of items (None where nobody counted), `chance` their chance level where it is not the
-    benchmark's; `members` maps a task onto several values of the column.
+    benchmark's; `members` maps a task onto several values of the column. Where `open`, the column
+    holds more values than are listed: any other name is looked for in the data.
     """
 
     column: str
@@ -73,6 +74,7 @@ class Division:
     prefix: str = ""
     chance: Mapping[str, float] = field(default_factory=dict)
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    open: bool = False
 
     def name(self, value: str) -> str:
         """The task's name behind the benchmark's: `topic-` + `world-history`."""

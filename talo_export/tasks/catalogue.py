@@ -6,13 +6,17 @@ benchmark has it. `scienceqa/*` and `all` mean many.
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 
 from talo_export.errors import UsageError
 from talo_export.tasks.benchmark import Benchmark, Division, benchmarks
-from talo_export.tasks.names import nearest
+from talo_export.tasks.names import nearest, slug
+
+NEARLY_THE_SAME = 0.9
+"""Likeness beyond which an unlisted name is taken for a misspelt one."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,26 @@ def find_entry(name: str) -> Entry:
     if candidates:
         names = ", ".join(entry.name for entry in candidates)
         raise UsageError(f"'{name}' could be any of {names}: write the one you mean in full.")
+    unlisted = _unlisted(name)
+    if unlisted is not None:
+        return unlisted
     hub = f" A data set of the Hub is written hf://{name}/SPLIT." if name.count("/") == 1 else ""
     raise UsageError(f"There is no task and no file '{name}'{_suggestion(name)}{hub}")
+
+
+def _unlisted(name: str) -> Entry | None:
+    """A value that an open division does not list; None where a listed one is nearly the same."""
+    owner, _, bare = name.partition("/")
+    benchmark = benchmarks().get(owner)
+    if benchmark is None or not bare or bare != slug(bare):
+        return None
+    if difflib.get_close_matches(name, entries(), n=1, cutoff=NEARLY_THE_SAME):
+        return None
+    # The longest prefix first: the benchmark's own names have none.
+    for division in sorted(benchmark.divisions, key=lambda one: -len(one.prefix)):
+        if division.open and bare.startswith(division.prefix):
+            return Entry(name, benchmark, division, bare.removeprefix(division.prefix))
+    return None
 
 
 def match_entries(pattern: str) -> tuple[Entry, ...]:

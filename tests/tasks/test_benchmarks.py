@@ -81,6 +81,13 @@ def test_scienceqa_strips_a_trailing_tab_and_allows_no_picture(copies: Path) -> 
     assert len(load_task("scienceqa/topic-geography", data=copies)) == 4
 
 
+def test_scienceqa_finds_categories_that_the_catalogue_does_not_list(copies: Path) -> None:
+    task = load_task("scienceqa/skill-other", data=copies)
+    assert [item.question for item in task.items] == ["What is a noun?"]
+    with pytest.raises(TaloError, match=r"no row whose category is 'heredity': it holds Geography"):
+        load_task("scienceqa/heredity", data=copies)
+
+
 def test_scienceqa_has_examples_of_the_same_task(copies: Path) -> None:
     assert [i.question for i in load_examples("maps", data=copies)] == ["Trained?"]
 

@@ -68,6 +68,15 @@ def test_a_name_like_a_data_set_of_the_hub_says_how_to_write_one() -> None:
         find_entry("someone/quiz")
 
 
+def test_a_category_that_is_not_listed_is_looked_for_where_more_are_known_to_be() -> None:
+    entry = find_entry("scienceqa/skill-name-the-parts-of-a-flower")
+    assert (entry.division.column, entry.value) == ("skill", "name-the-parts-of-a-flower")
+    assert find_entry("scienceqa/heredity").division.column == "category"
+    for name in ("scienceqa/mapps", "mmstar/heredity"):
+        with pytest.raises(UsageError, match="no task and no file"):
+            find_entry(name)
+
+
 def test_a_pattern_means_a_benchmarks_tasks_but_not_its_whole() -> None:
     names = [entry.name for entry in match_entries("pope/*")]
     assert names == ["pope/adversarial", "pope/popular", "pope/random"]
