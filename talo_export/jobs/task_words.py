@@ -48,7 +48,7 @@ def words_of_run(request: Mapping[str, Any], *, data: Path | None, trusted: bool
         name=request["task_reference"],
         data=data,
         trust_remote_code=trusted,
-        **request.get("task_words", {}),
+        **(request.get("task_words") or {}),
     )
 
 
