@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from talo_export.tasks.item import ItemImage
 from talo_export.tasks.lm_eval_yaml import Function
 from talo_export.tasks.problems import FieldError
@@ -25,6 +23,7 @@ KEY = "doc_to_visual"
 def picture_columns(split: SplitFiles) -> tuple[str, ...]:
     """Columns of a split that hold pictures, one or a list of them, by its files' schema."""
     import datasets
+    import pyarrow.parquet as pq
 
     schema = pq.read_schema(split.files[0])
     features = datasets.Features.from_arrow_schema(schema)
