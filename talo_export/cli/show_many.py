@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+NARROW = 100
+"""Columns of a terminal below which the table does with fewer of its own."""
+
 SHOWN = 4
 """Tasks named in a failure that struck several."""
 
@@ -19,27 +22,20 @@ def show_many(document: dict[str, Any], to: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    narrow = to.width < NARROW
+    heads = ("base", "layer, gain") if narrow else ("items", "base", "best layer", "probe gain")
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("task", overflow="fold")
-    for name in ("items", "base", "best layer", "probe gain", "confirmed gain"):
+    for name in (*heads, "confirmed gain"):
         table.add_column(name, justify="right")
     table.add_column("verdict", overflow="fold")
     for row in document["tasks"]:
-        chosen = row["layer"] is not None
-        layer, gain = (
-            (f"{row['layer']}", _points(row["probe_gain"]))
-            if chosen
-            else (f"({_or_dash(row['best_layer'])})", f"({_points(row['best_probe_gain'])})")
-        )
+        layer, gain = _best(row)
+        base = f"{row['base_accuracy']:.1%}"
         table.add_row(
             row["task"],
-            f"{row['items']:,}",
-            f"{row['base_accuracy']:.1%}",
-            layer,
-            gain,
-            f"{_points(row['gain'])} [{_points(row['ci_low'])}, {_points(row['ci_high'])}]"
-            if chosen and row["gain"] is not None
-            else "-",
+            *((base, f"{layer} {gain}") if narrow else (f"{row['items']:,}", base, layer, gain)),
+            _confirmed(row),
             Text(row["verdict"] or "not asked", style=_COLOURS.get(row["verdict"], "")),
         )
     to.print(table)
@@ -81,8 +77,19 @@ def many_summary(document: dict[str, Any]) -> str:
     return f"{len(verdicts)} {noun}: {counted or 'nothing selected'}{failed}"
 
 
-def _or_dash(layer: int | None) -> str:
-    return "-" if layer is None else str(layer)
+def _best(row: dict[str, Any]) -> tuple[str, str]:
+    """The chosen layer and its gain on the probing items; in parentheses the one that led them."""
+    if row["layer"] is not None:
+        return str(row["layer"]), _points(row["probe_gain"])
+    if row["best_layer"] is None:
+        return "-", "-"
+    return f"({row['best_layer']})", f"({_points(row['best_probe_gain'])})"
+
+
+def _confirmed(row: dict[str, Any]) -> str:
+    if row["layer"] is None or row["gain"] is None:
+        return "-"
+    return f"{_points(row['gain'])} [{_points(row['ci_low'])}, {_points(row['ci_high'])}]"
 
 
 def _points(share: float | None) -> str:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from talo_export.cli.output import Sink
 from talo_export.cli.progress_many import ManyProgress
-from talo_export.cli.show_many import show_failures
+from talo_export.cli.show_many import show_failures, show_many
 from talo_export.errors import TaloError
 from talo_export.jobs.asking import Setup
 from talo_export.jobs.many import each_task, means_many, references, write_table
@@ -152,6 +152,26 @@ def test_one_failure_of_many_tasks_is_said_once() -> None:
     failed = [{"task": f"t{n}", "error": "no network"} for n in range(9)]
     show_failures(failed, Console(file=text, width=200))
     assert text.getvalue() == "failed: t0, t1, t2, t3 and 5 more: no network\n"
+
+
+@pytest.mark.parametrize("width", [72, 120])
+def test_the_table_says_everything_at_any_width(width: int) -> None:
+    chosen = {
+        "task": "mmstar/cross-instance-attribute-reasoning", "items": 89, "base_accuracy": 0.4234,
+        "best_layer": 7, "best_probe_gain": 0.15, "layer": 12, "probe_gain": 0.1, "gain": 0.043,
+        "ci_low": 0.01, "ci_high": 0.08, "verdict": "confirmed",
+    }  # fmt: skip
+    kept = chosen | {"task": "mmstar/math", "layer": None, "gain": None, "verdict": "keep the base"}
+    document = {
+        "tasks": [chosen, kept], "failed": [], "failures": None, "discoveries": None,
+        "table": "table.csv", "table_json": "table.json",
+    }  # fmt: skip
+    text = io.StringIO()
+    show_many(document, Console(file=text, width=width))
+    said = text.getvalue()
+    assert "…" not in said
+    for words in ("42.3%", "12", "+10.0", "+4.3", "[+1.0,", "+8.0]", "(7)", "(+15.0)", "confirmed"):
+        assert words in said, words
 
 
 def test_one_bar_goes_on_over_all_tasks() -> None:
