@@ -23,6 +23,7 @@ from talo_export.probing.answers import Answered
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
 from talo_export.probing.engines.check import disagreement
+from talo_export.probing.engines.fit import fitting_tokens, layer_bytes
 from talo_export.probing.engines.host_states import HostStatesError
 from talo_export.probing.engines.memory import is_out_of_memory, too_large
 from talo_export.probing.engines.naive import Naive
@@ -36,11 +37,6 @@ StatesIn = Literal["device", "host"]
 Kind = tuple[object, ...]
 EngineName = Literal["auto", "naive", "resume", "lockstep"]
 Note = Callable[[str], None]
-
-TOKENS_TOGETHER = {"cpu": 8192, "cuda": 65536}
-"""Tokens, over all rows, that `auto` runs through a layer at once, by type of device. A constant
-rather than a share of the memory that happens to be free, so that the same sweep is cut the same
-way every time; a pass that does not fit after all is halved."""
 
 
 class Checked:
@@ -111,11 +107,7 @@ class Checked:
         kind = kind_of(encoded)
         if self._checked[kind] >= max(1, self._check):
             return self._fast(encoded, variants)
-        with self._meter.aside():
-            plain = {}
-            for variant in variants:
-                with self._naive.variant(variant):
-                    plain[variant] = self._naive.ask(variant, encoded)
+        plain = self._plainly(encoded, variants)
         while self.name != "naive":
             before = self._meter.totals()
             try:
@@ -136,6 +128,26 @@ class Checked:
                 continue
             self._give_up(problem, to=self._candidates[1] if len(self._candidates) > 1 else "")
         return plain
+
+    def _plainly(
+        self, encoded: Encoded, variants: tuple[Knockout | None, ...]
+    ) -> dict[Knockout | None, Answered]:
+        """One item the plain way, for checking; what a layer takes is measured by the way."""
+        decoder, answers = self._loaded.decoder, {}
+        middle = self._loaded.model.get_submodule(decoder.layers[len(decoder) // 2].path)
+        with self._meter.aside():
+            for variant in variants:
+                with self._naive.variant(variant), layer_bytes(middle) as made:
+                    answers[variant] = self._naive.ask(variant, encoded)
+                if kind_of(encoded) not in self._most_tokens and self._shares_by_itself:
+                    fit = fitting_tokens(max(made) / encoded.length, self._loaded.device)
+                    self._most_tokens[kind_of(encoded)] = fit
+        return answers
+
+    @property
+    def _shares_by_itself(self) -> bool:
+        """Whether how much runs at once is ours to say; a named lockstep takes all variants."""
+        return self._asked == "auto" or self._host
 
     def _compare(
         self,
@@ -198,8 +210,6 @@ class Checked:
         if self.name == "resume":
             return 1
         most = self._most_tokens.get(kind_of(encoded))
-        if most is None and (self._asked == "auto" or self._host):
-            most = TOKENS_TOGETHER.get(self._loaded.device.type, TOKENS_TOGETHER["cpu"])
         return variants if most is None else max(1, min(variants, most // encoded.length))
 
 

@@ -1,0 +1,77 @@
+"""How many tokens run through a layer at once: measured on the first item, before any shared pass.
+
+What one layer makes for one row of one prompt is counted while the plain way answers it; half of
+the free memory may hold that many times over. The number is cut down to a power of two and to
+`MOST_TOKENS`, beyond which nothing is gained: machines with room enough cut a sweep alike, to the
+last bit, and only one that is short of memory cuts it finer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from talo_export.probing.forwards import Forward, replaced
+
+MOST_TOKENS = {"cpu": 8192, "cuda": 65536}
+"""By type of device, over all rows: enough to keep it busy."""
+
+
+class Made(TorchDispatchMode):
+    """Counts the bytes of the storages that operations give; one that is used again counts once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[int, int] = {}
+
+    @property
+    def bytes(self) -> int:
+        return sum(self._seen.values())
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(output):
+            if isinstance(leaf, Tensor) and leaf.device.type != "meta":
+                storage = leaf.untyped_storage()
+                size = max(storage.nbytes(), self._seen.get(storage.data_ptr(), 0))
+                self._seen[storage.data_ptr()] = size
+        return output
+
+
+@contextmanager
+def layer_bytes(layer: nn.Module) -> Iterator[list[int]]:
+    """Inside, every call of a layer appends the bytes it made."""
+    found: list[int] = []
+
+    def wrap(forward: Forward) -> Forward:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            with Made() as made:
+                output = forward(*args, **kwargs)
+            found.append(made.bytes)
+            return output
+
+        return counted
+
+    with replaced(layer, "forward", wrap):
+        yield found
+
+
+def fitting_tokens(bytes_per_token: float, device: torch.device) -> int:
+    """Tokens at once: a power of two that half of the free memory holds, `MOST_TOKENS` at most."""
+    most = MOST_TOKENS.get(device.type, MOST_TOKENS["cpu"])
+    room = int(free_bytes(device) / 2 / max(bytes_per_token, 1.0))
+    return min(most, 1 << (room.bit_length() - 1)) if room else 1
+
+
+def free_bytes(device: torch.device) -> int:
+    """What the device, or the host, has left."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
