@@ -1,4 +1,4 @@
-"""What the commands do, for Python: `from talo_export import probe, export, verify, evaluate`.
+"""What the commands do, for Python: `from talo_export import probe, compare, export, ...`.
 
 Every function takes plain values, raises `TaloError` with a sentence for a person, and returns the
 document that the command prints with `--json`.
@@ -10,11 +10,14 @@ document that the command prints with `--json`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from talo_export.baselines.methods import DEFAULT_METHODS, methods_named
+from talo_export.baselines.settings import Training
 from talo_export.jobs.asking import Setup
+from talo_export.jobs.compare import CompareRequest, run_compare
 from talo_export.jobs.evaluate import EvaluateRequest, run_evaluate
 from talo_export.jobs.export import ExportRequest, run_export
 from talo_export.jobs.probe import ProbeRequest, run_probe
@@ -179,3 +182,55 @@ def evaluate(
     )
     request = EvaluateRequest(words, limit=limit, seed=seed, scoring=scoring or Scoring())
     return run_evaluate(setup, request)
+
+
+def compare(
+    model: str | None = None,
+    task: str | None = None,
+    *,
+    data: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    out: str | Path | None = None,
+    methods: Sequence[str] = DEFAULT_METHODS,
+    shots: Sequence[int] = (20,),
+    seeds: int = 3,
+    test_limit: int | None = None,
+    scoring: Scoring | None = None,
+    training: Training | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    device_map: str | None = None,
+    offload: str | Path | None = None,
+    fresh: bool = False,
+    trust_remote_code: bool = False,
+    note: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Base, knockout, LoRA and friends on the same items, each cell in a process of its own.
+
+    `shots` are numbers of labelled items; `training` a `talo_export.baselines.settings.Training`.
+    """
+    request = CompareRequest(
+        setup=Setup(
+            model=model,
+            dtype=dtype,
+            device=device,
+            device_map=device_map,
+            offload=None if offload is None else Path(offload),
+            trust_remote_code=trust_remote_code,
+        ),
+        methods=methods_named(methods),
+        words=TaskWords(
+            task,
+            data=None if data is None else Path(data),
+            columns=columns or {},
+            trust_remote_code=trust_remote_code,
+        ),
+        out=None if out is None else Path(out),
+        shots=tuple(shots),
+        seeds=seeds,
+        test_limit=test_limit,
+        scoring=scoring or Scoring(),
+        training=training or Training(),
+        fresh=fresh,
+    )
+    return run_compare(request, note=note)

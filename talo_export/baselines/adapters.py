@@ -20,8 +20,9 @@ from peft import (
     TaskType,
     get_peft_model,
 )
+from peft.tuners.ln_tuning.layer import LNTuningLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
-from torch import nn
+from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from talo_export.baselines.settings import Training
@@ -137,7 +138,17 @@ def attach(
     except (ValueError, TypeError, NotImplementedError, AssertionError) as error:
         raise TaloError(f"PEFT cannot put {name} on {loaded.name}: {error}") from error
     prove_sites(loaded.model, wanted, name)
+    for module in loaded.model.modules():
+        if isinstance(module, LNTuningLayer):
+            module.register_forward_hook(_in_the_dtype_of_its_input)
     return adapted
+
+
+def _in_the_dtype_of_its_input(_module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+    """PEFT trains norms in float32, and what a float32 norm puts out the next matrix of a
+    half-precision model refuses."""
+    hidden: Tensor = args[0]
+    return output.to(hidden.dtype)
 
 
 def prove_sites(model: nn.Module, wanted: set[str], name: str) -> None:
@@ -180,7 +191,9 @@ def trainable_parameters(adapted: PeftModel) -> int:
 def save_adapter(adapted: PeftModel, directory: Path) -> int:
     """Write adapter_config.json and the adapter's weights; the bytes written.
 
-    Plain `PeftModel.from_pretrained(base, directory)` loads it.
+    Plain `PeftModel.from_pretrained(base, directory)` loads it. Tuned norms on a half-precision
+    base need `autocast_adapter_dtype=False` there: PEFT makes them float32 otherwise, which the
+    model then refuses.
     """
     adapted.save_pretrained(str(directory), save_embedding_layers=False)
     for card in directory.glob("README.md"):

@@ -15,7 +15,8 @@ from talo_export.evidence.figures.canvas import CHOSEN, INK, NEUTRAL, figure
 # Okabe and Ito's palette without the knockout's green, which is this project's own colour.
 COLOURS = ("#0072B2", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#000000")
 MARKERS = "osD^vPX"
-GIB = 2**30
+LINES = ("-", "--", ":")
+"""A method takes the next line where colours and markers are used up."""
 
 
 def draw_curves(
@@ -26,6 +27,8 @@ def draw_curves(
     shots = sorted({row.shots for row in rows if row.shots})
     methods = list(dict.fromkeys(r.method for r in rows if r.shots and r.accuracy is not None))
     base = next((row for row in rows if row.method == "base"), None)
+    most = max((row.peak_memory_bytes or 0 for row in rows), default=0)
+    unit, bytes_ = ("GiB", 2**30) if most >= 2**30 else ("MiB", 2**20)
     with figure(path, 9.0, 4.0, svg=True) as drawing:
         drawing.suptitle(title, x=0.01, ha="left", fontsize=11)
         accuracy, memory = drawing.subplots(1, 2)
@@ -46,15 +49,15 @@ def draw_curves(
                 label=method,
                 **look,
             )
-            memory.plot(at, [(row.peak_memory_bytes or 0) / GIB for row in mine], **look)
+            memory.plot(at, [(row.peak_memory_bytes or 0) / bytes_ for row in mine], **look)
         if base is not None and base.accuracy is not None:
             accuracy.axhline(100 * base.accuracy, color=NEUTRAL, linestyle="--", label="base")
-            memory.axhline((base.peak_memory_bytes or 0) / GIB, color=NEUTRAL, linestyle="--")
+            memory.axhline((base.peak_memory_bytes or 0) / bytes_, color=NEUTRAL, linestyle="--")
         for crossing in break_evens:
             if crossing.estimate is not None and crossing.estimate > shots[0]:
                 accuracy.axvline(crossing.estimate, color=INK, linewidth=0.8, linestyle=":")
         accuracy.set_ylabel("accuracy on the test items, %")
-        memory.set_ylabel("peak memory, GiB")
+        memory.set_ylabel(f"peak memory, {unit}")
         memory.set_ylim(bottom=0)
         for axes in (accuracy, memory):
             _shots_axis(axes, shots)
@@ -63,7 +66,9 @@ def draw_curves(
 
 def _look(method: str, place: int) -> dict[str, object]:
     colour = CHOSEN if method == "knockout" else COLOURS[place % len(COLOURS)]
-    return {"color": colour, "marker": MARKERS[place % len(MARKERS)], "markersize": 4}
+    line = LINES[place // len(COLOURS) % len(LINES)]
+    marker = MARKERS[place % len(MARKERS)]
+    return {"color": colour, "linestyle": line, "marker": marker, "markersize": 4}
 
 
 def _shots_axis(axes: Axes, shots: Sequence[int]) -> None:

@@ -9,6 +9,7 @@ import typer
 import talo_export
 from talo_export.cli import (
     analyze,
+    compare,
     diff,
     doctor,
     evaluate,
@@ -60,6 +61,7 @@ for command in (
     undo.undo,
     diff.diff,
     evaluate.evaluate,
+    compare.compare,
     analyze.analyze,
     report.report,
     tasks.tasks,

@@ -113,6 +113,9 @@ def compare(
         ),
     ] = False,
     data: options.Data = None,
+    columns: options.Columns = None,
+    prompt: options.PromptStyle = "lmms-eval",
+    system: options.System = None,
     scoring: options.ScoringKind = "generate",
     choice_text: options.ChoiceText = None,
     normalise: options.Normalise = "none",
@@ -133,7 +136,8 @@ def compare(
     """Base, knockout, LoRA and friends on the same items: accuracy, peak memory, time.
 
     Every cell (a method, a number of shots, a seed) runs in a process of its own and is kept:
-    interrupt it whenever you like, the same line goes on, and more shots or methods add to it.
+    interrupt it whenever you like, the same line goes on, and more methods, more seeds and fewer
+    shots add to it. More shots than before leave fewer items to test on, so they start anew.
     """  # fmt: skip
     with told():
         sink = Sink(json_mode=json, quiet=quiet)
@@ -142,6 +146,7 @@ def compare(
         from talo_export.cli.show_compare import CellProgress, show_compare, show_estimate
         from talo_export.jobs.asking import Setup, scoring_of
         from talo_export.jobs.compare import CompareRequest, run_compare, run_estimate
+        from talo_export.jobs.task_words import TaskWords, with_columns
 
         training = Training(
             epochs=epochs,
@@ -177,13 +182,20 @@ def compare(
                 trust_remote_code=trust_remote_code,
             ),
             methods=parse_methods(methods or ",".join(DEFAULT_METHODS)),
-            task=task,
-            data=data,
+            words=with_columns(
+                TaskWords(task, data=data, trust_remote_code=trust_remote_code), columns
+            ),
             out=out,
             shots=parse_numbers(shots),
             seeds=seeds,
             test_limit=test_limit,
-            scoring=scoring_of(scoring, choice_text=choice_text, normalise=normalise),
+            scoring=scoring_of(
+                scoring,
+                choice_text=choice_text,
+                normalise=normalise,
+                prompt=prompt,
+                system=system,
+            ),
             training=training,
             fresh=fresh,
         )

@@ -76,6 +76,14 @@ def export(
             help="Keep the original tensors beside, so that `undo` needs no base.",
         ),
     ] = False,
+    comparison: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=options.OUTPUT,
+            help="With --run: state this comparison, by `talo-export compare`, in the card.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -104,6 +112,7 @@ def export(
                 link=link,
                 link_cache=link_cache,
                 keep_undo=keep_undo,
+                comparison=comparison,
                 dry_run=dry_run,
                 trust_remote_code=trust_remote_code,
             )

@@ -25,6 +25,15 @@ def report(
             help="The page to write.",
         ),
     ] = None,
+    comparison: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=options.OUTPUT,
+            show_default="RUN.compare",
+            help="Show this comparison, made by `talo-export compare`.",
+        ),
+    ] = None,
     data: options.Data = None,
     trust_remote_code: options.TrustRemoteCode = False,
     json: options.Json = False,
@@ -38,6 +47,8 @@ def report(
         sink = Sink(json_mode=json, quiet=quiet)
         from talo_export.jobs.report import run_report
 
-        document = run_report(runs, out=out, data=data, trusted=trust_remote_code)
+        document = run_report(
+            runs, out=out, data=data, trusted=trust_remote_code, comparison=comparison
+        )
         where = document["report"]
         sink.result(document, summary=where, show=lambda to: to.print(f"wrote {where}"))

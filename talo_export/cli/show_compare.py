@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from talo_export.cli.output import Sink
@@ -48,13 +50,13 @@ def show_compare(document: dict[str, Any], to: Console) -> None:
         f"scored by {document['scoring']}, chance {document['chance']:.0%}",
         highlight=False,
     )
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
-    table.add_column("method")
-    for name in ("shots", "seeds", "accuracy %", "gain", "95 % interval", "memory", "seconds",
-                 "forward", "backward", "trained", "ships", "slower"):  # fmt: skip
-        table.add_column(name, justify="right")
+    columns = [column for column in COLUMNS if to.width >= column.from_width]
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
+    for column in columns:
+        right = "left" if column.name == "method" else "right"
+        table.add_column(column.name, justify=right, no_wrap=True)  # type: ignore[arg-type]
     for row in document["methods"]:
-        table.add_row(*_cells(row))
+        table.add_row(*(column.says(row) for column in columns))
     to.print(table)
     for row in document["methods"]:
         for reason in row["reasons"]:
@@ -63,8 +65,9 @@ def show_compare(document: dict[str, Any], to: Console) -> None:
         to.print(said["sentence"], highlight=False)
     to.print(
         "accuracy: mean and standard deviation over seeds; gain: over the base, in points, paired "
-        "by item; memory: largest peak above the interpreter, or of the device; seconds, passes: "
-        "to adapt, not to test; slower: to answer, against the base.",
+        "by item; memory: largest peak above the interpreter, or of the device; seconds and "
+        "passes (forward + backward): to adapt, not to test; ships: bytes beside the base; "
+        "slower: to answer, against the base. The CSV has every column.",
         style="dim",
         highlight=False,
     )
@@ -112,22 +115,50 @@ def size(count: int | None) -> str:
     return f"{value:.0f} {unit}" if value >= 100 or unit == "B" else f"{value:.1f} {unit}"
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _accuracy(row: dict[str, Any]) -> str:
+    if row["accuracy"] is None:
+        return ", ".join(f"{count} {status}" for status, count in row["statuses"].items())
     spread = "" if row["accuracy_sd"] is None else f" ±{100 * row['accuracy_sd']:.1f}"
-    accuracy = (
-        ", ".join(f"{count} {status}" for status, count in row["statuses"].items())
-        if row["accuracy"] is None
-        else f"{100 * row['accuracy']:.1f}{spread}"
-    )
-    gain = "" if row["gain"] is None else f"{100 * row['gain']:+.1f}"
-    interval = ""
-    if row["gain_ci95"] is not None:
-        low, high = row["gain_ci95"]
-        interval = f"{100 * low:+.1f} to {100 * high:+.1f}"
-    slower = "" if row["inference_overhead"] is None else f"{row['inference_overhead']:+.0%}"
-    return [
-        row["name"], str(row["shots"] or ""), str(row["seeds"]), accuracy, gain, interval,
-        size(row["peak_memory_bytes"]), "" if row["seconds"] is None else f"{row['seconds']:.1f}",
-        f"{row['forward_passes']:,}", f"{row['backward_passes']:,}",
-        f"{row['trainable_parameters']:,}", size(row["artifact_bytes"]), slower,
-    ]  # fmt: skip
+    return f"{100 * row['accuracy']:.1f}{spread}"
+
+
+def _interval(row: dict[str, Any]) -> str:
+    if row["gain_ci95"] is None:
+        return ""
+    low, high = row["gain_ci95"]
+    return f"{100 * low:+.1f} to {100 * high:+.1f}"
+
+
+def _passes(row: dict[str, Any]) -> str:
+    return f"{row['forward_passes']:,} + {row['backward_passes']:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the table: shown on terminals of at least `from_width` characters."""
+
+    name: str
+    says: Callable[[dict[str, Any]], str]
+    from_width: int = 0
+
+
+COLUMNS = (
+    Column("method", lambda row: str(row["name"])),
+    Column("shots", lambda row: str(row["shots"] or "")),
+    Column("seeds", lambda row: str(row["seeds"]), 110),
+    Column("accuracy %", _accuracy),
+    Column("gain", lambda row: "" if row["gain"] is None else f"{100 * row['gain']:+.1f}"),
+    Column("95 % interval", _interval),
+    Column("memory", lambda row: size(row["peak_memory_bytes"])),
+    Column("seconds", lambda row: "" if row["seconds"] is None else f"{row['seconds']:.1f}"),
+    Column("passes", _passes, 134),
+    Column("trained", lambda row: f"{row['trainable_parameters']:,}", 110),
+    Column("ships", lambda row: size(row["artifact_bytes"]), 110),
+    Column(
+        "slower",
+        lambda row: (
+            "" if row["inference_overhead"] is None else f"{row['inference_overhead']:+.0%}"
+        ),
+        110,
+    ),
+)

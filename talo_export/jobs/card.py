@@ -13,6 +13,7 @@ from talo_export.checkpoint.layout import read_layout
 from talo_export.checkpoint.manifest import current_versions
 from talo_export.checkpoint.plan import Edit
 from talo_export.checkpoint.writer import CARD
+from talo_export.jobs.comparison import method_facts
 from talo_export.knockout import Knockout
 from talo_export.models.loading import is_vision_language, read_config
 from talo_export.models.reference import ResolvedModel
@@ -49,6 +50,7 @@ def card_facts(
     `edits` and `files` are a checkpoint's: what was overwritten, and all files of the base.
     """
     names = {file.name for file in files}
+    compared = None if document is None else document.get("comparison")
     return CardFacts(
         base=base_facts(
             base.directory,
@@ -70,6 +72,8 @@ def card_facts(
         probe=None if document is None else _probe(document),
         confirmation=None if document is None else _confirmation(document),
         side_effects=None if document is None else recorded_side_effects(document),
+        comparison=() if compared is None else method_facts(compared),
+        comparison_n=None if compared is None else compared["test_n"],
         reproduce=reproduce,
         has_plot=has_plot,
         has_undo=has_undo,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,9 +20,10 @@ from talo_export.baselines.settings import Training
 from talo_export.baselines.summary import summarise, to_csv
 from talo_export.baselines.verdict import verdicts
 from talo_export.evidence.selection import DEFAULT_CRITERION
-from talo_export.jobs.asking import Setup, find_task, model_reference
+from talo_export.jobs.asking import Setup, model_reference
+from talo_export.jobs.comparison import DOCUMENT, comparison_beside
 from talo_export.jobs.run import default_directory, write_atomically
-from talo_export.jobs.task_words import DEMO
+from talo_export.jobs.task_words import DEMO, TaskWords, load_words
 from talo_export.models.reference import resolve
 from talo_export.probing.settings import Scoring
 
@@ -34,9 +36,7 @@ class CompareRequest:
 
     setup: Setup
     methods: tuple[Method, ...]
-    task: str | None = None
-    data: Path | None = None
-    """A local copy of the catalogue's data sets."""
+    words: TaskWords = field(default_factory=TaskWords)
     out: Path | None = None
     shots: tuple[int, ...] = (20,)
     seeds: int = 3
@@ -56,7 +56,7 @@ def run_compare(
     Raises `TaloError` and its kinds; what was finished until then stays in the journal.
     """
     setup = request.setup
-    task = find_task(request.task, model_is_demo=setup.is_demo, data=request.data)
+    task = load_words(request.words, model_is_demo=setup.is_demo)
     draws = [draw(task, request.shots, seed, request.test_limit) for seed in range(request.seeds)]
     note(
         f"task {task.name}: {len(task)} items, {len(draws[0].test)} of them to test on; "
@@ -105,8 +105,10 @@ def run_compare(
     write_atomically(out / "compare.csv", to_csv(rows))
     figure = out / "compare.png"
     if any(row.shots and row.accuracy is not None for row in rows):
-        draw_curves(rows, figure, title=f"{setup.name} on {task.name}", break_evens=crossings)
-    return {
+        draw_curves(
+            rows, figure, title=f"{_short(setup.name)} on {task.name}", break_evens=crossings
+        )
+    document = {
         "task": task.name,
         "model": setup.name,
         "scoring": request.scoring.kind,
@@ -121,12 +123,18 @@ def run_compare(
         "csv": str(out / "compare.csv"),
         "figure": str(figure) if figure.exists() else None,
     }
+    write_atomically(out / DOCUMENT, json.dumps(document, indent=1) + "\n")
+    return document
+
+
+def _short(name: str) -> str:
+    """The last part: a figure does not show where a directory lies on a machine."""
+    return name.replace("\\", "/").rstrip("/").split("/")[-1] or name
 
 
 def compare_directory(model_name: str, task_name: str) -> Path:
     """Beside the run that `probe` makes for the same model and task, not inside it."""
-    run = default_directory(model_name, task_name)
-    return run.with_name(f"{run.name}.compare")
+    return comparison_beside(default_directory(model_name, task_name))
 
 
 def run_estimate(

@@ -15,6 +15,7 @@ from talo_export.checkpoint.writer import CARD, WriteReport, linked_files, write
 from talo_export.errors import TaloError, UsageError
 from talo_export.jobs.asking import model_reference
 from talo_export.jobs.card import PLOT, card_facts
+from talo_export.jobs.comparison import read_comparison
 from talo_export.jobs.inspect import decoder_on_disk
 from talo_export.jobs.run import RunDirectory
 from talo_export.jobs.task_words import DEMO
@@ -39,6 +40,8 @@ class ExportRequest:
     link: bool = False
     link_cache: bool = False
     keep_undo: bool = False
+    comparison: Path | None = None
+    """A comparison's directory, to be stated in the card of what a run chose."""
     dry_run: bool = False
     trust_remote_code: bool = False
 
@@ -47,6 +50,8 @@ def run_export(request: ExportRequest) -> dict[str, Any]:
     """Plan and, unless it is a dry run, write: the document of `export --json`."""
     if request.run is not None:
         return _export_run(request, RunDirectory(request.run))
+    if request.comparison is not None:
+        raise UsageError("a comparison stands in the card of a run's layer: give --run as well.")
     if request.layer is None:
         raise UsageError("export needs --layer K, or --run DIR to take the layer from a run.")
     knockout = Knockout(request.layer, request.scope, request.fill)
@@ -62,6 +67,8 @@ def _export_run(request: ExportRequest, run: RunDirectory) -> dict[str, Any]:
     if document["selected_layer"] is None:
         raise TaloError(f"{run.path} selected no layer, so there is nothing to export.")
     knockout = Knockout(document["selected_layer"], recorded["scope"], recorded["fill"])
+    if request.comparison is not None:
+        document = {**document, "comparison": read_comparison(request.comparison, document)}
     plot = run.plot.read_bytes() if run.plot.exists() else None
     return _export(request, recorded["model"], knockout, document=document, plot=plot)
 

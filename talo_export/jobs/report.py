@@ -14,10 +14,12 @@ from talo_export.evidence.analyses.stability import stability
 from talo_export.evidence.calibration import calibrate_answers
 from talo_export.evidence.differences import differences
 from talo_export.jobs.card import recorded_side_effects
+from talo_export.jobs.comparison import comparison_of, method_facts, read_comparison
 from talo_export.jobs.evidence import letters_scored_throughout
 from talo_export.jobs.run import write_atomically
 from talo_export.jobs.scores import FinishedRun, read_run
 from talo_export.probing.settings import Scoring
+from talo_export.publish.facts import MethodFacts
 from talo_export.publish.report import render_report
 from talo_export.publish.report_facts import (
     CalibrationFacts,
@@ -40,12 +42,21 @@ def run_report(
     out: Path | None = None,
     data: Path | None = None,
     trusted: bool = False,
+    comparison: Path | None = None,
 ) -> dict[str, Any]:
-    """Write the page beside the first run, or to `out`."""
+    """Write the page beside the first run, or to `out`.
+
+    `comparison` is the directory of a comparison of the first run's model and task; without it,
+    each run's page shows the one that `compare` put beside the run, if any.
+    """
     finished = [read_run(path, data=data, trusted=trusted) for path in runs]
     target = out or finished[0].run.path / "report.html"
+    pages = [facts_of(one) for one in finished]
+    if comparison is not None:
+        compared = read_comparison(comparison, finished[0].document)
+        pages[0] = replace(pages[0], comparison=method_facts(compared))
     facts = ReportFacts(
-        runs=tuple(facts_of(one) for one in finished),
+        runs=tuple(pages),
         versions=tuple(current_versions().items()),
         date=datetime.now(timezone.utc).date().isoformat(),
     )
@@ -67,7 +78,13 @@ def facts_of(finished: FinishedRun) -> RunFacts:
         stability=_stability(finished),
         calibration=_calibration(finished),
         cases=_cases(finished),
+        comparison=_comparison(finished),
     )
+
+
+def _comparison(finished: FinishedRun) -> tuple[MethodFacts, ...]:
+    found = comparison_of(finished.run.path, finished.document)
+    return () if found is None else method_facts(found)
 
 
 def _p_gains(document: Mapping[str, Any]) -> Mapping[int, float]:
