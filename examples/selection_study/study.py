@@ -23,18 +23,29 @@ from pathlib import Path
 import numpy as np
 from tables import load_tables
 
-from talo_export.evidence.analyses.shots import Trials, simulate_selection
-from talo_export.evidence.criteria import CRITERIA, Criterion
-from talo_export.evidence.differences import Differences, differences, random_subsets
+from talo_export.evidence.analyses.shots import Trials
+from talo_export.evidence.criteria import CRITERIA, Criterion, choose
+from talo_export.evidence.differences import (
+    Differences,
+    differences,
+    moments_of_subsets,
+    random_subsets,
+)
 from talo_export.evidence.figures.canvas import FAINT, figure, zero_line
 from talo_export.evidence.figures.choices import MARKERS, SERIES
-from talo_export.evidence.layer_prior import fit_prior
+from talo_export.evidence.layer_prior import fit_prior, with_prior
+from talo_export.evidence.selection import WITH_SCORES
 
 SHOTS = (10, 15, 20, 50, 100)
 THRESHOLDS = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0)
-LEAST_UNSEEN = 0.25
-PAPER = "accuracy (paper's rule)"
-LEFT_OUT = "probability, threshold left out"
+LEAST_UNSEEN = 20
+"""Items left to judge a choice by; a task with fewer has no say at that number of shots."""
+PAPER = "accuracy > 0, first layer on ties (the paper's rule)"
+TIES = "the same, ties by the margin"
+DEFAULT = f"default ({WITH_SCORES})"
+FAMILY = "margin where accuracy gains"
+LEFT_OUT = f"{FAMILY}, threshold left out"
+ELSEWHERE = "no probing: best layer on the other tasks"
 HARM_WEIGHT = 1.0
 """The threshold is chosen by mean gain minus this much times the mean of the losses' sizes:
 losing a point is taken to be twice as bad as gaining one is good."""
@@ -56,17 +67,19 @@ class Line:
 
 def rules() -> dict[str, tuple[Criterion, bool]]:
     """Name -> (criterion, whether a prior from the other tasks enters)."""
-    found: dict[str, tuple[Criterion, bool]] = {PAPER: (CRITERIA["accuracy"], False)}
-    for measure in ("accuracy", "probability", "margin"):
-        plain = CRITERIA[measure]
+    found = {TIES: (CRITERIA["accuracy"], False), DEFAULT: (CRITERIA[WITH_SCORES], False)}
+    families = {measure: CRITERIA[measure] for measure in ("accuracy", "probability", "margin")}
+    families |= {
+        f"{measure} where accuracy gains": replace(families[measure], and_accuracy=True)
+        for measure in ("probability", "margin")
+    }
+    for name, plain in families.items():
         for least in THRESHOLDS:
-            found[f"{measure}, t > {least:g}"] = (replace(plain, min_t=least), False)
-    for measure in ("accuracy", "probability"):
+            found[f"{name}, t > {least:g}"] = (replace(plain, min_t=least), False)
+    for name in ("accuracy", "probability", "margin", "margin where accuracy gains"):
         for least in (0.0, 1.0, 2.0):
-            found[f"{measure} with prior, t > {least:g}"] = (
-                replace(CRITERIA[measure], min_t=least),
-                True,
-            )
+            rule = replace(families[name], min_t=least)
+            found[f"{name}, prior, t > {least:g}"] = (rule, True)
     return found
 
 
@@ -77,36 +90,38 @@ def simulate(
     found: dict[tuple[str, int], dict[str, Trials]] = {}
     for task, sweep in sweeps.items():
         others = [other for name, other in sweeps.items() if name != task]
-        priors = {m: fit_prior(others, m) for m in ("accuracy", "probability")} if others else {}
+        priors = {m: fit_prior(others, m) for m in ("accuracy", "probability", "margin")}
+        elsewhere = int(np.mean([other.accuracy.mean(axis=0) for other in others], axis=0).argmax())
         for shots in SHOTS:
-            if sweep.n_items - shots < LEAST_UNSEEN * sweep.n_items:
+            if sweep.n_items - shots < LEAST_UNSEEN:
                 continue
-            for name, (rule, informed) in rules().items():
-                found.setdefault((name, shots), {})[task] = simulate_selection(
-                    sweep, shots, rule, runs=runs, seed=shots,
-                    prior=priors[rule.measure] if informed else None,
-                )  # fmt: skip
-            found.setdefault(("no probing: best layer on the other tasks", shots), {})[task] = (
-                _by_prior_alone(sweep, others, shots, runs)
-            )
+            drawn = random_subsets(sweep.members, shots, runs, np.random.default_rng(shots))
+            moments = moments_of_subsets(sweep, drawn)
+            informed = {m: with_prior(moments, prior) for m, prior in priors.items()}
+            everyone = np.ones(len(sweep.layers), dtype=bool)
+            unseen = 1.0 - drawn
+            gains = (unseen @ sweep.accuracy) / unseen.sum(axis=1, keepdims=True)
+            best = np.maximum(gains.max(axis=1), 0.0)
+            chosen = {
+                name: choose(rule, informed[rule.measure] if prior else moments, everyone)
+                for name, (rule, prior) in rules().items()
+            }
+            first = moments.accuracy.mean.argmax(axis=1)
+            chosen[PAPER] = np.where(moments.accuracy.mean.max(axis=1) > 0, first, -1)
+            chosen[ELSEWHERE] = np.full(runs, elsewhere)
+            for name, layer in chosen.items():
+                gain = np.take_along_axis(gains, np.maximum(layer, 0)[:, None], axis=1)[:, 0]
+                found.setdefault((name, shots), {})[task] = Trials(
+                    shots, layer, np.where(layer >= 0, gain, 0.0), best
+                )
     return found
 
 
-def _by_prior_alone(sweep: Differences, others: list[Differences], shots: int, runs: int) -> Trials:
-    """Always the layer with the highest mean accuracy gain on the other tasks."""
-    best = int(np.mean([other.accuracy.mean(axis=0) for other in others], axis=0).argmax())
-    seen = simulate_selection(sweep, shots, CRITERIA["accuracy"], runs=runs, seed=shots)
-    drawn = random_subsets(sweep.members, shots, runs, np.random.default_rng(shots))
-    unseen = 1.0 - drawn
-    gain = (unseen @ sweep.accuracy[:, best]) / unseen.sum(axis=1)
-    return replace(seen, chosen=np.full(runs, best), gain=gain)
-
-
 def leave_threshold_out(
-    found: dict[tuple[str, int], dict[str, Trials]], measure: str
+    found: dict[tuple[str, int], dict[str, Trials]], family: str
 ) -> dict[tuple[str, int], dict[str, Trials]]:
     """For each task the threshold that did best on all other tasks and shots."""
-    names = [f"{measure}, t > {least:g}" for least in THRESHOLDS]
+    names = [f"{family}, t > {least:g}" for least in THRESHOLDS]
     tasks = sorted({task for by_task in found.values() for task in by_task})
 
     def value(name: str, task: str) -> float:
@@ -145,7 +160,7 @@ def summarise(found: dict[tuple[str, int], dict[str, Trials]]) -> list[Line]:
 
 
 def table(lines: list[Line]) -> str:
-    """Markdown: gain / hurts / acts a cell, a column for each number of shots."""
+    """Markdown: gain ± its error / hurts / acts / regret, a column for each number of shots."""
     shots = sorted({line.shots for line in lines})
     tasks = {s: max(line.tasks for line in lines if line.shots == s) for s in shots}
     head = "| rule | " + " | ".join(f"{s} shots ({tasks[s]} tasks)" for s in shots) + " |"
@@ -156,19 +171,42 @@ def table(lines: list[Line]) -> str:
         for s in shots:
             line = at.get((rule, s))
             cells.append(
-                "" if line is None else f"{line.gain:+.2f} / {line.hurts:.0f} % / {line.acts:.0f} %"
+                ""
+                if line is None
+                else f"{line.gain:+.2f} ± {line.gain_error:.2f} / {line.hurts:.0f} % / "
+                f"{line.acts:.0f} % / {line.regret:.1f}"
             )
         rows.append(f"| {rule} | " + " | ".join(cells) + " |")
-    paper = {s: at[PAPER, s].regret for s in shots if (PAPER, s) in at}
-    rows.append("| regret of the paper's rule | " +
-                " | ".join(f"{paper[s]:.1f}" for s in shots) + " |")  # fmt: skip
+    return "\n".join(rows)
+
+
+def against_paper(found: dict[tuple[str, int], dict[str, Trials]]) -> str:
+    """Markdown: the default and the same with a prior against the paper's rule, task by task."""
+    rows = ["| rule | shots | tasks | gain more | hurts less | tasks better / worse in gain |",
+            "|---|---|---|---|---|---|"]  # fmt: skip
+    for rule in (DEFAULT, f"{FAMILY}, prior, t > 1"):
+        for shots in SHOTS:
+            by_task = found.get((rule, shots), {})
+            paper = found.get((PAPER, shots), {})
+            if len(by_task) < 2:
+                continue
+            more = np.array([100 * (t.gain.mean() - paper[k].gain.mean())
+                             for k, t in by_task.items()])  # fmt: skip
+            less = np.array([100 * (paper[k].hurts - t.hurts) for k, t in by_task.items()])
+            cells = [
+                f"{one.mean():+.2f} ± {one.std(ddof=1) / np.sqrt(len(one)):.2f}"
+                for one in (more, less)
+            ]
+            better, worse = int((more > 0).sum()), int((more < 0).sum())
+            rows.append(f"| {rule} | {shots} | {len(more)} | {cells[0]} points | {cells[1]} % | "
+                        f"{better} / {worse} |")  # fmt: skip
     return "\n".join(rows)
 
 
 def draw(lines: list[Line], path: Path) -> None:
     """Gain and harm against shots for the rules that matter."""
-    shown = [PAPER, "probability, t > 0", "probability, t > 2", "margin, t > 2",
-             "probability with prior, t > 1", LEFT_OUT]  # fmt: skip
+    shown = [PAPER, DEFAULT, "probability, t > 2", "margin, t > 0", "margin, t > 2",
+             f"{FAMILY}, prior, t > 1"]  # fmt: skip
     with figure(path, 8.6, 3.9, svg=True) as drawing:
         drawing.suptitle("SmolLM2-135M: which rule should choose the layer?", x=0.01, ha="left",
                          fontsize=11, fontweight="bold")  # fmt: skip
@@ -205,13 +243,14 @@ def main() -> None:
     tables, _ = load_tables(arguments.scores)
     sweeps = {name: differences(one) for name, one in tables.items()}
     found = simulate(sweeps, arguments.runs)
-    lines = summarise(found | leave_threshold_out(found, "probability"))
-    (arguments.out / "table.md").write_text(table(lines) + "\n")
+    lines = summarise(found | leave_threshold_out(found, FAMILY))
+    text = f"{table(lines)}\n\n{against_paper(found)}\n"
+    (arguments.out / "table.md").write_text(text)
     (arguments.out / "study.json").write_text(
         json.dumps([asdict(line) for line in lines], indent=1) + "\n"
     )
     draw(lines, arguments.out / "study.png")
-    print(table(lines))
+    print(text)
 
 
 if __name__ == "__main__":

@@ -88,9 +88,17 @@ CRITERIA: Mapping[str, Criterion] = {
         ),
         Criterion(
             "gain-t",
+            "margin",
+            1.0,
+            "the margin over the best wrong choice, where its paired t exceeds 1 and accuracy "
+            "gains too",
+            and_accuracy=True,
+        ),
+        Criterion(
+            "gain-bounded",
             "probability",
-            2.0,
-            "the right choice's probability, where its paired t exceeds 2 and accuracy gains too",
+            1.0,
+            "the right choice's probability, where its paired t exceeds 1 and accuracy gains too",
             and_accuracy=True,
         ),
         Criterion("margin", "margin", -np.inf, "the margin over the best wrong choice"),

@@ -33,7 +33,11 @@ from scipy.special import ndtr
 
 from talo_export.errors import UsageError
 from talo_export.evidence.paired import right
-from talo_export.evidence.selection import criterion_named
+from talo_export.evidence.selection import (
+    DEFAULT_CRITERION,
+    RACING_CRITERION,
+    criterion_named,
+)
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
 from talo_export.tasks.item import Item
@@ -88,6 +92,8 @@ def still_racing(
 
 def bounded_scores(table: ScoreTable, criterion: str) -> Array:
     """(V, N) what the criterion ranks, within [0, 1]; NaN where a variant did not see an item."""
+    if criterion == DEFAULT_CRITERION:
+        criterion = RACING_CRITERION
     measure = criterion_named(criterion, table).measure
     scores = {"accuracy": right(table).astype(np.float64), "probability": table.probability}
     found = scores.get(measure)

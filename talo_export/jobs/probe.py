@@ -20,7 +20,13 @@ from talo_export.evidence.layer_prior import LayerPrior, fit_prior
 from talo_export.evidence.noise_floor import noise_floor
 from talo_export.evidence.racing import ERROR as RACE_ERROR
 from talo_export.evidence.racing import STEP, race_order, still_racing
-from talo_export.evidence.selection import DEFAULT_CRITERION, Selection, criterion_named, select
+from talo_export.evidence.selection import (
+    DEFAULT_CRITERION,
+    RACING_CRITERION,
+    Selection,
+    criterion_named,
+    select,
+)
 from talo_export.jobs.asking import DEFAULT_PROMPT, Setup
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
 from talo_export.jobs.evidence import evidence_of, letters_scored_throughout, power_before
@@ -86,6 +92,12 @@ class ProbeRequest:
     """Ask the base once more with other batches."""
     prior: tuple[Path, ...] = ()
     """Earlier runs on the same model that inform the choice."""
+
+    @property
+    def ranking(self) -> str:
+        """The criterion in force: a race's own default needs scores with bounds."""
+        raced = self.race is not None and self.criterion == DEFAULT_CRITERION
+        return RACING_CRITERION if raced else self.criterion
 
     @property
     def words(self) -> TaskWords:
@@ -248,7 +260,7 @@ def _measure(
     selection = select(
         probed.table,
         min_gain=request.min_gain,
-        criterion=request.criterion,
+        criterion=request.ranking,
         scope=request.scope,
         fill=request.fill,
         n_layers=len(loaded.decoder),
@@ -268,7 +280,7 @@ def _raced(request: ProbeRequest, items: Sequence[Item]) -> tuple[Sequence[Item]
     """The probing items in the order of their race, and its rule; as they are without one."""
     if request.race is None:
         return items, None
-    keep = partial(still_racing, total=len(items), criterion=request.criterion, error=request.race)
+    keep = partial(still_racing, total=len(items), criterion=request.ranking, error=request.race)
     return race_order(items, request.seed), Race(STEP, keep)
 
 
@@ -278,7 +290,7 @@ def _prior(
     """What earlier runs say of the measure that this table's criterion ranks by."""
     if not earlier:
         return None
-    return fit_prior(list(earlier.values()), criterion_named(request.criterion, table).measure)
+    return fit_prior(list(earlier.values()), criterion_named(request.ranking, table).measure)
 
 
 def _noise_floor(

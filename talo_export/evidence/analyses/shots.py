@@ -18,6 +18,7 @@ from talo_export.errors import TaloError, UsageError
 from talo_export.evidence.criteria import CRITERIA, Criterion, choose
 from talo_export.evidence.differences import Differences, moments_of_subsets, random_subsets
 from talo_export.evidence.layer_prior import LayerPrior, with_prior
+from talo_export.evidence.selection import WITH_SCORES
 
 HURTS = -0.01
 """A choice hurts when it loses more than one point on unseen items."""
@@ -123,7 +124,7 @@ def shots_curve(
     sweep: Differences,
     *,
     shots: Sequence[int] = (5, 10, 15, 20, 50, 100),
-    criteria: Sequence[str] = ("accuracy", "probability-t"),
+    criteria: Sequence[str] = ("accuracy", WITH_SCORES),
     runs: int = 1000,
     seed: int = 0,
 ) -> ShotsCurve:
