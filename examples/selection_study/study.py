@@ -220,7 +220,8 @@ def draw(lines: list[Line], path: Path) -> None:
                        label=rule)  # fmt: skip
         zero_line(left)
         ticks = sorted({x.shots for x in lines})
-        tasks = max(x.tasks for x in lines)
+        tasks = {x.shots: x.tasks for x in sorted(lines, key=lambda x: x.tasks)}
+        said_of = ", ".join(f"{tasks[s]} at {s}" for s in ticks)
         for axes, said in ((left, "mean gain on unseen items (points)"),
                            (right, "runs that lose more than a point (%)")):  # fmt: skip
             axes.grid(color=FAINT, linewidth=0.6)
@@ -229,7 +230,7 @@ def draw(lines: list[Line], path: Path) -> None:
             axes.minorticks_off()
             axes.set_xlabel("shots (probing items)")
             axes.set_ylabel(said)
-        left.set_title(f"{tasks} tasks; bars: standard error over tasks", fontsize=8.5)
+        left.set_title(f"tasks: {said_of}; bars: standard error over tasks", fontsize=8.5)
         drawing.legend(loc="outside lower center", ncols=3)
 
 
