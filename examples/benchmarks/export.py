@@ -286,6 +286,8 @@ def main() -> None:
         for _ in range(arguments.rounds):
             for name, command in contenders(base, out, layer, shape, arguments.mergekit).items():
                 found = measure(name, command, base)
+                print(f"{name}: {found.seconds:.1f} s, {found.peak_bytes / 1e6:.0f} MB",
+                      file=sys.stderr, flush=True)  # fmt: skip
                 if name not in best or found.seconds < best[name].seconds:
                     best[name] = found
                 if name not in changes and not arguments.no_check:

@@ -84,7 +84,9 @@ def plan_adapter(
     is_vlm = is_vision_language(config)
     auto = AutoModelForImageTextToText if is_vlm else AutoModelForCausalLM
     with torch.device("meta"):
-        model = auto.from_config(config, trust_remote_code=trust_remote_code)
+        model = auto.from_config(
+            config, attn_implementation="eager", trust_remote_code=trust_remote_code
+        )
     modules = output_projections(model, knockout)
     transposed = {isinstance(module, Conv1D) for module in modules.values()}
     return AdapterPlan(

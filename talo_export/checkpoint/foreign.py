@@ -57,7 +57,8 @@ def foreign_anatomy(layout: Layout) -> Decoder:
     found = [
         decoder
         for part in _parts(layout.config)
-        if (decoder := _known_inside(layout, part) or _by_shapes(layout, part)) is not None
+        if part.layers <= len(layout.tensors)
+        and (decoder := _known_inside(layout, part) or _by_shapes(layout, part)) is not None
     ]
     if len(found) != 1:
         own = "auto_map" in layout.config
@@ -114,7 +115,7 @@ def _known_inside(layout: Layout, part: Part) -> Decoder | None:
     try:
         config = AutoConfig.for_model(**part.config)
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config)
+            model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
     except (ValueError, TypeError, KeyError, AttributeError, ImportError):
         # Sizes under other names than the class's own: then it is not that class's model.
         return None

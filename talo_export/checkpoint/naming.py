@@ -64,12 +64,18 @@ def checkpoint_anatomy(directory: Path, *, trust_remote_code: bool = False) -> D
     resolved = ResolvedModel(directory, str(directory), None)
     config = read_config(resolved, trust_remote_code)
     auto = AutoModelForImageTextToText if is_vision_language(config) else AutoModelForCausalLM
+    count = getattr(config.get_text_config(decoder=True), "num_hidden_layers", 0)
+    if isinstance(count, int) and count > len(layout.tensors):
+        raise TaloError(f"{directory} claims {count} layers, more than it has tensors.")
     # Packed weights are mapped by the names of the plain parameters they unpack to.
     if getattr(config, "quantization_config", None) is not None:
         del config.quantization_config
     try:
         with torch.device("meta"):
-            model = auto.from_config(config, trust_remote_code=trust_remote_code)
+            # By name, because a config may ask for an attention that is downloaded code.
+            model = auto.from_config(
+                config, attn_implementation="eager", trust_remote_code=trust_remote_code
+            )
     except (ValueError, ImportError, TypeError, AttributeError, RuntimeError) as error:
         raise TaloError(
             f"the model class of {directory} cannot be built from its config alone: "

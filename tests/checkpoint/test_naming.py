@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.writer import write_export
-from talo_export.errors import UsageError
+from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import find_decoder
 from talo_export.models.interventions import knock_out
@@ -86,3 +86,12 @@ def test_a_fill_that_loading_would_turn_into_another_is_refused(fill: str, tmp_p
     with pytest.raises(UsageError, match="stored in another form"):
         plan_export(base, Knockout(0, "mlp", fill), anatomy)  # type: ignore[arg-type]
     assert plan_export(base, Knockout(0, "attention", fill), anatomy).edits  # type: ignore[arg-type]
+
+
+def test_a_config_that_claims_more_layers_than_there_are_tensors_is_refused(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    make_subject("causal-lm", "gpt_neox", base)
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 10**12}))
+    with pytest.raises(TaloError, match="more than it has tensors"):
+        checkpoint_anatomy(base)
