@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "compare", "evaluate", "export", "load_task", "probe", "verify"]
+__all__ = [
+    "__version__", "analyze", "compare", "evaluate", "export", "load_task", "probe", "push",
+    "verify",
+]  # fmt: skip
 
 if TYPE_CHECKING:
-    from talo_export.api import compare, evaluate, export, load_task, probe, verify
+    from talo_export.api import analyze, compare, evaluate, export, load_task, probe, push, verify
 
 
 def __getattr__(name: str) -> object:

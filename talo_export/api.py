@@ -3,9 +3,15 @@
 Every function takes plain values, raises `TaloError` with a sentence for a person, and returns the
 document that the command prints with `--json`.
 
-    >>> from talo_export import load_task
-    >>> len(load_task("demo/maps"))
-    300
+    >>> from talo_export import export, load_task
+    >>> task = load_task("demo/maps")
+    >>> len(task), task.chance
+    (300, 0.25)
+    >>> plan = export(layer=2, dry_run=True)
+    >>> [edit["tensor"].rpartition("layers.")[2] for edit in plan["edits"]][:2]
+    ['2.self_attn.k_proj.weight', '2.self_attn.o_proj.weight']
+
+The numbered scripts in `examples/` are longer ones.
 """
 
 from __future__ import annotations
@@ -16,16 +22,21 @@ from typing import Any, Literal
 
 from talo_export.baselines.methods import DEFAULT_METHODS, methods_named
 from talo_export.baselines.settings import Training
+from talo_export.jobs.analyze import run_analysis
 from talo_export.jobs.asking import Setup
 from talo_export.jobs.compare import CompareRequest, run_compare
 from talo_export.jobs.evaluate import EvaluateRequest, run_evaluate
 from talo_export.jobs.export import ExportRequest, run_export
+from talo_export.jobs.many import means_many
 from talo_export.jobs.probe import ProbeRequest, run_probe
+from talo_export.jobs.probe_many import run_probes
+from talo_export.jobs.push import PushRequest, run_push
 from talo_export.jobs.task_words import TaskWords, load_words
 from talo_export.jobs.verify import run_verify
 from talo_export.knockout import Fill, Scope
 from talo_export.probing.engines.checked import EngineName
 from talo_export.probing.settings import Scoring
+from talo_export.publish.push import Terms
 from talo_export.tasks.item import Task
 
 
@@ -77,6 +88,7 @@ def probe(
     skip_too_long: bool = False,
     device_map: str | None = None,
     offload: str | Path | None = None,
+    max_memory: Mapping[str, str] | None = None,
     checkpoint: bool = True,
     fresh: bool = False,
     trust_remote_code: bool = False,
@@ -86,6 +98,8 @@ def probe(
 
     `shots=None` probes every item and selects none; `min_gain` is a share (0.05 is five points).
     `race` is the rate at which the best layer may be dropped early, None to see all through.
+    `device_map`, `offload` and `max_memory` are for a model that is larger than the device. A
+    `task` that is a pattern (`demo/*`, `FILE:*`) probes each of many, a run below `out` for each.
     """
     chosen: dict[str, Any] = {} if criterion is None else {"criterion": criterion}
     request = ProbeRequest(
@@ -95,6 +109,7 @@ def probe(
             device=device,
             device_map=device_map,
             offload=None if offload is None else Path(offload),
+            max_memory=max_memory,
             batch_size=batch_size,
             trust_remote_code=trust_remote_code,
         ),
@@ -117,7 +132,7 @@ def probe(
         fresh=fresh,
         **chosen,
     )
-    return run_probe(request, note=note)
+    return (run_probes if means_many(task) else run_probe)(request, note=note)
 
 
 def export(
@@ -234,3 +249,43 @@ def compare(
         fresh=fresh,
     )
     return run_compare(request, note=note)
+
+
+def analyze(
+    kind: str, runs: Sequence[str | Path], *, out: str | Path | None = None
+) -> dict[str, Any]:
+    """One of the paper's analyses over finished runs (`heatmap`, `side-effects`, ...), and figures.
+
+    For `side-effects` the run that chose the layer comes first.
+    """
+    paths = [Path(run) for run in runs]
+    return run_analysis(kind, paths, out=paths[0] / "analysis" if out is None else Path(out))
+
+
+def push(
+    directory: str | Path,
+    repo_id: str,
+    *,
+    form: Literal["checkpoint", "adapter"] | None = None,
+    collection: bool = False,
+    private: bool = False,
+    revision: str | None = None,
+    create_pr: bool = False,
+    dry_run: bool = False,
+    allow_unconfirmed: bool = False,
+    accept_base_terms: bool = False,
+    trust_remote_code: bool = False,
+) -> dict[str, Any]:
+    """Publish a run, an export, or with `collection` a folder of them, as `OWNER/NAME`.
+
+    The token comes from HF_TOKEN or `hf auth login` and is written nowhere.
+    """
+    request = PushRequest(
+        Path(directory),
+        repo_id,
+        form=form,
+        collection=collection,
+        terms=Terms(private, revision, create_pr, dry_run, allow_unconfirmed, accept_base_terms),
+        trust_remote_code=trust_remote_code,
+    )
+    return run_push(request, progress=False).to_json()

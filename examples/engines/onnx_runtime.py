@@ -1,4 +1,4 @@
-"""An export in ONNX Runtime, through PyTorch's own exporter.
+"""An export in ONNX Runtime, through PyTorch's own exporter. Language models and VLMs.
 
 pip install onnx onnxscript onnxruntime
 python onnx_runtime.py EXPORT BASE
@@ -12,39 +12,35 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from reference import compare, directories, token_ids
-from transformers import AutoModelForCausalLM
+from onnxscript import BOOL, INT64
+from onnxscript import opset18 as op
+from reference import Logits, arguments, compare, directories, questions
 
 
-class Logits(torch.nn.Module):
-    """The model as a function from token ids to logits, without a cache."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__()
-        self.model = AutoModelForCausalLM.from_pretrained(
-            directory, dtype=torch.float32, attn_implementation="eager"
-        ).eval()
-
-    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """(1, tokens) -> (1, tokens, vocabulary)."""
-        everything = torch.ones_like(input_ids)
-        return self.model(input_ids, attention_mask=everything, use_cache=False).logits
+def is_all_true(values: BOOL) -> BOOL:
+    """What transformers asserts of a model's inputs: an operator the exporter does not know."""
+    return op.Cast(op.ReduceMin(op.Cast(values, to=INT64.dtype), keepdims=0), to=BOOL.dtype)
 
 
 def main() -> None:
     export, base = directories()
-    prompts = [torch.tensor([ids]) for ids in token_ids(export)]
+    asked = questions(export)
+    rows = []
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "model.onnx"
-        tokens = torch.export.Dim("tokens", min=2, max=64)
+        example = asked.inputs[0]
+        shapes = None if asked.is_vlm else ({1: torch.export.Dim("tokens", min=2, max=64)},)
         torch.onnx.export(
-            Logits(export), (prompts[0],), file, dynamo=True, dynamic_shapes=({1: tokens},),
+            Logits(export, example), arguments(example), file, dynamo=True, dynamic_shapes=shapes,
+            custom_translation_table={torch.ops.aten._is_all_true.default: is_all_true},
             verbose=False,
         )  # fmt: skip
         session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-        name = session.get_inputs()[0].name
-        rows = [session.run(None, {name: ids.numpy()})[0][0, -1] for ids in prompts]
-    compare(f"ONNX Runtime {onnxruntime.__version__}", np.stack(rows), export, base, tolerance=1e-2)
+        names = [given.name for given in session.get_inputs()]
+        for question in asked.inputs:
+            given = (tensor.numpy() for tensor in arguments(question))
+            rows.append(session.run(None, dict(zip(names, given, strict=True)))[0][0, -1])
+    compare(f"ONNX Runtime {onnxruntime.__version__}", np.stack(rows), export, base, asked)
 
 
 if __name__ == "__main__":

@@ -133,9 +133,12 @@ def write_adapter(
     base: str,
     revision: str | None = None,
     extra: Mapping[str, bytes] | None = None,
+    model: Any = None,
     task: Any = None,
     selection: Any = None,
     confirmation: Any = None,
+    side_effects: Any = None,
+    comparison: Any = None,
 ) -> AdapterReport:
     """Write the adapter to the new directory `out`, whole or not at all.
 
@@ -152,9 +155,12 @@ def write_adapter(
         edits=(),
         files={},
         added=tuple(sorted({MANIFEST, CONFIG, WEIGHTS, *(extra or {})})),
+        model=model,
         task=task,
         selection=selection,
         confirmation=confirmation,
+        side_effects=side_effects,
+        comparison=comparison,
         versions=current_versions(),
     )
     files = {safe_name(name, "the export"): content for name, content in (extra or {}).items()}

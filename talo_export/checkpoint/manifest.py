@@ -54,9 +54,15 @@ class Manifest:
     """Every file of the base, by its name there."""
     added: tuple[str, ...]
     """Files that the base did not have: the card, the plot, the results, this manifest."""
+    model: Any = None
+    """What a card says of the base: kind, architecture, layers."""
     task: Any = None
     selection: Any = None
     confirmation: Any = None
+    side_effects: Any = None
+    """What the knockout does to other tasks; like the next one measured after the export."""
+    comparison: Any = None
+    """What other methods reach on the same items."""
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
@@ -79,9 +85,12 @@ class Manifest:
                 for name, record in self.files.items()
             },
             "added": list(self.added),
+            "model": self.model,
             "task": self.task,
             "selection": self.selection,
             "confirmation": self.confirmation,
+            "side_effects": self.side_effects,
+            "comparison": self.comparison,
             "versions": dict(self.versions),
         }
         return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
@@ -133,9 +142,12 @@ def parse_manifest(document: Any, where: str) -> Manifest:
                 for name, record in _typed(document["files"], dict).items()
             },
             added=tuple(safe_name(name, where) for name in _typed(document["added"], list)),
+            model=document.get("model"),
             task=document["task"],
             selection=document["selection"],
             confirmation=document["confirmation"],
+            side_effects=document.get("side_effects"),
+            comparison=document.get("comparison"),
             versions=_typed(document["versions"], dict),
         )
     except KeyError as error:

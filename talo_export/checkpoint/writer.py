@@ -30,6 +30,9 @@ RESULTS = ".eval_results/"
 Progress = Callable[[int, int], None]
 """Called with the bytes copied so far and the bytes to copy."""
 
+Describe = Callable[[Mapping[str, FileRecord]], bytes]
+"""From the files of the base, hashed while they were copied, to the text of the card."""
+
 
 @dataclass(frozen=True)
 class WriteReport:
@@ -56,9 +59,13 @@ def write_export(
     base: str,
     revision: str | None = None,
     extra: Mapping[str, bytes] | None = None,
+    describe: Describe | None = None,
+    model: Any = None,
     task: Any = None,
     selection: Any = None,
     confirmation: Any = None,
+    side_effects: Any = None,
+    comparison: Any = None,
     link: bool = False,
     link_cache: bool = False,
     keep_undo: bool = False,
@@ -67,14 +74,16 @@ def write_export(
     """Write the patched checkpoint to the new directory `out`.
 
     `extra` are the files to add (`README.md`, `layers.png`, `.eval_results/*.yaml`); the manifest
-    is written here. `task`, `selection` and `confirmation` are JSON values for it. `link` makes
-    hard links of untouched weight files, `link_cache` also where they lie in the Hub cache.
+    is written here, and so is the card where `describe` makes it. `model`, `task`,
+    `selection`, `confirmation`, `side_effects` and `comparison` are JSON values for the manifest.
+    `link` makes hard links of untouched weight files, `link_cache` also where they lie in the Hub
+    cache.
     Raises `UsageError` for an output that cannot be, `TaloError` where the base changed since the
     plan, the disk is full or a file cannot be read or written; then nothing is left.
     """
     started = time.perf_counter()
     target = check_output(out, plan.directory)
-    extra = dict(extra or {})
+    extra = dict(extra or {}) | ({CARD: b""} if describe else {})
     stored = _stored_names(plan.files, extra)
     linked = linked_files(plan, link=link, link_cache=link_cache)
     _validate(plan)
@@ -86,25 +95,31 @@ def write_export(
             if keep_undo:
                 write_undo_file(plan, stage / UNDO_FILE)
                 added.append(UNDO_FILE)
+            files = {
+                file.name: FileRecord(
+                    file.nbytes,
+                    copied[file.name].sha256,
+                    stored[file.name],
+                    copied[file.name].sha256_edited,
+                )
+                for file in plan.files
+            }
+            if describe:
+                extra[CARD] = describe(files)
             manifest = Manifest(
                 base=base,
                 revision=revision,
                 knockout=plan.knockout,
                 storage=plan.storage,
                 edits=plan.edits,
-                files={
-                    file.name: FileRecord(
-                        file.nbytes,
-                        copied[file.name].sha256,
-                        stored[file.name],
-                        copied[file.name].sha256_edited,
-                    )
-                    for file in plan.files
-                },
+                files=files,
                 added=tuple(sorted(added)),
+                model=model,
                 task=task,
                 selection=selection,
                 confirmation=confirmation,
+                side_effects=side_effects,
+                comparison=comparison,
                 versions=current_versions(),
             )
             write_files(stage, extra | {MANIFEST: manifest.to_bytes()})

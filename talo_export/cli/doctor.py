@@ -56,6 +56,11 @@ def _show(facts: DoctorFacts, to: Console) -> None:
         f"{'found' if hub.token else 'not found'}, {hub.cached_models} models in {hub.cache} "
         f"({_gigabytes(hub.cached_bytes)})",
     )
+    working = [one.name for one in facts.back_ends if one.works]
+    grid.add_row("works", ", ".join(working))
+    for one in facts.back_ends:
+        if one.install:
+            grid.add_row("missing", f"{one.name} ({one.purpose}): {one.install}")
     packages = (f"{one.name} {one.version}" for one in facts.packages if one.version)
     grid.add_row("packages", ", ".join(packages))
     to.print(grid)

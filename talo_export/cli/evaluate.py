@@ -33,6 +33,7 @@ def evaluate(
     device: options.Device = "auto",
     device_map: options.DeviceMap = None,
     offload: options.Offload = None,
+    max_memory: options.MaxMemory = None,
     batch_size: options.BatchSize = "auto",
     skip_too_long: options.SkipTooLong = False,
     trust_remote_code: options.TrustRemoteCode = False,
@@ -49,7 +50,7 @@ def evaluate(
             show_evaluate,
             show_evaluations,
         )
-        from talo_export.jobs.asking import Setup, parse_batch_size, scoring_of
+        from talo_export.jobs.asking import Setup, parse_batch_size, parse_memory, scoring_of
         from talo_export.jobs.evaluate import EvaluateRequest, run_evaluate
         from talo_export.jobs.evaluate_many import run_evaluations
         from talo_export.jobs.many import means_many
@@ -61,6 +62,7 @@ def evaluate(
             device=device,
             device_map=device_map,
             offload=offload,
+            max_memory=parse_memory(max_memory),
             batch_size=parse_batch_size(batch_size),
             trust_remote_code=trust_remote_code,
         )

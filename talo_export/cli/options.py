@@ -45,6 +45,13 @@ Offload = Annotated[
         rich_help_panel=MODEL, metavar="DIR", help="Where layers that fit nowhere else may lie."
     ),
 ]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=MODEL, metavar="LIMITS",
+        help="With --device-map: at most so much on each device, 0=20GB,cpu=50GB.",
+    ),
+]  # fmt: skip
 TrustRemoteCode = Annotated[
     bool,
     typer.Option(

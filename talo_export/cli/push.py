@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,7 +21,7 @@ HUB = "Hub"
 
 def push(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="An exported checkpoint or adapter.")
+        Path, typer.Argument(metavar="DIR", help="A run, or an exported checkpoint or adapter.")
     ],
     repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Where it goes.")],
     private: Annotated[
@@ -35,6 +35,24 @@ def push(
     ] = None,
     pull_request: Annotated[
         bool, typer.Option("--pr", rich_help_panel=HUB, help="Open a pull request instead.")
+    ] = False,
+    form: Annotated[
+        Literal["checkpoint", "adapter"] | None,
+        typer.Option(
+            "--as",
+            metavar="FORM",
+            rich_help_panel=HUB,
+            show_default="what DIR holds",
+            help="checkpoint, or adapter: a PEFT adapter of a few kilobytes, made from DIR.",
+        ),
+    ] = None,
+    collection: Annotated[
+        bool,
+        typer.Option(
+            "--collection",
+            rich_help_panel=HUB,
+            help="DIR holds runs or exports of many tasks: an adapter for each, and a table.",
+        ),
     ] = False,
     allow_unconfirmed: Annotated[
         bool,
@@ -52,6 +70,7 @@ def push(
             help="The base is gated or restricted, and its terms allow passing it on.",
         ),
     ] = False,
+    trust_remote_code: options.TrustRemoteCode = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", rich_help_panel=options.OUTPUT, help="Check all, send nothing."),
@@ -66,19 +85,25 @@ def push(
     """
     with told():
         sink = Sink(json_mode=json, quiet=quiet)
-        from talo_export.publish.push import push as publish
+        from talo_export.jobs.push import PushRequest, run_push
+        from talo_export.publish.push import Terms
 
-        result = publish(
-            directory,
-            repository,
-            private=private,
-            revision=revision,
-            create_pr=pull_request,
-            dry_run=dry_run,
-            allow_unconfirmed=allow_unconfirmed,
-            accept_base_terms=accept_base_terms,
-            progress=sink.live,
+        request = PushRequest(
+            directory=directory,
+            repo_id=repository,
+            form=form,
+            collection=collection,
+            terms=Terms(
+                private=private,
+                revision=revision,
+                create_pr=pull_request,
+                dry_run=dry_run,
+                allow_unconfirmed=allow_unconfirmed,
+                accept_base_terms=accept_base_terms,
+            ),
+            trust_remote_code=trust_remote_code,
         )
+        result = run_push(request, progress=sink.live)
         for warning in result.warnings:
             sink.warn(warning)
         sink.result(result.to_json(), summary=result.url, show=lambda to: _show(result, to))

@@ -6,6 +6,8 @@ The bundled demo is the default model. What is asked is `task_words.py`'s.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -31,6 +33,7 @@ class Setup:
     device: str = "auto"
     device_map: str | None = None
     offload: Path | None = None
+    max_memory: Mapping[str, str] | None = None
     batch_size: int | Literal["auto"] = "auto"
     states: Literal["device", "host"] = "device"
     trust_remote_code: bool = False
@@ -55,7 +58,9 @@ class Setup:
 
         adapter = Path(self.reference) / ADAPTER_CONFIG
         if adapter.is_file():
-            base = json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]
+            config = json.loads(adapter.read_text(encoding="utf-8"))
+            base, at = config["base_model_name_or_path"], config.get("revision")
+            base = f"{base}@{at}" if at else base
             return with_adapter(replace(self, model=base).load(), adapter.parent)
         return load_model(
             self.reference,
@@ -63,6 +68,7 @@ class Setup:
             device=self.device,
             device_map=self.device_map,
             offload_folder=self.offload,
+            max_memory=self.max_memory,
             trust_remote_code=self.trust_remote_code,
         )
 
@@ -97,6 +103,22 @@ def parse_batch_size(text: str) -> int | Literal["auto"]:
     if text == "auto":
         return "auto"
     return _positive(text, "--batch-size", "auto")
+
+
+def parse_memory(text: str | None) -> dict[str, str] | None:
+    """`0=20GB,cpu=50GB` as a limit for each device: GPUs by their index, `cpu` for the host."""
+    if text is None:
+        return None
+    limits = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
+    if len(limits) < len(text.split(",")) or not all(map(_is_limit, limits.items())):
+        raise UsageError(f"--max-memory is {text!r}; write 0=20GB,cpu=50GB.")
+    return limits
+
+
+def _is_limit(limit: tuple[str, str]) -> bool:
+    device, size = limit
+    known = device == "cpu" or device.isdigit()
+    return known and re.fullmatch(r"\d+([.]\d+)?[KMGT]i?B", size) is not None
 
 
 def parse_shots(text: str) -> int | None:

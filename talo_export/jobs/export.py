@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +12,10 @@ from talo_export.checkpoint.plan import EditPlan, plan_export
 from talo_export.checkpoint.writer import CARD, WriteReport, linked_files, write_export
 from talo_export.errors import TaloError, UsageError
 from talo_export.jobs.asking import model_reference
-from talo_export.jobs.card import PLOT, card_facts
-from talo_export.jobs.comparison import read_comparison
+from talo_export.jobs.card import PLOT, card_facts, with_hashes
+from talo_export.jobs.comparison import comparison_of, read_comparison
 from talo_export.jobs.inspect import decoder_on_disk
+from talo_export.jobs.record import Record, about_model, record_of_run
 from talo_export.jobs.run import RunDirectory
 from talo_export.jobs.task_words import DEMO
 from talo_export.knockout import Fill, Knockout, Scope
@@ -55,7 +54,7 @@ def run_export(request: ExportRequest) -> dict[str, Any]:
     if request.layer is None:
         raise UsageError("export needs --layer K, or --run DIR to take the layer from a run.")
     knockout = Knockout(request.layer, request.scope, request.fill)
-    return _export(request, request.model, knockout, document=None, plot=None)
+    return _export(request, request.model, knockout, Record(), plot=None)
 
 
 def _export_run(request: ExportRequest, run: RunDirectory) -> dict[str, Any]:
@@ -67,23 +66,25 @@ def _export_run(request: ExportRequest, run: RunDirectory) -> dict[str, Any]:
     if document["selected_layer"] is None:
         raise TaloError(f"{run.path} selected no layer, so there is nothing to export.")
     knockout = Knockout(document["selected_layer"], recorded["scope"], recorded["fill"])
+    comparison = comparison_of(run.path, document)
     if request.comparison is not None:
-        document = {**document, "comparison": read_comparison(request.comparison, document)}
+        comparison = read_comparison(request.comparison, document)
     plot = run.plot.read_bytes() if run.plot.exists() else None
-    return _export(request, recorded["model"], knockout, document=document, plot=plot)
+    record = record_of_run(document, comparison=comparison)
+    return _export(request, recorded["model"], knockout, record, plot=plot)
 
 
 def _export(
     request: ExportRequest,
     model: str | None,
     knockout: Knockout,
+    record: Record,
     *,
-    document: Mapping[str, Any] | None,
     plot: bytes | None,
 ) -> dict[str, Any]:
     base = resolve(model_reference(model))
     if request.form == "adapter":
-        return _export_adapter(request, base, model or DEMO, knockout, document, plot)
+        return _export_adapter(request, base, model or DEMO, knockout, record, plot)
     plan, n_layers = plan_on(base, knockout, trust_remote_code=request.trust_remote_code)
     if request.dry_run:
         linked = linked_files(plan, link=request.link, link_cache=request.link_cache)
@@ -95,7 +96,7 @@ def _export(
         _out(request),
         name=model or DEMO,
         n_layers=n_layers,
-        document=document,
+        record=record,
         plot=plot,
         link=request.link,
         link_cache=request.link_cache,
@@ -109,30 +110,22 @@ def _export_adapter(
     base: ResolvedModel,
     name: str,
     knockout: Knockout,
-    document: Mapping[str, Any] | None,
+    record: Record,
     plot: bytes | None,
 ) -> dict[str, Any]:
     plan = plan_adapter(base.directory, knockout, trust_remote_code=request.trust_remote_code)
     if request.dry_run:
         return plan.to_json()
     anatomy = checkpoint_anatomy(base.directory, trust_remote_code=request.trust_remote_code)
-    facts = card_facts(
-        base,
-        knockout,
-        kind="adapter",
-        name=name,
-        n_layers=len(anatomy),
-        document=document,
-        has_plot=plot is not None,
-        reproduce=reproduce_lines(name, knockout, document, form="adapter"),
-    )
+    record = replace(record, model=about_model(base, len(anatomy)))
+    facts = card_facts(base, knockout, record, kind="adapter", name=name, has_plot=plot is not None)
     report = write_adapter(
         plan,
         _out(request),
         base=base.name if base.revision else str(base.directory.resolve()),
         revision=base.revision,
-        extra=_extra(facts, plot),
-        **_record(document),
+        extra={CARD: render_card(facts).encode(), **added_files(facts, plot)},
+        **record.fields(),
     )
     return report.to_json()
 
@@ -151,21 +144,10 @@ def _out(request: ExportRequest) -> Path:
     return request.out
 
 
-def _extra(facts: CardFacts, plot: bytes | None) -> dict[str, bytes]:
-    """The files an export adds: the card, the evaluation results, the plot."""
-    files = {CARD: render_card(facts).encode(), **eval_result_files(facts)}
+def added_files(facts: CardFacts, plot: bytes | None) -> dict[str, bytes]:
+    """What an export adds beside the card and the manifest: evaluation results, the plot."""
+    files = eval_result_files(facts)
     return files if plot is None else {**files, PLOT: plot}
-
-
-def _record(document: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the manifest keeps of a run."""
-    if document is None:
-        return {}
-    return {
-        "task": {key: document[key] for key in ("task", "task_source", "scoring", "seed")},
-        "selection": dict(document["probe"]),
-        "confirmation": document["confirm"],
-    }
 
 
 def write_patched(
@@ -175,7 +157,7 @@ def write_patched(
     *,
     name: str,
     n_layers: int,
-    document: Mapping[str, Any] | None,
+    record: Record,
     plot: bytes | None,
     link: bool = False,
     link_cache: bool = False,
@@ -183,71 +165,37 @@ def write_patched(
 ) -> WriteReport:
     """Write the checkpoint with card, plot and evaluation results in one atomic step.
 
-    `document` is the run's result (`probe --json`) or None for a layer named by hand; `name` is
-    what the card and the manifest call the base.
+    `record` is what is kept of the run, empty for a layer named by hand; `name` is what the user
+    called the base.
     """
-    facts = patched_facts(
+    record = replace(record, model=about_model(base, n_layers))
+    facts = card_facts(
         base,
-        plan,
+        plan.knockout,
+        record,
+        edits=plan.edits,
+        files=plan.files,
+        storage=plan.storage,
         name=name,
-        n_layers=n_layers,
-        document=document,
         has_plot=plot is not None,
         has_undo=keep_undo,
     )
     return write_export(
         plan,
         out,
-        base=name if name == DEMO or base.revision else str(plan.directory.resolve()),
+        base=_manifest_base(base, plan, name),
         revision=base.revision,
-        extra=_extra(facts, plot),
+        extra=added_files(facts, plot),
+        describe=lambda files: render_card(with_hashes(facts, files)).encode(),
         link=link,
         link_cache=link_cache,
         keep_undo=keep_undo,
-        **_record(document),
+        **record.fields(),
     )
 
 
-def patched_facts(
-    base: ResolvedModel,
-    plan: EditPlan,
-    *,
-    name: str,
-    n_layers: int,
-    document: Mapping[str, Any] | None,
-    has_plot: bool,
-    has_undo: bool,
-) -> CardFacts:
-    """What the card of a patched checkpoint states."""
-    return card_facts(
-        base,
-        plan.knockout,
-        edits=plan.edits,
-        files=plan.files,
-        name=name,
-        n_layers=n_layers,
-        document=document,
-        has_plot=has_plot,
-        has_undo=has_undo,
-        reproduce=reproduce_lines(name, plan.knockout, document),
-    )
-
-
-def reproduce_lines(
-    name: str,
-    knockout: Knockout,
-    document: Mapping[str, Any] | None,
-    form: str = "checkpoint",
-) -> tuple[str, ...]:
-    """The commands that give this export again."""
-    if document is not None:
-        # A card is read elsewhere: folders of this machine say nothing there.
-        words = shlex.split(str(document["command"]))
-        return (shlex.join(Path(word).name if "/" in word[:1] else word for word in words),)
-    words = ["talo-export", "export", "--layer", str(knockout.layer), "--out", "OUT"]
-    if name != DEMO:
-        words[2:2] = ["--model", Path(name).name if name.startswith("/") else name]
-    words += ["--scope", knockout.scope] if knockout.scope != "attention" else []
-    words += ["--fill", knockout.fill] if knockout.fill != "zero" else []
-    words += ["--as", form] if form != "checkpoint" else []
-    return (shlex.join(words),)
+def _manifest_base(base: ResolvedModel, plan: EditPlan, name: str) -> str:
+    """What leads to the base again: a Hub id (its commit is kept apart), the demo, or a path."""
+    if base.revision:
+        return base.name
+    return DEMO if name == DEMO else str(plan.directory.resolve())

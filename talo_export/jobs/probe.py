@@ -28,11 +28,13 @@ from talo_export.evidence.selection import (
     select,
 )
 from talo_export.jobs.asking import DEFAULT_PROMPT, Setup
+from talo_export.jobs.comparison import comparison_of
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
 from talo_export.jobs.evidence import evidence_of, letters_scored_throughout, power_before
 from talo_export.jobs.export import plan_on, write_patched
 from talo_export.jobs.identity import model_fingerprint
 from talo_export.jobs.priors import earlier_sweeps
+from talo_export.jobs.record import record_of_run
 from talo_export.jobs.replay import Replay, replay
 from talo_export.jobs.report import run_report
 from talo_export.jobs.run import RunDirectory, default_directory, write_atomically
@@ -373,7 +375,7 @@ def _write(
         run.checkpoint,
         name=request.setup.name,
         n_layers=n_layers,
-        document=document,
+        record=record_of_run(document, comparison=comparison_of(run.path, document)),
         plot=run.plot.read_bytes(),
     )
     note(f"wrote {run.checkpoint}; proving it in a fresh process")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
@@ -17,6 +18,7 @@ from talo_export.jobs.many import (
 )
 from talo_export.jobs.probe import ProbeRequest, run_probe
 from talo_export.jobs.run import default_directory
+from talo_export.jobs.side_effects import note_side_effects
 from talo_export.probing.team import ALONE, Team
 
 COLUMNS = (
@@ -52,6 +54,10 @@ def run_probes(
     outcomes = each_task(wanted, request.setup, probe, note=note, begin=begin)
     rows = [_row(document) for document in outcomes.documents]
     found = discoveries({document["task"]: document for document in outcomes.documents})
+    if team.leads:
+        paths = [Path(document["run"]) for document in outcomes.documents]
+        trusted = request.setup.trust_remote_code
+        note_side_effects(paths, data=request.data, trusted=trusted)
     return {
         "model": request.setup.name,
         "tasks": rows,

@@ -13,7 +13,7 @@ from talo_export.evidence.analyses.cases import Case, cases
 from talo_export.evidence.analyses.stability import stability
 from talo_export.evidence.calibration import calibrate_answers
 from talo_export.evidence.differences import differences
-from talo_export.jobs.card import recorded_side_effects
+from talo_export.jobs.card import side_effect_facts
 from talo_export.jobs.comparison import comparison_of, method_facts, read_comparison
 from talo_export.jobs.evidence import letters_scored_throughout
 from talo_export.jobs.run import write_atomically
@@ -68,7 +68,7 @@ def run_report(
 def facts_of(finished: FinishedRun) -> RunFacts:
     """What the page says about one run: its result, and the analyses that cost no forward pass."""
     document = finished.document
-    effects = recorded_side_effects(document)
+    effects = side_effect_facts(document.get("side_effects"))
     return replace(
         run_facts(document),
         side_effects=effects,

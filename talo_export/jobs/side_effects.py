@@ -1,20 +1,20 @@
-"""Side effects, once measured, stand where people read: in the run, its page and its card."""
+"""Side effects, once measured, stand where people read: in the run, its page and its card.
+
+Those that other runs on the same model hold already cost nothing: every task's own sweep has
+scored every layer's knockout on its probing items.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from talo_export.checkpoint.layout import UNDO_FILE
-from talo_export.checkpoint.writer import CARD
-from talo_export.jobs.asking import model_reference
-from talo_export.jobs.card import PLOT
-from talo_export.jobs.export import patched_facts, plan_on
+from talo_export.evidence.analyses.side_effects import SideEffects, side_effects
+from talo_export.evidence.paired import seen_by_both
+from talo_export.jobs.measured_since import renew_run_card
 from talo_export.jobs.report import run_report
-from talo_export.jobs.run import write_atomically
-from talo_export.jobs.scores import FinishedRun
-from talo_export.models.reference import resolve
-from talo_export.publish.card import render_card
+from talo_export.jobs.scores import FinishedRun, read_run
 
 
 def record_side_effects(
@@ -22,23 +22,35 @@ def record_side_effects(
 ) -> None:
     """Keep what the knockout does to other tasks in the run's result, page and card.
 
-    Only the card's text changes in the checkpoint: no weight is touched.
+    Only the card and the manifest change in the checkpoint: no weight is touched.
     """
-    document = run.document | {"side_effects": found}
-    run.run.finish(document)
+    run.run.finish(run.document | {"side_effects": found})
     run_report([run.run.path], data=data)
-    card = run.run.checkpoint / CARD
-    if run.knockout is None or not card.is_file():
-        return
-    base = resolve(model_reference(run.request["model"]))
-    plan, n_layers = plan_on(base, run.knockout, trust_remote_code=False)
-    facts = patched_facts(
-        base,
-        plan,
-        name=run.request["model"],
-        n_layers=n_layers,
-        document=document,
-        has_plot=(run.run.checkpoint / PLOT).is_file(),
-        has_undo=(run.run.checkpoint / UNDO_FILE).is_file(),
-    )
-    write_atomically(card, render_card(facts))
+    renew_run_card(run.run)
+
+
+def note_side_effects(
+    paths: Sequence[Path], *, data: Path | None = None, trusted: bool = False
+) -> None:
+    """Record in every run that chose a layer what its knockout did to the other runs' items."""
+    runs = [read_run(path, data=data, trusted=trusted) for path in paths]
+    for own in runs:
+        found = effects_at_hand(own, [other for other in runs if other is not own])
+        if found is not None:
+            record_side_effects(own, found.to_json(), data=data)
+
+
+def effects_at_hand(own: FinishedRun, others: Sequence[FinishedRun]) -> SideEffects | None:
+    """The chosen knockout on the items that other runs have scored with it; None if on none."""
+    knockout = own.knockout
+    if knockout is None:
+        return None
+    tables = {
+        other.task.name: other.everything
+        for other in others
+        if knockout in other.everything.variants
+        and bool(seen_by_both(other.everything, knockout).any())
+    }
+    if not tables:
+        return None
+    return side_effects(knockout, tables, seed=own.request["seed"], own_task=own.task.name)

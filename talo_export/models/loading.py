@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,13 +96,15 @@ def load_model(
     trust_remote_code: bool = False,
     device_map: str | None = None,
     offload_folder: Path | None = None,
+    max_memory: Mapping[str, str] | None = None,
 ) -> LoadedModel:
     """Load `PATH`, `OWNER/NAME` or `OWNER/NAME@REVISION`; VLM class where the config is one.
 
     `dtype` is auto (the checkpoint's own), float32, bfloat16 or float16. `device` is auto, cpu,
     cuda, cuda:N or mps; `device_map` (such as "auto") hands the placement to accelerate instead,
-    which spills into `offload_folder` what fits nowhere. Raises TaloError for anything that
-    cannot be loaded completely: a checkpoint that lacks or mismatches weights is never probed.
+    which spills into `offload_folder` what fits nowhere; `max_memory` limits each device, by its
+    index or `cpu` (`{"0": "20GB"}`). Raises TaloError for anything that cannot be loaded
+    completely: a checkpoint that lacks or mismatches weights is never probed.
     """
     resolved = resolve(reference)
     config = read_config(resolved, trust_remote_code)
@@ -115,6 +117,7 @@ def load_model(
         trust_remote_code=trust_remote_code,
         device_map=device_map,
         offload_folder=offload_folder,
+        max_memory=max_memory,
     )
     processor, tokenizer = load_processor(resolved, is_vlm, trust_remote_code)
     return LoadedModel(
@@ -182,6 +185,7 @@ def load_weights(
     trust_remote_code: bool = False,
     device_map: str | None = None,
     offload_folder: Path | None = None,
+    max_memory: Mapping[str, str] | None = None,
 ) -> nn.Module:
     """The network alone, complete, in eval mode and without gradients. Raises TaloError."""
     if dtype != "auto" and dtype not in DTYPES:
@@ -198,6 +202,10 @@ def load_weights(
         options["device_map"] = device_map
         if offload_folder is not None:
             options["offload_folder"] = str(offload_folder)
+        if max_memory:
+            options["max_memory"] = {
+                int(name) if name.isdigit() else name: size for name, size in max_memory.items()
+            }
     if resolved.gguf_file:
         options["gguf_file"] = resolved.gguf_file
     else:

@@ -6,8 +6,8 @@ confirmed says so before anything else. The wording lives in `card.md.jinja`, be
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import jinja2
@@ -17,8 +17,8 @@ from huggingface_hub import ModelCard
 from talo_export.errors import ProofError, TaloError
 from talo_export.publish import wording
 from talo_export.publish.facts import BASE, CardFacts
-from talo_export.publish.metadata import card_data
-from talo_export.publish.snippets import loading_snippet
+from talo_export.publish.metadata import card_data, collection_data
+from talo_export.publish.snippets import engines, loading_snippet
 
 _CUT = {
     "attention": "the self-attention",
@@ -43,8 +43,31 @@ def render_card(facts: CardFacts) -> str:
 
     Raises `ProofError` if huggingface_hub does not read back the metadata that was meant.
     """
-    data: Any = card_data(facts)
-    text = _template().render(metadata=data.to_yaml(), **_words(facts))
+    return _rendered("card.md.jinja", card_data(facts), _words(facts))
+
+
+def render_collection(facts: Sequence[CardFacts]) -> str:
+    """The card of several adapters for one base, each in its `subfolder`.
+
+    Raises as `render_card`.
+    """
+    first = facts[0]
+    words = {
+        **_shared_words(first),
+        "facts": facts,
+        "snippet": loading_snippet(first),
+        "mean_effect": _mean_effect,
+        "n_confirmed": sum(
+            one.confirmation is not None and one.confirmation.verdict == "confirmed"
+            for one in facts
+        ),
+        "unmeasured": [one.subfolder for one in facts if one.side_effects is None],
+    }
+    return _rendered("collection.md.jinja", collection_data(facts), words)
+
+
+def _rendered(template: str, data: Any, words: Mapping[str, object]) -> str:
+    text = _environment().get_template(template).render(metadata=data.to_yaml(), **words)
     card: Any = read_card(text)
     meant, read_back = data.to_dict(), card.data.to_dict()
     if read_back != meant:
@@ -64,12 +87,15 @@ def read_card(text: str) -> ModelCard:
 
 
 @cache
-def _template() -> jinja2.Template:
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
+        loader=jinja2.PackageLoader("talo_export.publish", ""),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
     )
-    source = resources.files(__package__).joinpath("card.md.jinja").read_text(encoding="utf-8")
-    return environment.from_string(source)
+    environment.filters["tick"] = "`{}`".format
+    return environment
 
 
 LITTLE_LEFT = 0.25
@@ -83,16 +109,17 @@ def _words(facts: CardFacts) -> dict[str, object]:
     confirmation = facts.confirmation
     calibrated = confirmation.calibrated_gain if confirmation else None
     return {
+        **_shared_words(facts),
         "facts": facts,
         "task": facts.task,
         "confirmation": confirmation,
         "title": _title(facts),
         "base_name": base.hub_id or BASE,
-        "base_link": _base_link(facts),
         "what_was_cut": _CUT[facts.knockout.scope],
         "how_it_was_cut": _HOW[facts.knockout.fill],
         "fill_words": _FILL[facts.knockout.fill],
         "snippet": loading_snippet(facts),
+        "engines": engines(facts),
         "scoring": _scoring(facts),
         "source": _source(facts),
         "vanishes": confirmation is not None
@@ -102,11 +129,22 @@ def _words(facts: CardFacts) -> dict[str, object]:
         "side_effects": sorted(effects, key=lambda effect: effect.gain),
         "n_worse": sum(gain < 0 for gain in gains),
         "n_better": sum(gain > 0 for gain in gains),
+        "n_certain_losses": sum(
+            effect.ci95 is not None and effect.ci95[1] < 0 for effect in effects
+        ),
         "macro_gain": sum(gains) / len(gains) if gains else 0.0,
         "files": sorted({edit.file for edit in facts.edits}),
         "bytes_total": sum(edit.bytes for edit in facts.edits),
+    }
+
+
+def _shared_words(facts: CardFacts) -> dict[str, object]:
+    """What both cards print of the base, and how numbers and foreign text are written."""
+    return {
+        "base": facts.base,
+        "base_link": _base_link(facts),
         "licence_text": _licence(facts),
-        "text": _inline,
+        "text": inline,
         "percent": wording.percent,
         "signed": wording.signed,
         "points": wording.points,
@@ -117,7 +155,14 @@ def _words(facts: CardFacts) -> dict[str, object]:
     }
 
 
-def _inline(text: str) -> str:
+def _mean_effect(facts: CardFacts) -> str:
+    if facts.side_effects is None:
+        return "not measured"
+    gains = [effect.gain for effect in facts.side_effects]
+    return wording.signed(sum(gains) / len(gains))
+
+
+def inline(text: str) -> str:
     """Text from elsewhere, on one line and inert: no markup, no new table column."""
     inert = wording.one_line(text)
     for mark in "\\`*_[]<>|":
@@ -126,7 +171,7 @@ def _inline(text: str) -> str:
 
 
 def _title(facts: CardFacts) -> str:
-    task = f" for {_inline(facts.task.name)}" if facts.task else ""
+    task = f" for {inline(facts.task.name)}" if facts.task else ""
     return f"{facts.base.short_name}, layer {facts.knockout.layer} knocked out{task}"
 
 
@@ -152,7 +197,7 @@ def _source(facts: CardFacts) -> str:
         return "unknown"
     dataset = facts.task.dataset_id
     if dataset is None:
-        return _inline(facts.task.source)
+        return inline(facts.task.source)
     return f"[{dataset}](https://huggingface.co/datasets/{dataset})"
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -21,28 +20,20 @@ import torch
 from huggingface_hub import constants, get_token, scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
+from talo_export.publish.back_ends import BackEnd, back_ends
 from talo_export.publish.wording import size
 
-OPTIONAL: Mapping[str, tuple[str, str]] = {
-    # distribution: (what it is for, how to get it)
-    "hf-xet": ("fast, resumable uploads and downloads of large files", "pip install hf-xet"),
-    "gguf": ("bases stored as GGUF", "pip install 'talo-export[gguf]'"),
-    "bitsandbytes": ("bases quantised by bitsandbytes", "pip install bitsandbytes"),
-    "flash-attn": ("faster attention on NVIDIA GPUs", "pip install flash-attn"),
-}
 LOW_DISK = 5 * 10**9
 LOW_MEMORY = 2 * 10**9
 
 
 @dataclass(frozen=True)
 class PackageFacts:
-    """One distribution. `version` is None where it is not installed."""
+    """One distribution. `version` is None where it is not installed; `install` mends that."""
 
     name: str
     version: str | None
-    required: bool
-    purpose: str = ""
-    install: str = ""
+    install: str = "pip install talo-export"
 
 
 @dataclass(frozen=True)
@@ -84,6 +75,8 @@ class DoctorFacts:
     system: str
     cores: int
     packages: tuple[PackageFacts, ...]
+    """What talo-export itself needs."""
+    back_ends: tuple[BackEnd, ...]
     devices: tuple[DeviceFacts, ...]
     memory_bytes: int
     memory_available_bytes: int
@@ -115,6 +108,7 @@ def examine() -> DoctorFacts:
         system=f"{platform.system()} {platform.release()}, {platform.machine()}",
         cores=os.cpu_count() or 1,
         packages=packages,
+        back_ends=back_ends(),
         devices=devices,
         memory_bytes=memory.total,
         memory_available_bytes=memory.available,
@@ -135,7 +129,7 @@ def findings(
     """What follows from the facts. `cuda` is `none`, `works` or `broken`."""
     found = []
     for package in packages:
-        if package.version is None and package.required:
+        if package.version is None:
             found.append(Finding(f"{package.name} is not installed", package.install, True))
     if cuda == "broken":
         found.append(
@@ -176,15 +170,7 @@ def findings(
 
 
 def _packages() -> tuple[PackageFacts, ...]:
-    required = [
-        PackageFacts(name, _version(name), True, install="pip install talo-export")
-        for name in _requirements()
-    ]
-    optional = [
-        PackageFacts(name, _version(name), False, purpose, install)
-        for name, (purpose, install) in OPTIONAL.items()
-    ]
-    return (*required, *optional)
+    return tuple(PackageFacts(name, _version(name)) for name in _requirements())
 
 
 def _requirements() -> list[str]:

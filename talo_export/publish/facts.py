@@ -102,6 +102,8 @@ class SideEffect:
     n: int
     base_accuracy: float
     accuracy: float
+    ci95: tuple[float, float] | None = None
+    """Of the gain, paired by item."""
 
     @property
     def gain(self) -> float:
@@ -131,6 +133,12 @@ class CardFacts:
     edits: tuple[EditFacts, ...]
     is_vlm: bool
     kind: Kind = "checkpoint"
+    gguf_file: str | None = None
+    """The one file that holds all, where the weights are stored as GGUF."""
+    storage: str = "plain"
+    """How the weights are stored: `plain`, `gguf`, or a quantisation method's name."""
+    architecture: str | None = None
+    """The class that the base's configuration names."""
     has_chat_template: bool = True
     task: TaskFacts | None = None
     probe: ProbeFacts | None = None
@@ -151,6 +159,8 @@ class CardFacts:
     date: str | None = None
     """ISO date of the measurement."""
     repo_id: str | None = None
+    subfolder: str | None = None
+    """Where an adapter lies in a repository of several."""
     example_question: str = field(default="What is shown here?")
 
     @property

@@ -7,6 +7,7 @@ The accuracy they state is the confirmed one, measured on items never probed.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -43,6 +44,23 @@ def card_data(facts: CardFacts) -> ModelCardData:
         eval_results=_model_index(facts),
         **extra,
     )
+
+
+def collection_data(facts: Sequence[CardFacts]) -> ModelCardData:
+    """The front matter of several adapters for one base: the data sets and results of all."""
+    first = card_data(facts[0])
+    found = [(one.task, one.confirmation) for one in facts]
+    results = [
+        _eval_result(task, confirmation, pipeline_tag(facts[0]))
+        for task, confirmation in found
+        if task is not None and confirmation is not None
+    ]
+    datasets = sorted({task.dataset_id for task, _ in found if task and task.dataset_id})
+    first.datasets = datasets or None
+    first.metrics = ["accuracy"] if results else None
+    first.model_name = slug(f"{facts[0].base.short_name}-knockouts") if results else None
+    first.eval_results = results or None
+    return first
 
 
 def pipeline_tag(facts: CardFacts) -> str:

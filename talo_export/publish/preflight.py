@@ -11,11 +11,12 @@ from huggingface_hub import HfApi, constants, get_token, hf_hub_download
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
-from talo_export.checkpoint.manifest import MANIFEST
 from talo_export.errors import TaloError
 from talo_export.publish.card import read_card
+from talo_export.publish.facts import BaseFacts
 from talo_export.publish.hub_errors import LOG_IN
-from talo_export.publish.publication import CARD, Publication
+from talo_export.publish.parcel import Parcel
+from talo_export.publish.publication import CARD
 
 OF_THE_HUB = ".gitattributes"
 """The one file every new repository has."""
@@ -31,8 +32,7 @@ class Target:
 
 
 def check_target(
-    publication: Publication,
-    staged: Path,
+    parcel: Parcel,
     repo_id: str,
     *,
     private: bool,
@@ -45,10 +45,10 @@ def check_target(
     """
     api = HfApi()
     _check_token(api, repo_id)
-    if publication.kind == "checkpoint" and not (private or accept_base_terms):
-        _check_base_terms(api, publication)
-    target = _look(api, publication, staged, repo_id, revision=revision, private=private)
-    _check_card(staged)
+    if parcel.carries_weights and not (private or accept_base_terms):
+        _check_base_terms(api, parcel.base)
+    target = _look(api, parcel, repo_id, revision=revision, private=private)
+    _check_card(parcel.folder)
     return target
 
 
@@ -64,9 +64,8 @@ def _check_token(api: HfApi, repo_id: str) -> None:
         )
 
 
-def _check_base_terms(api: HfApi, publication: Publication) -> None:
+def _check_base_terms(api: HfApi, base: BaseFacts) -> None:
     """A copy of weights that stand behind terms is not made public by default."""
-    base = publication.base
     why = None
     if base.gated or (base.hub_id and _is_gated(api, base.hub_id)):
         why = "is gated: whoever downloads it has to accept its terms first"
@@ -91,18 +90,12 @@ def _is_gated(api: HfApi, base: str) -> bool:
 
 
 def _look(
-    api: HfApi,
-    publication: Publication,
-    staged: Path,
-    repo_id: str,
-    *,
-    revision: str | None,
-    private: bool,
+    api: HfApi, parcel: Parcel, repo_id: str, *, revision: str | None, private: bool
 ) -> Target:
     warnings = []
-    if publication.base.license is None:
+    if parcel.base.license is None:
         warnings.append(
-            f"The base {publication.base.short_name} states no licence: make sure that its "
+            f"The base {parcel.base.short_name} states no licence: make sure that its "
             "weights may be passed on."
         )
     try:
@@ -120,7 +113,7 @@ def _look(
         for entry in api.list_repo_tree(repo_id, revision=at, recursive=True)
         if isinstance(entry, RepoFile) and entry.path != OF_THE_HUB
     }
-    if present and not _is_ours(publication, repo_id, at, present, staged):
+    if present and not _is_ours(parcel, repo_id, at, present):
         some = ", ".join(sorted(present)[:3])
         raise TaloError(
             f"{repo_id} already holds something else ({some}, ...): push to another name."
@@ -128,33 +121,26 @@ def _look(
     return Target(exists=True, commit=info.sha, warnings=tuple(warnings))
 
 
-def _is_ours(
-    publication: Publication, repo_id: str, revision: str, present: dict[str, Any], staged: Path
-) -> bool:
-    """Whether the repository holds this export, an earlier one of the same knockout, or a part.
+def _is_ours(parcel: Parcel, repo_id: str, revision: str, present: dict[str, Any]) -> bool:
+    """Whether the repository holds this parcel, an earlier one of the same, or a part of it.
 
     A part, because an upload that was cut off may have committed some of the files: then nothing
     is there that would not be sent.
     """
-    if MANIFEST not in present:
-        return all((staged / path).is_file() for path in present)
-    text = Path(hf_hub_download(repo_id, MANIFEST, revision=revision)).read_text(encoding="utf-8")
+    if parcel.marker not in present:
+        return all(path in parcel.files for path in present)
+    there = Path(hf_hub_download(repo_id, parcel.marker, revision=revision))
     try:
-        theirs = json.loads(text)
-        ours = json.loads((staged / MANIFEST).read_text(encoding="utf-8"))
-        same = all(theirs[key] == ours[key] for key in ("base", "knockout"))
-        return same and _task(theirs) == _task(ours)
+        theirs = json.loads(there.read_text(encoding="utf-8"))
+        ours = json.loads((parcel.folder / parcel.marker).read_text(encoding="utf-8"))
+        return parcel.same(theirs, ours)
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
-def _task(manifest: dict[str, Any]) -> Any:
-    return (manifest["task"] or {}).get("task")
-
-
-def _check_card(staged: Path) -> None:
+def _check_card(folder: Path) -> None:
     """The Hub's own validator, which knows its licences and fields better than any list here."""
-    card = read_card((staged / CARD).read_text(encoding="utf-8"))
+    card = read_card((folder / CARD).read_text(encoding="utf-8"))
     try:
         card.validate()
     except ValueError as error:

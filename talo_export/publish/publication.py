@@ -24,6 +24,8 @@ from talo_export.errors import TaloError, UsageError
 from talo_export.publish.base_card import base_facts
 from talo_export.publish.card import read_card
 from talo_export.publish.facts import HERE, BaseFacts, Kind
+from talo_export.publish.parcel import Document, Parcel, files_below
+from talo_export.publish.snippets import adapter_snippet, short_snippet
 from talo_export.publish.wording import count, interval, points
 
 CARD = "README.md"
@@ -47,28 +49,41 @@ class Publication:
         vlm = "AutoModelForImageTextToText"
         return vlm if vlm in text else "AutoModelForCausalLM"
 
+    def snippet(self, repo_id: str) -> str:
+        """Three lines that load what is published as `repo_id`."""
+        if self.kind == "adapter":
+            return adapter_snippet(repo_id, self.base, auto_class=self.auto_class)
+        gguf = [edit.file for edit in self.manifest.edits if edit.file.endswith(".gguf")]
+        return short_snippet(
+            repo_id, auto_class=self.auto_class, gguf_file=gguf[0] if gguf else None
+        )
 
-def open_publication(directory: Path, *, allow_unconfirmed: bool = False) -> Publication:
+
+def open_publication(
+    directory: Path, *, allow_unconfirmed: bool = False, shown: Path | None = None
+) -> Publication:
     """Check an exported directory: complete, as its manifest says, with a card and a verdict.
 
-    Raises `TaloError` naming the first thing that stands in the way of publishing it.
+    `shown` is what errors call it, where it was only made for this. Raises `TaloError` naming the
+    first thing that stands in the way of publishing it.
     """
+    shown = shown or directory
     if not directory.is_dir():
-        raise UsageError(f"{directory} is no directory: give one that talo-export wrote.")
+        raise UsageError(f"{shown} is no directory: give one that talo-export wrote.")
     manifest = read_manifest(directory)
     kind: Kind = "adapter" if manifest.storage == "adapter" else "checkpoint"
     wrong = _wrong_in_adapter(directory, manifest) if kind == "adapter" else _wrong(directory)
     if wrong:
         named = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
         raise TaloError(
-            f"{directory} is not what talo-export wrote ({named}): "
-            f"run `talo-export verify {directory}` and export again."
+            f"{shown} is not what talo-export wrote ({named}): "
+            f"run `talo-export verify {shown}` and export again."
         )
     if not (directory / CARD).is_file():
-        raise TaloError(f"{directory} has no {CARD}: export again to get the model card.")
+        raise TaloError(f"{shown} has no {CARD}: export again to get the model card.")
     read_card((directory / CARD).read_text(encoding="utf-8"))
     if not allow_unconfirmed:
-        _refuse_unconfirmed(directory, manifest)
+        _refuse_unconfirmed(shown, manifest)
     return Publication(
         directory=directory,
         kind=kind,
@@ -77,12 +92,27 @@ def open_publication(directory: Path, *, allow_unconfirmed: bool = False) -> Pub
     )
 
 
-def stage(publication: Publication, repo_id: str, into: Path) -> dict[str, int]:
+def stage(publication: Publication, repo_id: str, into: Path) -> Parcel:
     """Set out in the empty directory `into` what the repository will hold.
 
-    Files that stay as they are become links, so nothing large is copied. Returns path -> size.
+    Files that stay as they are become links, so nothing large is copied.
     """
-    sizes = {}
+    set_out(publication, repo_id, into)
+    checkpoint = publication.kind == "checkpoint"
+    return Parcel(
+        folder=into,
+        files=files_below(into),
+        base=publication.base,
+        carries_weights=checkpoint,
+        title=_title(publication.manifest),
+        snippet=publication.snippet(repo_id),
+        marker=MANIFEST,
+        same=_same,
+    )
+
+
+def set_out(publication: Publication, repo_id: str, into: Path) -> None:
+    """The files alone, below `into`."""
     for file in list_files(publication.directory):
         content = _content(publication, repo_id, file.name, file.source)
         if content is None:
@@ -93,8 +123,22 @@ def stage(publication: Publication, repo_id: str, into: Path) -> dict[str, int]:
             target.symlink_to(content.resolve())
         else:
             target.write_bytes(content)
-        sizes[file.name] = target.stat().st_size
-    return sizes
+
+
+def _same(theirs: Document, ours: Document) -> bool:
+    """An export, or an earlier one of the same knockout for the same task."""
+    same = all(theirs[key] == ours[key] for key in ("base", "knockout"))
+    return same and _task(theirs) == _task(ours)
+
+
+def _task(manifest: Document) -> Any:
+    return (manifest["task"] or {}).get("task")
+
+
+def _title(manifest: Manifest) -> str:
+    knockout, task = manifest.knockout, manifest.task or {}
+    what = f" for {task['task']}" if task.get("task") else ""
+    return f"Layer {knockout.layer} ({knockout.scope}) knocked out{what}"
 
 
 def _content(
@@ -123,12 +167,13 @@ def _manifest(publication: Publication) -> bytes:
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
 
+def stays_home(results: bytes) -> bool:
+    """Whether these results are of a task that is no Hub data set (its id has no owner)."""
+    return all("/" not in entry["dataset"]["id"] for entry in yaml.safe_load(results))
+
+
 def _stays_home(name: str, source: Path) -> bool:
-    """Whether these are results of a task that is no Hub data set (its id has no owner)."""
-    if not name.startswith(".eval_results/"):
-        return False
-    entries = yaml.safe_load(source.read_bytes())
-    return all("/" not in entry["dataset"]["id"] for entry in entries)
+    return name.startswith(".eval_results/") and stays_home(source.read_bytes())
 
 
 def _wrong(directory: Path) -> list[str]:
@@ -152,7 +197,7 @@ def _wrong_in_adapter(directory: Path, manifest: Manifest) -> list[str]:
     return wrong
 
 
-def _refuse_unconfirmed(directory: Path, manifest: Manifest) -> None:
+def _refuse_unconfirmed(shown: Path, manifest: Manifest) -> None:
     found = manifest.confirmation
     if found is None:
         why = "no accuracy was measured for this knockout"
@@ -165,7 +210,7 @@ def _refuse_unconfirmed(directory: Path, manifest: Manifest) -> None:
     else:
         return
     raise TaloError(
-        f"{directory} is not pushed because {why}. "
+        f"{shown} is not pushed because {why}. "
         "To publish it all the same, with a card that says so, add --allow-unconfirmed."
     )
 

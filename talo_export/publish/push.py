@@ -12,7 +12,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,9 @@ from huggingface_hub.utils.tqdm import (
 
 from talo_export.errors import ProofError, UsageError
 from talo_export.publish.hub_errors import told_plainly
+from talo_export.publish.parcel import Parcel
 from talo_export.publish.preflight import Target, check_target
-from talo_export.publish.publication import Publication, open_publication, stage
-from talo_export.publish.snippets import short_snippet
+from talo_export.publish.publication import open_publication, stage
 
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
@@ -56,6 +56,19 @@ class PushResult:
         return asdict(self) | {"bytes_total": sum(self.files.values())}
 
 
+@dataclass(frozen=True)
+class Terms:
+    """How a parcel is sent. `revision` is a branch, created where it does not exist."""
+
+    private: bool = False
+    revision: str | None = None
+    create_pr: bool = False
+    dry_run: bool = False
+    allow_unconfirmed: bool = False
+    accept_base_terms: bool = False
+    """The base's terms allow its weights to be passed on."""
+
+
 def push(
     directory: Path,
     repo_id: str,
@@ -66,77 +79,80 @@ def push(
     dry_run: bool = False,
     allow_unconfirmed: bool = False,
     accept_base_terms: bool = False,
+    shown: Path | None = None,
     progress: bool = True,
 ) -> PushResult:
     """Publish the checkpoint or adapter in `directory` as `repo_id` (`OWNER/NAME`).
 
-    `revision` is a branch, created where it does not exist. `accept_base_terms` says that the
-    base's terms allow its weights to be passed on. Raises `UsageError` for a request that makes no
-    sense, `TaloError` for whatever stands in the way, before anything is sent, and `ProofError`
-    where the Hub holds other bytes than were sent.
+    The options are those of `Terms`; `shown` is what an error calls the directory. Raises
+    `UsageError` for a request that makes no sense, `TaloError` for whatever stands in the way,
+    before anything is sent, and `ProofError` where the Hub holds other bytes than were sent.
     """
+    terms = Terms(private, revision, create_pr, dry_run, allow_unconfirmed, accept_base_terms)
+    check_request(repo_id, terms)
+    publication = open_publication(
+        directory, allow_unconfirmed=terms.allow_unconfirmed, shown=shown
+    )
+    with tempfile.TemporaryDirectory(prefix="talo-export-push-") as temporary:
+        return deliver(stage(publication, repo_id, Path(temporary)), repo_id, terms, progress)
+
+
+def check_request(repo_id: str, terms: Terms) -> None:
+    """Raises `UsageError` for what cannot be meant."""
     if not REPO_ID.fullmatch(repo_id):
         raise UsageError(f"{repo_id!r} is no repository on the Hub: write OWNER/NAME.")
-    if create_pr and revision is not None:
+    if terms.create_pr and terms.revision is not None:
         raise UsageError("A pull request is always against main: leave out --revision or --pr.")
-    publication = open_publication(directory, allow_unconfirmed=allow_unconfirmed)
-    with tempfile.TemporaryDirectory(prefix="talo-export-push-") as temporary:
-        staged = Path(temporary)
-        files = stage(publication, repo_id, staged)
-        with told_plainly("checking the target", repo_id):
-            target = check_target(
-                publication,
-                staged,
-                repo_id,
-                private=private,
-                revision=revision,
-                accept_base_terms=accept_base_terms,
-            )
-        result = PushResult(
-            repo_id=repo_id,
-            url=f"{constants.ENDPOINT}/{repo_id}",
-            revision=revision or constants.DEFAULT_REVISION,
-            commit=None,
-            pull_request=None,
-            files=files,
-            verified=0,
-            dry_run=dry_run,
-            snippet=short_snippet(repo_id, auto_class=publication.auto_class),
-            warnings=target.warnings,
+
+
+def deliver(parcel: Parcel, repo_id: str, terms: Terms, progress: bool) -> PushResult:
+    """Ask the Hub whether the parcel may be sent, send it, compare checksums."""
+    with told_plainly("checking the target", repo_id):
+        target = check_target(
+            parcel,
+            repo_id,
+            private=terms.private,
+            revision=terms.revision,
+            accept_base_terms=terms.accept_base_terms,
         )
-        if dry_run:
-            return result
-        with _progress(progress):
-            return _send(publication, staged, result, target, private, create_pr)
+    planned = PushResult(
+        repo_id=repo_id,
+        url=f"{constants.ENDPOINT}/{repo_id}",
+        revision=terms.revision or constants.DEFAULT_REVISION,
+        commit=None,
+        pull_request=None,
+        files=parcel.files,
+        verified=0,
+        dry_run=terms.dry_run,
+        snippet=parcel.snippet,
+        warnings=(*parcel.warnings, *target.warnings),
+    )
+    if terms.dry_run:
+        return planned
+    with _progress(progress):
+        return _send(parcel, planned, target, terms)
 
 
-def _send(
-    publication: Publication,
-    staged: Path,
-    planned: PushResult,
-    target: Target,
-    private: bool,
-    create_pr: bool,
-) -> PushResult:
+def _send(parcel: Parcel, planned: PushResult, target: Target, terms: Terms) -> PushResult:
     api, repo_id = HfApi(), planned.repo_id
     with told_plainly("creating the repository", repo_id):
         if not target.exists:
-            api.create_repo(repo_id, private=private, exist_ok=True)
+            api.create_repo(repo_id, private=terms.private, exist_ok=True)
         if planned.revision != constants.DEFAULT_REVISION:
             api.create_branch(repo_id, branch=planned.revision, exist_ok=True)
     with told_plainly("uploading", repo_id):
         info = api.upload_folder(
             repo_id=repo_id,
-            folder_path=staged,
-            revision=None if create_pr else planned.revision,
-            create_pr=create_pr,
-            commit_message=_title(publication),
+            folder_path=parcel.folder,
+            revision=None if terms.create_pr else planned.revision,
+            create_pr=terms.create_pr,
+            commit_message=parcel.title,
             # Files of an earlier export that this one no longer has.
             delete_patterns="*" if target.exists else None,
         )
-    at = info.pr_revision if create_pr and info.pr_revision else info.oid
+    at = info.pr_revision if terms.create_pr and info.pr_revision else info.oid
     with told_plainly("comparing checksums", repo_id):
-        found = api.verify_repo_checksums(repo_id, revision=at, local_dir=staged)
+        found = api.verify_repo_checksums(repo_id, revision=at, local_dir=parcel.folder)
     foreign = [path for path in found.missing_paths if path != ".gitattributes"]
     if found.mismatches or found.extra_paths or foreign:
         paths = [*(wrong["path"] for wrong in found.mismatches), *found.extra_paths, *foreign]
@@ -144,22 +160,13 @@ def _send(
             f"{repo_id} does not hold what was sent ({', '.join(paths[:3])}): run the same "
             "command again, and do not use the repository until it passes."
         )
-    return PushResult(
-        **{
-            **planned.__dict__,
-            "commit": info.oid,
-            "pull_request": info.pr_url,
-            "revision": info.pr_revision or planned.revision,
-            "verified": found.checked_count,
-        }
+    return replace(
+        planned,
+        commit=info.oid,
+        pull_request=info.pr_url,
+        revision=info.pr_revision or planned.revision,
+        verified=found.checked_count,
     )
-
-
-def _title(publication: Publication) -> str:
-    knockout = publication.manifest.knockout
-    task = publication.manifest.task or {}
-    what = f" for {task['task']}" if task.get("task") else ""
-    return f"Layer {knockout.layer} ({knockout.scope}) knocked out{what}"
 
 
 @contextmanager

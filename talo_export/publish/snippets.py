@@ -5,7 +5,18 @@ The tests run every one of these in a fresh process against a tiny model of its 
 
 from __future__ import annotations
 
-from talo_export.publish.facts import BASE, CardFacts
+import shlex
+from dataclasses import dataclass
+
+from talo_export.publish.facts import BASE, BaseFacts, CardFacts
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Another engine's name and the shell lines that run this model with it."""
+
+    name: str
+    code: str
 
 
 def loading_snippet(facts: CardFacts) -> str:
@@ -13,15 +24,65 @@ def loading_snippet(facts: CardFacts) -> str:
     return "\n".join([*_load(facts), "", *_ask(facts)])
 
 
-def short_snippet(repo_id: str, *, auto_class: str) -> str:
+def short_snippet(repo_id: str, *, auto_class: str, gguf_file: str | None = None) -> str:
     """Three lines that load a checkpoint from the Hub, for the end of a push."""
+    how = f'gguf_file="{gguf_file}"' if gguf_file else 'dtype="auto"'
     return "\n".join(
         [
             f"from transformers import {auto_class}",
             "",
-            f'model = {auto_class}.from_pretrained("{repo_id}", dtype="auto")',
+            f'model = {auto_class}.from_pretrained("{repo_id}", {how})',
         ]
     )
+
+
+def adapter_snippet(
+    repo_id: str, base: BaseFacts, *, auto_class: str, subfolder: str | None = None
+) -> str:
+    """The same for an adapter: its base first."""
+    at = f', revision="{base.revision}"' if base.revision else ""
+    inside = f', subfolder="{subfolder}"' if subfolder else ""
+    return "\n".join(
+        [
+            f"from peft import PeftModel; from transformers import {auto_class}",
+            f'base = {auto_class}.from_pretrained("{base.hub_id or BASE}"{at}, dtype="auto")',
+            f'model = PeftModel.from_pretrained(base, "{repo_id}"{inside})',
+        ]
+    )
+
+
+def engines(facts: CardFacts) -> tuple[Engine, ...]:
+    """What else serves a checkpoint, as far as its kind and storage allow.
+
+    vLLM reads the directory. llama.cpp reads GGUF: the file itself, or what its own converter makes
+    of weights that are not quantised, in two files where there is a vision tower.
+    """
+    if facts.kind == "adapter":
+        return ()
+    if facts.gguf_file is not None:
+        lines = [
+            f"hf download {facts.where} {facts.gguf_file} --local-dir .",
+            f"llama-cli -m {facts.gguf_file} -p {_quoted(facts.example_question)}",
+        ]
+        return (Engine("llama.cpp", "\n".join(lines)),)
+    vllm = Engine("vLLM", f"vllm serve {facts.where}")
+    if facts.storage != "plain":
+        return (vllm,)
+    convert = "python llama.cpp/convert_hf_to_gguf.py model --outfile model.gguf"
+    lines = [f"hf download {facts.where} --local-dir model", convert]
+    if facts.is_vlm:
+        lines += [
+            f"{convert} --mmproj  # writes mmproj-model.gguf",
+            "llama-mtmd-cli -m model.gguf --mmproj mmproj-model.gguf --image picture.png "
+            f"-p {_quoted(facts.example_question)}",
+        ]
+    else:
+        lines.append(f"llama-cli -m model.gguf -p {_quoted(facts.example_question)}")
+    return (vllm, Engine("llama.cpp, after its own converter", "\n".join(lines)))
+
+
+def _quoted(text: str) -> str:
+    return shlex.quote(" ".join(text.split()))
 
 
 def _load(facts: CardFacts) -> list[str]:
@@ -29,6 +90,14 @@ def _load(facts: CardFacts) -> list[str]:
     name = "processor" if facts.is_vlm else "tokenizer"
     base = facts.base.hub_id or BASE
     imports = [f"from transformers import {auto}, {reader}"]
+    if facts.gguf_file is not None:
+        return [
+            *imports,
+            "",
+            f'where, file = "{facts.where}", "{facts.gguf_file}"',
+            f"model = {auto}.from_pretrained(where, gguf_file=file)",
+            f"{name} = {reader}.from_pretrained(where, gguf_file=file)",
+        ]
     if facts.kind == "checkpoint":
         return [
             *imports,
@@ -37,12 +106,13 @@ def _load(facts: CardFacts) -> list[str]:
             f'{name} = {reader}.from_pretrained("{facts.where}")',
         ]
     at = f', revision="{facts.base.revision}"' if facts.base.revision else ""
+    inside = f', subfolder="{facts.subfolder}"' if facts.subfolder else ""
     return [
         "from peft import PeftModel",
         *imports,
         "",
         f'base = {auto}.from_pretrained("{base}"{at}, dtype="auto")',
-        f'model = PeftModel.from_pretrained(base, "{facts.where}")',
+        f'model = PeftModel.from_pretrained(base, "{facts.where}"{inside})',
         f'{name} = {reader}.from_pretrained("{base}"{at})',
     ]
 

@@ -45,9 +45,9 @@ def size(n_bytes: int) -> str:
     return f"{value / 1024:.3g} TiB"
 
 
-def count(n: int, noun: str) -> str:
+def count(n: int, noun: str, plural: str | None = None) -> str:
     """2, `tensor` -> `2 tensors`."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {plural or noun + 's'}"
 
 
 def one_line(text: str) -> str:

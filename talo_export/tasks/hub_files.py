@@ -14,6 +14,7 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 
 from talo_export.errors import TaloError
+from talo_export.tasks.hub_source import HubSource
 from talo_export.tasks.split_files import (
     Location,
     SplitFiles,
@@ -72,7 +73,7 @@ def _download(repository: str, location: Location, split: str) -> SplitFiles | s
         repository, repo_type="dataset", revision=info.sha, allow_patterns=list(names)
     )
     files = tuple(Path(root) / name for name in names)
-    return SplitFiles(files, f"hf://{repository}@{info.sha}")
+    return SplitFiles(files, str(HubSource(repository, str(info.sha))))
 
 
 def _cached(repository: str, location: Location, split: str) -> SplitFiles | None:
@@ -91,5 +92,5 @@ def _cached(repository: str, location: Location, split: str) -> SplitFiles | Non
     for snapshot in sorted(snapshots, key=lambda path: path.stat().st_mtime, reverse=True):
         files = files_below(snapshot, location, split)
         if files:
-            return SplitFiles(files, f"hf://{repository}@{snapshot.name}")
+            return SplitFiles(files, str(HubSource(repository, snapshot.name)))
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,16 +66,3 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         yield server
-
-
-def fresh_environment(hub: HubServer, home: Path, **more: str) -> dict[str, str]:
-    """The environment of a process on another machine: nothing cached, no token, this Hub."""
-    return {
-        "PATH": os.environ["PATH"],
-        "HF_ENDPOINT": hub.url,
-        "HF_HOME": str(home),
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "OMP_NUM_THREADS": "1",
-        **more,
-    }

@@ -9,6 +9,7 @@ uploads and gives nothing back.
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import threading
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from hub_answers import Answer, refuse
@@ -90,6 +92,19 @@ class HubServer:
         commit = self.store.repositories[repo_id].resolve(revision)
         assert commit is not None
         return {path: self.store.content(file) for path, file in commit.files.items()}
+
+
+def fresh_environment(hub: HubServer, home: Path, **more: str) -> dict[str, str]:
+    """The environment of a process on another machine: nothing cached, no token, this Hub."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(home),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "OMP_NUM_THREADS": "1",
+        **more,
+    }
 
 
 class Handler(BaseHTTPRequestHandler):

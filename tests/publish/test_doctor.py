@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from talo_export.publish.back_ends import package
 from talo_export.publish.doctor import (
     HubFacts,
     PackageFacts,
@@ -16,7 +17,7 @@ from talo_export.publish.doctor import (
 )
 
 HUB = HubFacts("https://huggingface.co", False, True, "/cache", 0, 0)
-GOOD = (PackageFacts("torch", "2.13.0", True),)
+GOOD = (PackageFacts("torch", "2.13.0"),)
 PLENTY = 10**11
 DISK = (("the Hub cache", PLENTY),)
 
@@ -26,11 +27,23 @@ def test_this_machine_is_described_and_can_run_the_package() -> None:
     versions = {package.name: package.version for package in facts.packages}
     assert facts.devices[0].name == "cpu"
     assert "float32" in facts.devices[0].dtypes
-    assert None not in [package.version for package in facts.packages if package.required]
+    assert None not in versions.values()
     assert {"torch", "transformers", "typer", "peft"} <= versions.keys()
     assert facts.memory_bytes > facts.memory_available_bytes > 0
     assert facts.ok
     assert json.loads(json.dumps(facts.to_json()))["ok"] is True
+
+
+def test_back_ends_work_or_say_what_to_install() -> None:
+    found = {one.name: one for one in examine().back_ends}
+    assert found["sdpa"].works
+    assert found["gloo"].works
+    assert found["gguf"].works  # an extra that these tests install
+    for one in found.values():
+        assert not (one.works and one.install)
+    missing = package("a-name", "no_such_module_here", "nothing")
+    assert (missing.works, missing.install) == (False, "pip install a-name")
+    assert package("pytest", "pytest", "tests").works
 
 
 def test_a_token_is_there_or_not_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +58,7 @@ def test_a_good_machine_has_no_findings() -> None:
 
 
 def test_a_missing_requirement_is_serious_and_says_what_to_install() -> None:
-    missing = (PackageFacts("peft", None, True, install="pip install talo-export"),)
+    missing = (PackageFacts("peft", None),)
     (finding,) = findings(missing, HUB, PLENTY, DISK, cuda="none")
     assert finding.serious
     assert (finding.what, finding.do) == ("peft is not installed", "pip install talo-export")
@@ -53,7 +66,7 @@ def test_a_missing_requirement_is_serious_and_says_what_to_install() -> None:
 
 def test_what_only_gets_in_the_way_is_not_serious() -> None:
     found = findings(
-        (PackageFacts("hf-xet", None, False),),
+        GOOD,
         replace(HUB, offline=True, token=False),
         10**8,
         (("the Hub cache", 10**8),),

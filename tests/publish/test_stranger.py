@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import fresh_environment
 from exports import export
-from hub_server import Fault, HubServer
+from hub_server import Fault, HubServer, fresh_environment
 from transformers import AutoModelForCausalLM
 
 from talo_export.errors import TaloError

@@ -1,0 +1,150 @@
+"""What `talo-export push` is given, made ready: a run, an export, or a folder of them."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from talo_export.checkpoint.adapter import plan_adapter, write_adapter
+from talo_export.checkpoint.manifest import MANIFEST, Manifest, read_manifest
+from talo_export.checkpoint.writer import CARD
+from talo_export.errors import TaloError, UsageError
+from talo_export.jobs.card import PLOT, facts_of_export
+from talo_export.jobs.export import ExportRequest, added_files, run_export
+from talo_export.jobs.record import record_of_manifest
+from talo_export.jobs.run import RunDirectory
+from talo_export.publish.card import render_card
+from talo_export.publish.collection import Member, stage_collection
+from talo_export.publish.publication import open_publication
+from talo_export.publish.push import PushResult, Terms, check_request, deliver, push
+
+Form = Literal["checkpoint", "adapter"]
+
+
+@dataclass(frozen=True, slots=True)
+class PushRequest:
+    """What was asked for. `form` None sends what the directory holds."""
+
+    directory: Path
+    repo_id: str
+    form: Form | None = None
+    collection: bool = False
+    terms: Terms = field(default_factory=Terms)
+    trust_remote_code: bool = False
+
+
+def run_push(request: PushRequest, *, progress: bool = True) -> PushResult:
+    """Send it. Raises as `publish.push.push`, and `UsageError` for what cannot be sent so."""
+    check_request(request.repo_id, request.terms)
+    if not request.directory.is_dir():
+        raise UsageError(f"{request.directory} is no directory: give a run or an export.")
+    with tempfile.TemporaryDirectory(prefix="talo-export-adapters-") as temporary:
+        made = Path(temporary)
+        if request.collection:
+            return _push_collection(request, made, progress)
+        directory = _directory(request, request.directory, request.form, made / "adapter")
+        terms = request.terms
+        return push(
+            directory,
+            request.repo_id,
+            private=terms.private,
+            revision=terms.revision,
+            create_pr=terms.create_pr,
+            dry_run=terms.dry_run,
+            allow_unconfirmed=terms.allow_unconfirmed,
+            accept_base_terms=terms.accept_base_terms,
+            shown=request.directory,
+            progress=progress,
+        )
+
+
+def _push_collection(request: PushRequest, made: Path, progress: bool) -> PushResult:
+    """An adapter for every run or export below the directory; those that may not go are named."""
+    if request.form == "checkpoint":
+        raise UsageError("a collection is of adapters: leave out --as checkpoint.")
+    found = sorted(path for path in request.directory.iterdir() if _is_export(path))
+    members: list[Member] = []
+    left_out: list[str] = []
+    for number, path in enumerate(found):
+        try:
+            adapter = _directory(request, path, "adapter", made / str(number))
+            publication = open_publication(
+                adapter, allow_unconfirmed=request.terms.allow_unconfirmed, shown=path
+            )
+        except TaloError as error:
+            left_out.append(f"{path.name} is left out: {error}")
+            continue
+        facts = facts_of_export(adapter, publication.manifest, kind="adapter")
+        members.append(Member(publication, facts))
+    if not members:
+        why = f" ({left_out[0]})" if left_out else ": give the folder that holds runs or exports"
+        raise TaloError(f"{request.directory} has nothing to push as a collection{why}")
+    with tempfile.TemporaryDirectory(prefix="talo-export-push-") as temporary:
+        parcel = stage_collection(
+            members, request.repo_id, Path(temporary), warnings=tuple(left_out)
+        )
+        return deliver(parcel, request.repo_id, request.terms, progress)
+
+
+def _is_export(path: Path) -> bool:
+    return (path / MANIFEST).is_file() or RunDirectory(path).manifest.is_file()
+
+
+def _directory(request: PushRequest, given: Path, form: Form | None, adapter: Path) -> Path:
+    """The export to send for a run or an export; an adapter that is not there is made."""
+    run = RunDirectory(given)
+    if run.manifest.is_file() and not (given / MANIFEST).is_file():
+        return _of_run(request, run, form, adapter)
+    stored = read_manifest(given)
+    if stored.storage == "adapter":
+        if form == "checkpoint":
+            raise UsageError(f"{given} is an adapter: export it again with --as checkpoint.")
+        return given
+    if form == "adapter":
+        adapter_of_checkpoint(given, stored, adapter, trust_remote_code=request.trust_remote_code)
+        return adapter
+    return given
+
+
+def _of_run(request: PushRequest, run: RunDirectory, form: Form | None, adapter: Path) -> Path:
+    document = run.result()
+    if document is None:
+        raise TaloError(f"{run.path} is not finished: run its probe line again first.")
+    if document["selected_layer"] is None:
+        raise TaloError(f"{run.path} keeps the base: no layer was selected, nothing to push.")
+    if form == "adapter":
+        run_export(
+            ExportRequest(
+                run=run.path,
+                out=adapter,
+                form="adapter",
+                trust_remote_code=request.trust_remote_code,
+            )
+        )
+        return adapter
+    if not (run.checkpoint / MANIFEST).is_file():
+        raise TaloError(
+            f"{run.path} wrote no checkpoint: `talo-export export --run {run.path} --out DIR`, "
+            "then push DIR; or push with --as adapter."
+        )
+    return run.checkpoint
+
+
+def adapter_of_checkpoint(
+    directory: Path, manifest: Manifest, out: Path, *, trust_remote_code: bool = False
+) -> None:
+    """Write the adapter that does on the base what the exported checkpoint is."""
+    plan = plan_adapter(directory, manifest.knockout, trust_remote_code=trust_remote_code)
+    facts = facts_of_export(directory, manifest, kind="adapter")
+    plot = directory / PLOT
+    files = added_files(facts, plot.read_bytes() if plot.is_file() else None)
+    write_adapter(
+        plan,
+        out,
+        base=manifest.base,
+        revision=manifest.revision,
+        extra={CARD: render_card(facts).encode(), **files},
+        **record_of_manifest(manifest).fields(),
+    )

@@ -1,0 +1,69 @@
+"""What a manifest keeps of a run, and what a card makes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from talo_export.jobs.record import record_of_run, without_folders
+from talo_export.tasks.hub_source import HubSource, hub_source
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+DOCUMENT: dict[str, Any] = {
+    "task": "pope/popular",
+    "task_items": 90,
+    "task_source": "/home/me/data/POPE pope/popular",
+    "chance": 0.5,
+    "scoring": "generate",
+    "seed": 0,
+    "shots": 20,
+    "command": "talo-export probe --model /home/me/my-vlm --task pope/popular --data /home/me/data",
+    "probe": {"n": 20, "gains": [0.1]},
+    "confirm": {"n": 70, "gain": 0.05},
+}
+
+
+def test_no_folder_of_this_machine_is_kept() -> None:
+    task = record_of_run(DOCUMENT).task
+    assert task["task_source"] == "POPE pope/popular"
+    assert task["command"] == "talo-export probe --model my-vlm --task pope/popular --data data"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/me/quiz.csv:metals", "quiz.csv:metals"),
+        ("/tmp/a.yaml on hf://owner/name@" + COMMIT, "a.yaml on hf://owner/name@" + COMMIT),
+        ("bundled demo", "bundled demo"),
+    ],
+)
+def test_a_source_is_told_without_its_folder(text: str, shown: str) -> None:
+    assert without_folders(text) == shown
+
+
+def test_the_gain_after_calibration_is_kept_with_the_confirmation() -> None:
+    evidence = {"calibration": {"calibrated": {"gain": -0.01}}}
+    assert record_of_run(DOCUMENT | {"evidence": evidence}).confirmation["calibrated_gain"] == -0.01
+    assert record_of_run(DOCUMENT).confirmation["calibrated_gain"] is None
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        (f"hf://lmms-lab/POPE@{COMMIT} pope/popular", HubSource("lmms-lab/POPE", COMMIT)),
+        (f"mine.yaml on hf://o/n@{COMMIT}", HubSource("o/n", COMMIT)),
+        ("POPE pope/popular", None),
+        ("hf://owner/name@main test", None),
+    ],
+)
+def test_a_data_set_of_the_hub_is_read_out_of_a_source(
+    source: str, found: HubSource | None
+) -> None:
+    assert hub_source(source) == found
+
+
+def test_of_a_comparison_its_table_is_kept_and_no_path() -> None:
+    found = {"test_n": 40, "methods": [{"name": "lora"}], "csv": "/home/me/runs/compare.csv"}
+    kept = record_of_run(DOCUMENT, comparison=found).comparison
+    assert kept == {"test_n": 40, "methods": [{"name": "lora"}]}

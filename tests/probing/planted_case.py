@@ -1,0 +1,95 @@
+"""A planted case: a model, and a task whose right answers are what it says without layer 2.
+
+And the installed command, as a user runs it on one.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from probe_models import loaded_llama
+
+from talo_export.knockout import Knockout
+from talo_export.probing.settings import Scoring
+from talo_export.probing.sweep import sweep
+from talo_export.tasks.item import LETTERS, Item
+
+PLANTED = 2
+LAYERS = 5
+ITEMS = 90
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A checkpoint directory and a task file for it."""
+
+    model: Path
+    task: Path
+
+
+def plant(folder: Path) -> Planted:
+    """Knocking out the attention of layer `PLANTED` makes nine answers in ten right."""
+    loaded = loaded_llama(LAYERS)
+    loaded.model.save_pretrained(folder / "model", max_shard_size="60kB")
+    loaded.tokenizer.save_pretrained(folder / "model")
+    (folder / "model" / "README.md").write_text("---\nlicense: mit\n---\n# A tiny model\n")
+
+    items = [
+        Item(
+            id=f"item-{number:02d}",
+            group=f"item-{number:02d}",
+            question=f"What is the {number}th of {number * 37 % 101} things?",
+            choices=(f"one {number}", f"two {number * 3 % 17}", f"three {number % 7}", "four"),
+            answer=0,
+        )
+        for number in range(ITEMS)
+    ]
+    knockout = Knockout(PLANTED)
+    table = sweep(loaded, items, (None, knockout), Scoring("likelihood")).table
+    said = table.choice[table.row(knockout)]
+    rows = [
+        {
+            "id": item.id,
+            "question": item.question,
+            "choices": list(item.choices),
+            "answer": LETTERS[(int(said[number]) + (number % 10 == 0)) % 4],
+        }
+        for number, item in enumerate(items)
+    ]
+    task = folder / "planted.jsonl"
+    task.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return Planted(folder / "model", task)
+
+
+def plant_two_tasks(planted: Planted, file: Path) -> Path:
+    """A file of two categories: the planted task, and the same questions answered at random."""
+    chance = random.Random(1)
+    rows = [json.loads(line) for line in planted.task.read_text().splitlines()]
+    categories = [
+        *({**row, "category": "planted"} for row in rows),
+        *(
+            {
+                **row,
+                "id": f"other-{row['id']}",
+                "category": "other",
+                "answer": chance.choice("ABCD"),
+            }
+            for row in rows
+        ),
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in categories))
+    return file
+
+
+def talo_export(
+    *arguments: object, cwd: Path, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the installed command as a user does."""
+    command = [str(Path(sys.executable).with_name("talo-export")), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
