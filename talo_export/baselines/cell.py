@@ -21,7 +21,11 @@ import torch
 
 from talo_export.baselines.calibration import NotApplicableError
 from talo_export.baselines.items_file import read_items
-from talo_export.baselines.memory import PeakMemory, peak_resident_bytes
+from talo_export.baselines.memory import (
+    PeakMemory,
+    peak_resident_bytes,
+    return_what_is_freed,
+)
 from talo_export.baselines.request import CellRequest, CellResult, Phase, result_path
 from talo_export.baselines.work import do_cell
 from talo_export.errors import TaloError
@@ -63,6 +67,7 @@ def run_request(path: Path) -> None:
     """Load the model, run the cell, write its result. A foreseen failure is a result as well."""
     request = CellRequest.from_json(json.loads(path.read_text(encoding="utf-8")))
     source = request.model
+    return_what_is_freed()
     memory = PeakMemory(pick_device(source.device))
     memory.begin()
     try:

@@ -1,0 +1,129 @@
+"""Early stopping, tuning on the training items alone, and where one method overtakes another."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from asking import LIKELIHOOD, QUICK, ask
+from small_models import learnable_task
+
+from talo_export.baselines.adapters import ADAPTERS
+from talo_export.baselines.break_even import break_even, crossing
+from talo_export.baselines.request import CellRequest, CellResult
+from talo_export.baselines.settings import Training
+from talo_export.baselines.summary import summarise
+from talo_export.baselines.training import divergence, finished
+from talo_export.baselines.tuning import GRID, make_folds, tune
+from talo_export.errors import UsageError
+from talo_export.models.loading import LoadedModel
+from talo_export.tasks.item import Task
+
+
+def test_training_ends_where_nothing_is_left_to_learn() -> None:
+    training = Training(patience=2, enough=0.01)
+    assert not finished([1.0, 0.5], training)
+    assert finished([1.0, 0.009], training)
+    assert not finished([1.0, 0.5, 0.6], training)
+    assert finished([1.0, 0.5, 0.6, 0.55], training)
+
+
+def test_a_loss_that_is_none_or_far_above_the_bases_has_diverged() -> None:
+    assert divergence([1.0, 2.9]) is None
+    assert "rose from 1.00 to 3.10" in str(divergence([1.0, 3.1]))
+    assert "nan" in str(divergence([1.0, math.nan]))
+
+
+def test_settings_without_sense_are_wrong_usage() -> None:
+    with pytest.raises(UsageError, match="--batch-size"):
+        Training(batch_size=0)
+    with pytest.raises(UsageError, match="--lr"):
+        Training(learning_rate=-1.0)
+
+
+def test_folds_hold_every_item_once_and_never_part_a_group() -> None:
+    items = [replace(item, group=f"g{i // 3}") for i, item in enumerate(learnable_task(18).items)]
+    folds = make_folds(items, 3, seed=0)
+    assert sorted(i.id for fold in folds for i in fold) == sorted(i.id for i in items)
+    groups = [{item.group for item in fold} for fold in folds]
+    assert sum(map(len, groups)) == len(set().union(*groups)) == 6
+
+
+def test_tuning_picks_a_rate_of_the_grid_and_hands_the_model_back(llama: LoadedModel) -> None:
+    before = {name: p.clone() for name, p in llama.model.state_dict().items()}
+    items = learnable_task(18).items[:6]
+    wanted = replace(QUICK, tune=True)
+    chosen = tune(llama, "ia3", items, wanted, LIKELIHOOD, seed=0)
+    rate = ADAPTERS["ia3"].learning_rate
+    assert chosen.learning_rate in [factor * rate for factor in GRID]
+    assert 1 <= chosen.epochs <= QUICK.epochs
+    assert not chosen.tune
+    after = llama.model.state_dict()
+    assert set(after) == set(before)
+    assert all(bool((after[name] == before[name]).all()) for name in before)
+
+
+def test_a_crossing_lies_on_the_line_over_the_logarithm_of_the_shots() -> None:
+    assert crossing(np.array([-0.1, 0.1]), [10, 40]) == pytest.approx(20)
+    assert crossing(np.array([0.0, -0.1]), [10, 40]) == 10
+    assert crossing(np.array([-0.2, -0.1]), [10, 40]) == math.inf
+
+
+def planted(
+    task: Task, right: dict[tuple[str, int], float], seeds: int = 3
+) -> tuple[list[CellRequest], dict[str, CellResult]]:
+    """Cells in which a method answers that share of the test items rightly, the first ones."""
+    requests, results = [], {}
+    for (method, shots), share in right.items():
+        for seed in range(seeds):
+            request = ask(task, method, shots=24, seed=seed)
+            request = replace(request, shots=shots)
+            known = round(share * len(request.test))
+            correct = {id_: i < known for i, id_ in enumerate(request.test)}
+            requests.append(request)
+            results[request.name] = CellResult("done", correct=correct)
+    return requests, results
+
+
+def test_the_break_even_point_is_stated_with_its_uncertainty() -> None:
+    task = learnable_task(60)
+    shares = {("knockout", 10): 0.5, ("knockout", 40): 0.5, ("lora", 10): 0.3, ("lora", 40): 0.7}
+    found = break_even(task, *planted(task, shares), method="lora")
+    assert found is not None
+    assert found.estimate == pytest.approx(20, rel=0.1)
+    assert found.low is not None
+    assert found.high is not None
+    assert 10 <= found.low < found.estimate < found.high <= 40
+    assert "overtakes knockout at about 20 shots" in found.sentence
+
+
+def test_a_method_that_stays_behind_has_no_break_even_point() -> None:
+    task = learnable_task(60)
+    shares = {("knockout", 10): 0.9, ("knockout", 40): 0.9, ("lora", 10): 0.1, ("lora", 40): 0.2}
+    found = break_even(task, *planted(task, shares), method="lora")
+    assert found is not None
+    assert found.estimate is None
+    assert found.never == 1.0
+    assert "does not reach knockout within 40 shots" in found.sentence
+
+
+def test_one_number_of_shots_draws_no_curve() -> None:
+    task = learnable_task(60)
+    shares = {("knockout", 10): 0.5, ("lora", 10): 0.3}
+    assert break_even(task, *planted(task, shares), method="lora") is None
+
+
+def test_a_seed_that_diverged_is_counted_and_leaves_the_mean_to_the_others() -> None:
+    task = learnable_task(60)
+    requests, results = planted(task, {("base", 0): 0.5, ("lora", 10): 0.75})
+    lost = next(r for r in requests if r.method == "lora" and r.seed == 1)
+    results[lost.name] = CellResult("diverged", "the loss became nan in epoch 2.")
+    row = summarise(task, requests, results)[-1]
+    assert dict(row.statuses) == {"done": 2, "diverged": 1}
+    assert row.seeds == 2
+    assert row.accuracy == pytest.approx(0.75)
+    assert row.reasons == ("the loss became nan in epoch 2.",)
+    assert row.gain_ci95 is not None
+    assert row.gain_ci95[0] > 0

@@ -1,0 +1,109 @@
+"""Predicted memory against the peak that a process of its own reaches."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing.connection import Connection
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+from talo_export.baselines.adapters import attach
+from talo_export.baselines.estimate import estimate, forward_only, training_pass
+from talo_export.baselines.memory import PeakMemory, return_what_is_freed
+from talo_export.baselines.settings import Training
+from talo_export.baselines.training import training_mode
+from talo_export.errors import UsageError
+from talo_export.models.anatomy import find_decoder
+from talo_export.models.loading import LoadedModel
+
+TOKENS, BATCH = 256, 4
+SIZES = {
+    "vocab_size": 4000, "hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 4,
+    "num_attention_heads": 4, "num_key_value_heads": 2,
+}  # fmt: skip
+
+
+def loaded(config: LlamaConfig, kind: type, dtype: torch.dtype) -> LoadedModel:
+    model = kind(config).to(dtype).eval().requires_grad_(False)
+    return LoadedModel(
+        model=model, processor=None, tokenizer=None, decoder=find_decoder(model),
+        directory=None, name="random", revision=None, is_vlm=False,
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def work(one: LoadedModel, tokens: int, batch: int, training: Training) -> None:
+    adapted = attach(one, "lora", training, seed=0)
+    weights = [p for p in adapted.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights)
+    with training_mode(adapted, training.gradient_checkpointing):
+        for _ in range(2):
+            training_pass(adapted, tokens, 1, batch).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def measure(
+    config: LlamaConfig, kind: type, dtype: torch.dtype, training: Training, to: Connection
+) -> None:
+    """Send the peaks of inference and training, in bytes above the interpreter and libraries."""
+    torch.set_num_threads(1)
+    return_what_is_freed()
+    # Library code counts as resident once it has run: let it run on something small first.
+    small = kind(type(config)(**{**SIZES, "hidden_size": 32, "intermediate_size": 32}))
+    tiny = loaded(small.config, kind, dtype)
+    forward_only(tiny.model, 8, 1)
+    work(tiny, 8, 1, training)
+    memory = PeakMemory(torch.device("cpu"))
+    memory.begin()
+    one = loaded(config, kind, dtype)
+    memory.begin()
+    forward_only(one.model, TOKENS, BATCH)
+    inference = memory.read().used
+    memory.begin()
+    work(one, TOKENS, BATCH, training)
+    to.send((inference, memory.read().used))
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "dtype", "training"),
+    [
+        (LlamaConfig(**SIZES), LlamaForCausalLM, torch.float32, Training()),
+        (LlamaConfig(**SIZES), LlamaForCausalLM, torch.float32,
+         Training(gradient_checkpointing=True)),
+        (Qwen2Config(**SIZES), Qwen2ForCausalLM, torch.bfloat16, Training(rank=16)),
+    ],
+    ids=["llama-float32", "checkpointing", "qwen2-bfloat16"],
+)  # fmt: skip
+def test_predicted_peaks_are_within_a_fifth_of_measured_ones(
+    config: LlamaConfig, kind: type, dtype: torch.dtype, training: Training
+) -> None:
+    predicted = estimate(
+        config, dtype=str(dtype).removeprefix("torch."), tokens=TOKENS, batch=BATCH,
+        training=training,
+    )  # fmt: skip
+    fork = multiprocessing.get_context("fork")
+    ours, theirs = fork.Pipe()
+    process = fork.Process(target=measure, args=(config, kind, dtype, training, theirs))
+    process.start()
+    theirs.close()
+    inference, trained = ours.recv()
+    process.join()
+    assert predicted.inference == pytest.approx(inference, rel=0.2)
+    assert predicted.training == pytest.approx(trained, rel=0.2)
+
+
+def test_a_prediction_needs_sensible_numbers_and_a_known_adapter() -> None:
+    config = LlamaConfig(**SIZES)
+    with pytest.raises(UsageError, match="at least 1"):
+        estimate(config, tokens=0)
+    with pytest.raises(UsageError, match="no adapter"):
+        estimate(config, adapter="none")
+
+
+def test_nf4_takes_about_a_quarter_of_the_decoders_bfloat16() -> None:
+    config = LlamaConfig(**{**SIZES, "vocab_size": 8})
+    whole = estimate(config, dtype="bfloat16", tokens=8)
+    quantised = estimate(config, dtype="bfloat16", tokens=8, four_bit=True)
+    assert quantised.weights / whole.weights == pytest.approx(4.127 / 16, abs=0.02)
