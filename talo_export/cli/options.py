@@ -36,7 +36,7 @@ DeviceMap = Annotated[
     str | None,
     typer.Option(
         rich_help_panel=MODEL, metavar="MAP",
-        help="Spread a large model over devices: auto, balanced, sequential.",
+        help="Spread a large model over devices: auto, balanced, sequential, or disk.",
     ),
 ]  # fmt: skip
 Offload = Annotated[

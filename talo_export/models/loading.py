@@ -199,7 +199,7 @@ def load_weights(
         "ignore_mismatched_sizes": True,
     }
     if device_map is not None:
-        options["device_map"] = device_map
+        options["device_map"] = {"": "disk"} if device_map == "disk" else device_map
         if offload_folder is not None:
             options["offload_folder"] = str(offload_folder)
         if max_memory:

@@ -41,7 +41,10 @@ def decoder_stack(trace: Trace, stacks: dict[str, str]) -> str:
         for bit in bits(front):
             parents |= trace.nodes[bit].parents
         front = parents & ~seen
-    raise TaloError("the logits come from no stack of layers that mix positions")
+    raise TaloError(
+        "the model has no decoder layers to knock out: its logits come from no stack of "
+        "layers that mix positions"
+    )
 
 
 @dataclass(frozen=True)

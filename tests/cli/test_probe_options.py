@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 from planted_case import LAYERS, PLANTED, Planted
+from probe_models import byte_tokenizer, text_config
+from transformers import LlamaForCausalLM
 from typer.testing import CliRunner
 
 from talo_export.cli.app import app
+from talo_export.jobs.asking import Setup
 
 
 def run(planted: Planted, out: Path, *more: object, task: Path | None = None) -> Any:
@@ -131,3 +134,41 @@ def test_every_engine_gives_the_same_scores(planted: Planted, tmp_path: Path, en
     assert named["confirm"] == usual["confirm"]
     spared = named["cost"]["layer_evaluations"] < named["cost"]["layer_evaluations_naive"]
     assert spared == (engine != "naive")
+
+
+@pytest.fixture
+def short_task(planted: Planted, tmp_path: Path) -> Path:
+    """A dozen of the planted items."""
+    path = tmp_path / "short.jsonl"
+    path.write_text("".join(planted.task.read_text().splitlines(keepends=True)[:12]))
+    return path
+
+
+@pytest.mark.parametrize("states", ["device", "host"])
+def test_a_model_that_stays_on_disk_is_probed_like_one_in_memory(
+    planted: Planted, short_task: Path, tmp_path: Path, states: str
+) -> None:
+    usual = probed(planted, tmp_path / "usual", "--shots", 6, task=short_task)
+    options = ("--device-map", "disk", "--offload", tmp_path / "weights", "--states", states)
+    found = probed(planted, tmp_path / "disk", "--shots", 6, *options, task=short_task)
+    assert found["probe"]["gains"] == usual["probe"]["gains"]
+    assert found["confirm"] == usual["confirm"]
+    assert found["cost"]["layer_evaluations"] == usual["cost"]["layer_evaluations"]
+    setup = Setup(str(planted.model), device_map="disk", offload=tmp_path / "weights")
+    assert {one.device.type for one in setup.load().model.parameters()} == {"meta"}
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+def test_a_model_of_no_layer_is_refused_and_one_of_one_layer_is_swept(
+    short_task: Path, tmp_path: Path, layers: int
+) -> None:
+    LlamaForCausalLM(text_config(layers)).save_pretrained(tmp_path / "model")
+    byte_tokenizer().save_pretrained(tmp_path / "model")
+    small = Planted(tmp_path / "model", short_task)
+    if layers:
+        document = probed(small, tmp_path / "run", "--shots", 6)
+        assert (document["layers"], len(document["probe"]["gains"])) == (1, 1)
+    else:
+        refused = run(small, tmp_path / "run", "--shots", 6, "--quiet")
+        assert refused.exit_code == 1
+        assert "error: the model has no decoder layers to knock out" in refused.stderr
