@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 import torch
-from curriculum import lesson
+from curriculum import MOST_MARKS, lesson
+from exercises import WORDS
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     CLIPVisionConfig,
@@ -19,11 +20,13 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from talo_export.demo.drawing import SIZE
+from talo_export.tasks.item import LETTERS
 from talo_export.tasks.prompts import LETTER_INSTRUCTION
 
 PATCH = 12
 IMAGE_TOKENS = (SIZE // PATCH) ** 2
-VOCABULARY = 768
+PIECES = 480
+"""Entries of the vocabulary that are learnt from text; the words of the maps come on top."""
 WIDTH = 128
 LAYERS = 8
 VISION_LAYERS = 4
@@ -46,18 +49,19 @@ CHAT_TEMPLATE = """{{- bos_token -}}
 
 
 def build_tokenizer(seed: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE learnt from the texts of some lessons.
+    """A byte-level BPE learnt from the texts of some lessons, and the words of the maps.
 
-    The instruction that ends every multiple-choice question is one token of its own: eleven
-    tokens that are always the same would only cost time.
+    What every multiple-choice question repeats is one token each: the instruction at its end, and
+    the letter before a choice with its line break and point. The letter then stands directly
+    before the first word of its choice, which is the easiest place to learn to look at.
     """
-    texts = [text for n in range(10_000, 13_000) for turn in lesson(seed, n)[1]
+    texts = [text for n in range(10_000, 13_000) for turn in lesson(seed, n, MOST_MARKS, 0)[1]
              for text in (turn.user, turn.answer)]  # fmt: skip
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY - 1,
+        vocab_size=PIECES,
         special_tokens=list(SPECIAL),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
@@ -65,7 +69,13 @@ def build_tokenizer(seed: int) -> PreTrainedTokenizerFast:
     tokenizer.train_from_iterator(
         (re.sub(re.escape(LETTER_INSTRUCTION), "", t) for t in texts), trainer
     )
-    tokenizer.add_tokens([AddedToken(LETTER_INSTRUCTION, normalized=False)])
+    marks = [LETTER_INSTRUCTION, *(f"\n{letter}." for letter in LETTERS[:8])]
+    tokenizer.add_tokens([AddedToken(mark, normalized=False) for mark in marks])
+    # With a space before it or without: "Texas" is the same word whether it is an answer, one of
+    # the choices or seen in a picture.
+    tokenizer.add_tokens(
+        [AddedToken(word, lstrip=True, single_word=True, normalized=False) for word in WORDS]
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<pad>",
@@ -109,12 +119,14 @@ def build_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForCondit
         projection_dim=WIDTH,
     )
     text = LlamaConfig(
-        vocab_size=VOCABULARY,
+        vocab_size=len(tokenizer),
         hidden_size=WIDTH,
         intermediate_size=352,
         num_hidden_layers=LAYERS,
         num_attention_heads=4,
         num_key_value_heads=4,
+        # Biases let a head look at "the token before", whatever it is, by rotary positions alone.
+        attention_bias=True,
         max_position_embeddings=512,
         tie_word_embeddings=True,
         # The usual 0.02 suits a width of 2048; this is about one over the square root of ours.
@@ -133,11 +145,11 @@ def build_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForCondit
         tie_word_embeddings=True,
     )
     model = LlavaForConditionalGeneration(config)
-    # Attention that starts sharper than usual: a mark is two patches in 64, and heads that look
-    # everywhere alike take long to find it.
+    # Heads that start out with preferences of their own, for words and for distances.
     for layer in model.model.language_model.layers:
         for projection in (layer.self_attn.q_proj, layer.self_attn.k_proj):
-            torch.nn.init.normal_(projection.weight, std=1.6 * WIDTH**-0.5)
+            torch.nn.init.normal_(projection.weight, std=WIDTH**-0.5)
+            torch.nn.init.normal_(projection.bias)
     # What sixteen sub-layers add up to should not drown the embeddings (GPT-2's scaling).
     for layer in model.model.language_model.layers:
         for projection in (layer.self_attn.o_proj, layer.mlp.down_proj):

@@ -5,36 +5,44 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
+
+from exercises import Turn, exercise
 
 from talo_export.demo.bundled import user_text
 from talo_export.demo.drawing import Scene, sketch
-from talo_export.demo.places import places
-from talo_export.demo.questions import TRAINED_KINDS, is_held_out, line_crossing, mark_key
+from talo_export.demo.places import Place, places
+from talo_export.demo.questions import (
+    DIRECTIONS,
+    TRAINED_KINDS,
+    Kind,
+    colour_of_state,
+    farthest,
+    is_held_out,
+    line_crossing,
+    mark_key,
+    order_keys,
+)
+from talo_export.tasks.item import LETTERS
 
 TURNS = 8
 """Conversations about one picture; each sees the picture and itself only."""
-OPEN_SHARE = 0.4
+EXERCISES = 2
+"""Of them, exercises from stage one, which have nothing to do with the picture."""
+OPEN_SHARE = 0.35
 """Share of the questions asked without choices, answered in words."""
-WITHOUT_CHOICES = 2000
-"""The first lessons are captions and questions without choices only: what is on a map is learnt
-before what a letter stands for."""
-ONE_MARK, TWO_MARKS = 4000, 8000
+ONE_MARK, TWO_MARKS = 8000, 14_400
 """Until these lessons a map has one mark, then at most two: what a mark means is learnt before
 which of them a question is about."""
+MOST_MARKS = 6
 WORLD_SHARE = 0.3
+OPPOSITE = {"north": "south", "south": "north", "east": "west", "west": "east"}
 MARKS = (1, 2, 3, 4, 4, 4, 5, 6)
+EASIER_KINDS = (*TRAINED_KINDS, partial(colour_of_state, fewest=1), partial(farthest, fewest=2))
+"""What is asked while there are only one or two marks."""
 
 
-@dataclass(frozen=True)
-class Turn:
-    """What the user writes beside the picture, and what the model should answer."""
-
-    user: str
-    answer: str
-
-
-def training_scene(rng: random.Random, most_marks: int = 6) -> Scene:
+def training_scene(rng: random.Random, most_marks: int = MOST_MARKS) -> Scene:
     """A random drawing that no bundled task uses."""
     while True:
         world = rng.random() < WORLD_SHARE
@@ -46,23 +54,35 @@ def training_scene(rng: random.Random, most_marks: int = 6) -> Scene:
             return scene
 
 
-def turns_about(rng: random.Random, scene: Scene, open_share: float) -> Iterator[Turn]:
+def turns_about(
+    rng: random.Random, scene: Scene, kinds: tuple[Kind, ...], exercises: int
+) -> Iterator[Turn]:
     """Conversations about a scene, none of them held out; few where little is left to ask."""
-    if (described := caption(scene)) is not None:
-        yield described
+    for told in (caption(scene), listing(rng, scene)):
+        if told is not None:
+            yield told
+    for _ in range(exercises):
+        yield exercise(rng)
     for _ in range(20 * TURNS):
-        kind = line_crossing if scene.line and rng.random() < 0.4 else rng.choice(TRAINED_KINDS)
+        kind = line_crossing if scene.line and rng.random() < 0.4 else rng.choice(kinds)
         question = kind(rng, scene)
         if question is None or question.held_out:
             continue
-        if question.open and rng.random() < open_share:
+        if question.open and rng.random() < OPEN_SHARE:
             yield Turn(question.text, question.answer)
             continue
-        if open_share == 1:
-            continue
         choices = rng.sample((question.answer, *question.wrong), 1 + len(question.wrong))
-        letter = "ABCD"[choices.index(question.answer)]
+        letter = LETTERS[choices.index(question.answer)]
         yield Turn(user_text(question.text, tuple(choices)), letter)
+
+
+def told_marks(scene: Scene) -> list[tuple[Place, str]]:
+    """The marks that training may talk about: no place in a colour whose name is held out."""
+    return [
+        (places(scene.map)[name], colour)
+        for name, colour in scene.marks
+        if not is_held_out(mark_key(name, colour))
+    ]
 
 
 def caption(scene: Scene) -> Turn | None:
@@ -70,18 +90,48 @@ def caption(scene: Scene) -> Turn | None:
 
     None where nothing is left to tell.
     """
-    marks = sorted(scene.marks, key=lambda mark: places(scene.map)[mark[0]].centre)
-    told = [f"{colour} {name}" for name, colour in marks if not is_held_out(mark_key(name, colour))]
+    marks = sorted(told_marks(scene), key=lambda mark: mark[0].centre)
+    told = [f"{colour} {place.name}" for place, colour in marks]
     return Turn("Describe the map.", ", ".join(told) + ".") if told else None
 
 
-def lesson(seed: int, number: int) -> tuple[Scene, tuple[Turn, ...]]:
+def listing(rng: random.Random, scene: Scene) -> Turn | None:
+    """Names or colours of up to four marks in the order of their positions or sizes.
+
+    None where there is no order, or where it would answer a held-out question.
+    """
+    marks = told_marks(scene)[:4]
+    by_size = rng.random() < 0.3
+    keys = order_keys((place.name for place, _ in marks), by_size=by_size)
+    if len(marks) < 2 or any(map(is_held_out, keys)):
+        return None
+    if by_size:
+        order = "large to small"
+        marks.sort(key=lambda mark: -mark[0].area_km2)
+    else:
+        start, goal = rng.choice(list(OPPOSITE.items()))
+        axis, sign = DIRECTIONS[goal]
+        order = f"{start} to {goal}"
+        marks.sort(key=lambda mark: sign * mark[0].centre[axis])
+    what = rng.choice(("names", "colours"))
+    told = [place.name if what == "names" else colour for place, colour in marks]
+    return Turn(f"List the {what} from {order}.", ", ".join(told) + ".")
+
+
+def marks_at(number: int) -> int:
+    """How many marks a map has at the most in training example `number`."""
+    return 1 if number < ONE_MARK else 2 if number < TWO_MARKS else MOST_MARKS
+
+
+def lesson(
+    seed: int, number: int, most_marks: int | None = None, exercises: int = EXERCISES
+) -> tuple[Scene, tuple[Turn, ...]]:
     """The picture and the conversations of training example `number`, always the same."""
     rng = random.Random(f"talo-export demo lesson {seed} {number}")
-    most_marks = 1 if number < ONE_MARK else 2 if number < TWO_MARKS else 6
-    open_share = 1 if number < WITHOUT_CHOICES else OPEN_SHARE
+    most_marks = most_marks or marks_at(number)
+    kinds = TRAINED_KINDS if most_marks == MOST_MARKS else EASIER_KINDS
     while True:
         scene = training_scene(rng, most_marks)
-        turns = tuple(itertools.islice(turns_about(rng, scene, open_share), TURNS))
+        turns = tuple(itertools.islice(turns_about(rng, scene, kinds, exercises), TURNS))
         if turns:
             return scene, turns

@@ -1,31 +1,32 @@
-"""Stage one: vision transformer and projector learn alone what lies in each patch of a map.
+"""Stage one: vision transformer and projector learn to say what lies in each patch of a map.
 
-As in LLaVA, the decoder meets a vision tower that can see already. The targets are dense and come
-from the drawing itself: how much of a patch each colour covers, which place the largest coloured
-piece of it belongs to, and whether a line runs through. A place in a colour that is held out is
-left out of the second.
+As in LLaVA, the decoder meets a vision tower that can see already, and that speaks its language:
+it is trained against the decoder's own word embeddings. The targets are dense and come from the
+drawing itself: how much of a patch each colour covers, which place the largest coloured piece of
+it belongs to, and whether a line runs through. A place in a colour that is held out is left out of
+the second.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from architecture import PATCH, WIDTH
+from architecture import PATCH
 from curriculum import training_scene
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
 
-from talo_export.demo.drawing import COLOURS, OVERSAMPLING, SIZE, Scene, draw
+from talo_export.demo.drawing import COLOURS, LINES, OVERSAMPLING, SIZE, Scene, draw
 from talo_export.demo.places import askable, places
 from talo_export.demo.questions import is_held_out, mark_key
 
 GRID = SIZE // PATCH
 NAMES = (*askable("us"), *askable("world"))
-LINES = ("latitude", "longitude")
 NO_PLACE = -100
 SMALLEST_PIECE = 0.04
 """Share of a patch that a place must cover to be named."""
@@ -49,38 +50,55 @@ class Patches:
         return Patches(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
-class PatchReader(nn.Module):
-    """Linear heads on the patches' features; thrown away after the stage.
+class PatchReader:
+    """Reads patches with the decoder's own word embeddings, as its output layer reads its states.
 
-    Patches that show nothing are drawn to one common vector. Most patches show nothing, each in
-    its own way, and a decoder that starts by looking everywhere would hear little else.
+    A patch that shows a red Texas should look to the decoder like the words "red" and "Texas": so
+    each patch is trained to name what it shows, by its product with the embedding of every token.
+    A picture is then, for the decoder, something like a text, and what it learns about words it
+    knows about pictures.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.coverage = nn.Linear(WIDTH, 1 + len(COLOURS))
-        self.place = nn.Linear(WIDTH, len(NAMES))
-        self.line = nn.Linear(WIDTH, 1 + len(LINES))
-        self.nothing = nn.Parameter(torch.randn(WIDTH))
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, embedding: Tensor) -> None:
+        def tokens(words: Iterable[str]) -> Tensor:
+            return torch.tensor(tokenizer.convert_tokens_to_ids(list(words)))
 
-    def loss(self, features: Tensor, patches: Patches) -> Tensor:
-        """Cross-entropies and a squared distance. `features`: (n, patches, width)
+        self.embedding = embedding
+        self.colours, self.names, self.lines = tokens(COLOURS), tokens(NAMES), tokens(LINES)
+        self.nothing = tokenizer.convert_tokens_to_ids("<image>")
 
-        Coverage counts half by the empty patches and half by the others, which are one in twenty.
-        The heads see the features' direction only, as the decoder does behind its RMS norm.
+    def targets(self, patches: Patches) -> Tensor:
+        """What each patch should say: (n * patches, tokens), rows that sum to 1.
+
+        Half of what is coloured goes to the colour and half to the name of the largest place,
+        where that may be told; a line takes half of its patches; the rest shows nothing.
         """
-        features = nn.functional.rms_norm(features, features.shape[-1:]).flatten(0, 1)
         coverage = patches.coverage.flatten(0, 1)
         place, line = patches.place.flatten(), patches.line.flatten()
-        empty = (coverage[:, 0] > 0.999) & (line == 0)
-        nothing = nn.functional.rms_norm(self.nothing, self.nothing.shape)
-        return (
-            nn.functional.cross_entropy(self.coverage(features)[empty], coverage[empty])
-            + nn.functional.cross_entropy(self.coverage(features)[~empty], coverage[~empty])
-            + nn.functional.cross_entropy(self.place(features), place, ignore_index=NO_PLACE)
-            + nn.functional.cross_entropy(self.line(features), line)
-            + nn.functional.mse_loss(features[empty], nothing.expand_as(features[empty]))
-        )
+        said = torch.zeros(len(coverage), len(self.embedding))
+        said[:, self.colours] = coverage[:, 1:]
+        told = (place != NO_PLACE).nonzero().squeeze(1)
+        said[told] *= 0.5
+        said[told, self.names[place[told]]] = 0.5 * coverage[told, 1:].sum(1)
+        crossed = (line > 0).nonzero().squeeze(1)
+        said[crossed] *= 0.5
+        said[crossed, self.lines[line[crossed] - 1]] = 0.5
+        said[:, self.nothing] += (1 - said.sum(1)).clamp(min=0)
+        return said / said.sum(1, keepdim=True)
+
+    def loss(self, features: Tensor, patches: Patches) -> Tensor:
+        """Kullback-Leibler divergence from what the patches should say to what they say.
+
+        `features`: (n, patches, width), of which only the direction counts, as it does behind the
+        decoder's RMS norms. Patches that show something are one in twenty and count twice as much
+        as all the others.
+        """
+        logits = nn.functional.rms_norm(features, features.shape[-1:]).flatten(0, 1)
+        said = nn.functional.log_softmax(logits @ self.embedding.T, dim=-1)
+        targets = self.targets(patches)
+        divergence = nn.functional.kl_div(said, targets, reduction="none").sum(-1)
+        empty = targets[:, self.nothing] > 0.999
+        return divergence[empty].mean() + 2 * divergence[~empty].mean()
 
 
 def label(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

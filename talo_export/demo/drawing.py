@@ -34,6 +34,7 @@ PALETTES = (
     ((222, 222, 222), (250, 250, 250)),
     ((240, 228, 205), (225, 240, 245)),
 )
+LINES = ("latitude", "longitude")
 CLUSTERED = 0.35
 """Share of scenes whose places touch: by chance alone few would."""
 BORDER = (120, 120, 120)
@@ -158,7 +159,7 @@ def _neighbourhood(rng: random.Random, map_name: MapName, marks: int) -> list[st
 def _line_across(rng: random.Random, map_name: MapName, names: list[str]) -> Line | None:
     """A line through one place's middle, clear of the others; None if there is none."""
     clearance = 0.7
-    kind = rng.choice(("latitude", "longitude"))
+    kind = rng.choice(LINES)
     axis = 0 if kind == "longitude" else 1
     everything = places(map_name)
     for name in names:

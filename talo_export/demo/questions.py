@@ -12,6 +12,7 @@ import hashlib
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import combinations
 
 from talo_export.demo.drawing import COLOURS, PROJECTIONS, Scene
 from talo_export.demo.places import Place, askable, places
@@ -59,6 +60,15 @@ def mark_key(place: str, colour: str) -> str:
     return f"{place} in {colour}"
 
 
+def order_keys(names: Iterable[str], *, by_size: bool) -> tuple[str, ...]:
+    """The keys of the questions that a list of these places in order would answer.
+
+    By size: which of three is the largest. By position: which of four is farthest.
+    """
+    kind, size = ("area", 3) if by_size else ("maps", 4)
+    return tuple(_key(kind, compared) for compared in combinations(names, size))
+
+
 def _marked(scene: Scene) -> list[tuple[Place, str]]:
     everything = places(scene.map)
     return [(everything[name], colour) for name, colour in scene.marks]
@@ -73,9 +83,10 @@ def _others(rng: random.Random, pool: Iterable[str], answer: str) -> tuple[str, 
     return tuple(rng.sample([entry for entry in pool if entry != answer], 3))
 
 
-def farthest(rng: random.Random, scene: Scene) -> Question | None:
-    """Which of four marked states lies farthest in a direction; asked by name or by colour."""
-    if scene.map != "us" or len(scene.marks) != 4 or scene.line is not None:
+def farthest(rng: random.Random, scene: Scene, fewest: int = 4) -> Question | None:
+    """Which of four marked states (or of fewer, to practise) lies farthest in a direction; asked
+    by name or by colour."""
+    if scene.map != "us" or not fewest <= len(scene.marks) <= 4 or scene.line is not None:
         return None
     direction = rng.choice(list(DIRECTIONS))
     axis, sign = DIRECTIONS[direction]
@@ -146,9 +157,9 @@ def continent(rng: random.Random, scene: Scene) -> Question | None:
     )
 
 
-def colour_of_state(rng: random.Random, scene: Scene) -> Question | None:
+def colour_of_state(rng: random.Random, scene: Scene, fewest: int = 3) -> Question | None:
     """The colour of a named state."""
-    if scene.map != "us" or len(scene.marks) < 3:
+    if scene.map != "us" or len(scene.marks) < fewest:
         return None
     name, colour = rng.choice(scene.marks)
     text = f"Which colour is {name}?"

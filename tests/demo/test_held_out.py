@@ -12,9 +12,9 @@ import pytest
 from talo_export.demo import demo_task_names
 from talo_export.demo.bundled import ITEMS, held_out_questions
 from talo_export.demo.drawing import Scene
-from talo_export.demo.questions import TRAINED_KINDS, UNTRAINED_KINDS, is_held_out, mark_key
+from talo_export.demo.questions import TRAINED_KINDS, UNTRAINED_KINDS, is_held_out, mark_key, order_keys
 
-LESSONS = range(0, 15_000, 10)
+LESSONS = range(0, 40_000, 25)
 """A sample of all phases of the training."""
 
 
@@ -59,7 +59,8 @@ def test_training_asks_no_held_out_question(
     for number in range(10_000, 10_300):
         asked.clear()
         _, turns = curriculum.lesson(1, number)
-        told = {turn.user.split("\n")[0] for turn in turns} - {"Describe the map."}
+        first_lines = {turn.user.split("\n")[0] for turn in turns}
+        told = {line for line in first_lines if not line.startswith(("Describe the", "List the"))}
         allowed = {question.text for question in asked if not question.held_out}
         seen_held_out += sum(question.held_out for question in asked)
         assert all(text in allowed or text.startswith("Which state does the line") for text in told)
@@ -78,6 +79,29 @@ def test_no_caption_tells_a_held_out_place_in_its_colour(
                 told += 1
                 assert not is_held_out(mark_key(place, colour))
     assert told > len(LESSONS)
+
+
+def test_no_list_orders_places_that_a_task_compares(
+    lessons: list[tuple[Scene, tuple]],
+) -> None:
+    lists = [
+        (turn.user, turn.answer.rstrip(".").split(", "), scene)
+        for scene, turns in lessons
+        for turn in turns
+        if turn.user.startswith("List the ")
+    ]
+    for user, told, scene in lists:
+        names = {colour: name for name, colour in scene.marks}
+        places_told = [names.get(word, word) for word in told]
+        assert not any(
+            map(is_held_out, order_keys(places_told, by_size=user.endswith("to small.")))
+        )
+        assert not any(
+            is_held_out(mark_key(name, colour))
+            for name, colour in scene.marks
+            if name in places_told
+        )
+    assert len(lists) > len(LESSONS) / 4
 
 
 def test_two_tasks_are_of_kinds_training_never_asks(lessons: list[tuple[Scene, tuple]]) -> None:
