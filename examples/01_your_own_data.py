@@ -1,0 +1,41 @@
+"""Your own data: a file of questions, from a first check to a patched checkpoint.
+
+One JSON line an item: `question`, `choices`, `answer`, `image` (a path beside the file), and what
+else you like. Here the items are the demo's; with your own it is the same commands:
+
+    talo-export tasks check my.jsonl
+    talo-export probe --model OWNER/NAME --task my.jsonl
+
+python examples/01_your_own_data.py [FOLDER]
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from demo_items import write_task_file
+
+from talo_export import load_task, probe
+
+
+def main(folder: Path) -> None:
+    file = write_task_file(folder / "data", {"maps": 32})
+    task = load_task(f"{file}")
+    print(f"{file.name}: {len(task)} items, chance {task.chance:.0%}")
+
+    found = probe(task=str(file), shots=12, out=folder / "run")
+    swept = found["probe"]
+    gains = ", ".join(f"{100 * gain:+.0f}" for gain in swept["gains"])
+    print(f"gain of each layer's knockout on {swept['n']} items, in points: {gains}")
+    print(f"verdict: {found['confirm']['verdict']}")
+    if found["checkpoint"]:
+        print(f"load it with from_pretrained({found['checkpoint']!r})")
+    print(f"the whole story: {found['run']}/report.html")
+
+    # The same line again shows the finished run; after a kill it would go on.
+    assert probe(task=str(file), shots=12, out=folder / "run") == found
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/guide-01"))
