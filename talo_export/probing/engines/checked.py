@@ -22,7 +22,7 @@ from talo_export.models.loading import LoadedModel
 from talo_export.probing.answers import Answered
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
-from talo_export.probing.engines.check import disagreement
+from talo_export.probing.engines.check import disagreement, nudged_embeddings
 from talo_export.probing.engines.fit import fitting_tokens, layer_bytes
 from talo_export.probing.engines.host_states import HostStatesError
 from talo_export.probing.engines.memory import is_out_of_memory, too_large
@@ -155,8 +155,13 @@ class Checked:
         fast: dict[Knockout | None, Answered],
         plain: dict[Knockout | None, Answered],
     ) -> str | None:
+        model = self._loaded.model
         for variant, answer in plain.items():
-            problem = disagreement(fast[variant], answer, self._loaded.model.dtype)
+            problem = disagreement(fast[variant], answer, model.dtype)
+            if problem is not None and model.dtype in (torch.bfloat16, torch.float16):
+                with self._meter.aside(), self._naive.variant(variant), nudged_embeddings(model):
+                    nudged = self._naive.ask(variant, encoded)
+                problem = disagreement(fast[variant], answer, model.dtype, nudged)
             if problem is not None:
                 who = "the base" if variant is None else str(variant)
                 return f"on item {encoded.item.id!r} under {who} {problem}"
