@@ -28,7 +28,8 @@ class PeakMemory:
     """Watches one process from before its model is loaded, phase by phase.
 
     On a CUDA device: what PyTorch allocated and reserved. Elsewhere: resident memory above what
-    the interpreter and its libraries took before, which is what `start` saw.
+    the interpreter and its libraries took before the model was loaded. Library code that first runs
+    later counts as well: some tens of MB, about the same for every method.
     """
 
     def __init__(self, device: torch.device) -> None:
