@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -131,10 +132,12 @@ def attach(
     wanted = set(adapter.sites(sites))
     transposed = any(isinstance(loaded.model.get_submodule(path), Conv1D) for path in wanted)
     torch.manual_seed(seed)
+    config = adapter.config(sites, loaded.decoder, training, transposed)
     try:
-        adapted = get_peft_model(
-            loaded.model, adapter.config(sites, loaded.decoder, training, transposed)
-        )
+        with warnings.catch_warnings():
+            # PEFT asks the model by a name that transformers has since changed.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            adapted = get_peft_model(loaded.model, config)
     except (ValueError, TypeError, NotImplementedError, AssertionError) as error:
         raise TaloError(f"PEFT cannot put {name} on {loaded.name}: {error}") from error
     prove_sites(loaded.model, wanted, name)

@@ -23,6 +23,8 @@ class Verdict:
     lead: float | None
     """Accuracy of the best minus the knockout's, paired; None where it is the knockout itself."""
     lead_ci95: tuple[float, float] | None
+    level: tuple[str, ...] = ()
+    """Other methods of exactly the same accuracy."""
 
     @property
     def sentence(self) -> str:
@@ -31,7 +33,9 @@ class Verdict:
         if self.best == "base":
             return f"{at} nothing beats the base ({100 * self.base_accuracy:.1f} %)."
         head = (
-            f"{at} {self.best} is the most accurate: {100 * self.accuracy:.1f} %, "
+            f"{at} {self.best} is the most accurate"
+            f"{', level with ' + ' and '.join(self.level) if self.level else ''}: "
+            f"{100 * self.accuracy:.1f} %, "
             f"the base {100 * self.base_accuracy:.1f} %"
         )
         if self.lead is None or self.lead_ci95 is None:
@@ -46,7 +50,8 @@ class Verdict:
     def to_json(self) -> dict[str, Any]:
         """An entry of `verdicts` in `compare --json`."""
         return {
-            "shots": self.shots, "best": self.best, "accuracy": self.accuracy,
+            "shots": self.shots, "best": self.best, "level": list(self.level),
+            "accuracy": self.accuracy,
             "base_accuracy": self.base_accuracy, "lead_over_knockout": self.lead,
             "lead_ci95": None if self.lead_ci95 is None else list(self.lead_ci95),
             "sentence": self.sentence,
@@ -81,6 +86,9 @@ def verdicts(
                 base_accuracy=base.accuracy,
                 lead=None if clusters is None else clusters.mean,
                 lead_ci95=None if clusters is None else gain_interval(clusters, seed=seed),
+                level=tuple(
+                    r.method for r in tested if r is not best and r.accuracy == best.accuracy
+                ),
             )
         )
     return tuple(found)

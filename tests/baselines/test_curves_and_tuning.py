@@ -17,6 +17,7 @@ from talo_export.baselines.settings import Training
 from talo_export.baselines.summary import summarise
 from talo_export.baselines.training import divergence, finished
 from talo_export.baselines.tuning import GRID, make_folds, tune
+from talo_export.baselines.verdict import verdicts
 from talo_export.errors import UsageError
 from talo_export.models.loading import LoadedModel
 from talo_export.tasks.item import Task
@@ -113,6 +114,16 @@ def test_one_number_of_shots_draws_no_curve() -> None:
     task = learnable_task(60)
     shares = {("knockout", 10): 0.5, ("lora", 10): 0.3}
     assert break_even(task, *planted(task, shares), method="lora") is None
+
+
+def test_the_verdict_names_the_winner_and_who_is_level_with_it() -> None:
+    task = learnable_task(60)
+    shares = {("base", 0): 0.5, ("knockout", 10): 0.5, ("lora", 10): 0.75, ("dora", 10): 0.75}
+    requests, results = planted(task, shares)
+    (said,) = verdicts(task, requests, results, summarise(task, requests, results))
+    assert (said.best, said.level) == ("lora", ("dora",))
+    assert "lora is the most accurate, level with dora" in said.sentence
+    assert said.lead == pytest.approx(0.25)
 
 
 def test_a_seed_that_diverged_is_counted_and_leaves_the_mean_to_the_others() -> None:
