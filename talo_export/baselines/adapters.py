@@ -132,8 +132,8 @@ def attach(
     wanted = set(adapter.sites(sites))
     transposed = any(isinstance(loaded.model.get_submodule(path), Conv1D) for path in wanted)
     torch.manual_seed(seed)
-    config = adapter.config(sites, loaded.decoder, training, transposed)
     try:
+        config = adapter.config(sites, loaded.decoder, training, transposed)
         with warnings.catch_warnings():
             # PEFT asks the model by a name that transformers has since changed.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
