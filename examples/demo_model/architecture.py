@@ -20,6 +20,7 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from talo_export.demo.drawing import SIZE
+from talo_export.demo.questions import TRAINED_KINDS
 from talo_export.tasks.item import LETTERS
 from talo_export.tasks.prompts import LETTER_INSTRUCTION
 
@@ -55,8 +56,8 @@ def build_tokenizer(seed: int) -> PreTrainedTokenizerFast:
     the letter before a choice with its line break and point. The letter then stands directly
     before the first word of its choice, which is the easiest place to learn to look at.
     """
-    texts = [text for n in range(10_000, 13_000) for turn in lesson(seed, n, MOST_MARKS, 0)[1]
-             for text in (turn.user, turn.answer)]  # fmt: skip
+    lessons = (lesson(seed, n, MOST_MARKS, 0, TRAINED_KINDS)[1] for n in range(10_000, 13_000))
+    texts = [text for turns in lessons for turn in turns for text in (turn.user, turn.answer)]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -38,8 +38,13 @@ MOST_MARKS = 6
 WORLD_SHARE = 0.3
 OPPOSITE = {"north": "south", "south": "north", "east": "west", "west": "east"}
 MARKS = (1, 2, 3, 4, 4, 4, 5, 6)
-EASIER_KINDS = (*TRAINED_KINDS, partial(colour_of_state, fewest=1), partial(farthest, fewest=2))
-"""What is asked while there are only one or two marks."""
+KINDS: tuple[Kind, ...] = (
+    *TRAINED_KINDS,
+    partial(colour_of_state, fewest=1),
+    *6 * (partial(farthest, fewest=2),),
+)
+"""What is asked. Two kinds are asked about fewer marks too; and where a place lies, which the task
+`maps` is about, more often than the rest."""
 
 
 def training_scene(rng: random.Random, most_marks: int = MOST_MARKS) -> Scene:
@@ -124,14 +129,17 @@ def marks_at(number: int) -> int:
 
 
 def lesson(
-    seed: int, number: int, most_marks: int | None = None, exercises: int = EXERCISES
+    seed: int,
+    number: int,
+    most_marks: int | None = None,
+    exercises: int = EXERCISES,
+    kinds: tuple[Kind, ...] | None = None,
 ) -> tuple[Scene, tuple[Turn, ...]]:
     """The picture and the conversations of training example `number`, always the same."""
     rng = random.Random(f"talo-export demo lesson {seed} {number}")
     most_marks = most_marks or marks_at(number)
-    kinds = TRAINED_KINDS if most_marks == MOST_MARKS else EASIER_KINDS
     while True:
         scene = training_scene(rng, most_marks)
-        turns = tuple(itertools.islice(turns_about(rng, scene, kinds, exercises), TURNS))
+        turns = tuple(itertools.islice(turns_about(rng, scene, kinds or KINDS, exercises), TURNS))
         if turns:
             return scene, turns

@@ -44,6 +44,9 @@ class Recipe:
     map: MapName
     kinds: tuple[Kind, ...]
     marks: tuple[int, ...] = (2, 3, 4, 5)
+    asked_anew: bool = True
+    """Whether the question's key is held out as well as the drawing. Not where a colour is the
+    answer: a state that is never purple in training would never be called purple."""
 
 
 RECIPES: dict[str, Recipe] = {
@@ -53,7 +56,9 @@ RECIPES: dict[str, Recipe] = {
     ),
     "states": Recipe("name a coloured state of the USA", "us", (name_of_state,)),
     "capitals": Recipe("name the capital of a coloured state", "us", (capital,)),
-    "colours": Recipe("say which colour a named state has", "us", (colour_of_state,), (3, 4, 5)),
+    "colours": Recipe(
+        "say which colour a named state has", "us", (colour_of_state,), (3, 4, 5), False
+    ),
     "directions": Recipe("direction from one state to another", "us", (direction_of_state,)),
     "count": Recipe("count the coloured states", "us", (count,), (1, 2, 3, 4, 5, 6)),
     "area": Recipe("the largest of three states", "us", (area,), (3, 4, 5)),
@@ -64,7 +69,7 @@ RECIPES: dict[str, Recipe] = {
     "countries": Recipe("name a coloured country", "world", (name_of_country,)),
     "capital-colours": Recipe(
         "colour of the state with a given capital (a kind of question training never asks)",
-        "us", (colour_by_capital,), (3, 4, 5),
+        "us", (colour_by_capital,), (3, 4, 5), False,
     ),
     "country-directions": Recipe(
         "direction from one country to another (a kind of question training never asks)",
@@ -98,7 +103,8 @@ def demo_task_chance(name: str) -> float:
 def held_out_questions(name: str) -> Iterator[tuple[Scene, Question]]:
     """An endless, seeded stream of a task's scenes and questions.
 
-    Both the drawing and the question's key are held out, and no drawing comes twice.
+    The drawing is held out and, where the recipe says so, the question's key; no drawing comes
+    twice.
     """
     recipe = RECIPES[name]
     rng = random.Random(f"talo-export demo task {name}")
@@ -108,7 +114,9 @@ def held_out_questions(name: str) -> Iterator[tuple[Scene, Question]]:
         marks = rng.choice(recipe.marks)
         scene = sketch(rng, recipe.map, marks, line=kind is line_crossing)
         question = kind(rng, scene)
-        if question is None or not question.held_out or scene.identity in seen:
+        if question is None or scene.identity in seen:
+            continue
+        if recipe.asked_anew and not question.held_out:
             continue
         if is_held_out(scene.identity):
             seen.add(scene.identity)

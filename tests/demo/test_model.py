@@ -83,6 +83,21 @@ def test_greedy_answers_are_a_letter_and_score_what_the_card_says(
     )
 
 
+def test_maps_is_learnt_well_above_chance_and_leaves_room() -> None:
+    score = json.loads(SCORES.read_text())["maps"]
+    assert score["chance"] + 0.2 <= score["accuracy"] < 0.95
+
+
+def test_most_tasks_are_above_chance_by_more_than_their_noise() -> None:
+    scores = json.loads(SCORES.read_text()).values()
+    above = [
+        score["accuracy"] - 2 * (score["chance"] * (1 - score["chance"]) / score["n"]) ** 0.5
+        > score["chance"]
+        for score in scores
+    ]
+    assert sum(above) > len(above) / 2
+
+
 def test_the_card_states_the_measured_numbers_and_its_licence() -> None:
     card = (demo_model_directory() / "README.md").read_text()
     scores = json.loads(SCORES.read_text())

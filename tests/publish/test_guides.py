@@ -41,6 +41,7 @@ def test_the_guides_run(hub: HubServer, tmp_path: Path) -> None:
         f"{EXAMPLES}/01_your_own_data.py",
         f"{EXAMPLES}/02_larger_than_your_gpu.py",
         f"{EXAMPLES}/03_many_tasks.py",
+        f"{EXAMPLES}/04_compare_with_lora.py",
         f"{EXAMPLES}/05_publish.py|owner/demo-maps",
     ]
     said = run(hub, tmp_path, *scripts)
@@ -49,6 +50,7 @@ def test_the_guides_run(hub: HubServer, tmp_path: Path) -> None:
     assert "the same answers, layer by layer" in said["02"]
     assert len(re.findall(r"^atlas/\S+: ", said["03"], re.MULTILINE)) == 3
     assert (tmp_path / "runs/guide-03/analysis/heatmap.png").is_file()
+    assert re.findall(r"^(\w+): \d+%", said["04"], re.MULTILINE) == ["base", "knockout", "lora"]
     assert "refused: " in said["05"]
     assert 'from_pretrained("owner/demo-maps"' in said["05"]
     assert "model.safetensors" in hub.files("owner/demo-maps")
@@ -63,7 +65,7 @@ def test_two_processes_share_a_probe(hub: HubServer, tmp_path: Path) -> None:
 def test_every_guide_is_numbered_and_says_what_to_type() -> None:
     guides = sorted(EXAMPLES.glob("[0-9]*.py"))
     numbers = [int(guide.name[:2]) for guide in guides]
-    assert len(guides) >= 5
+    assert len(guides) == 6
     assert len(set(numbers)) == len(numbers)
     for guide in guides:
         text = guide.read_text(encoding="utf-8")
