@@ -9,7 +9,7 @@ document that the command prints with `--json`.
     (300, 0.25)
     >>> plan = export(layer=2, dry_run=True)
     >>> [edit["tensor"].rpartition("layers.")[2] for edit in plan["edits"]][:2]
-    ['2.self_attn.k_proj.weight', '2.self_attn.o_proj.weight']
+    ['2.self_attn.k_proj.bias', '2.self_attn.k_proj.weight']
 
 The numbered scripts in `examples/` are longer ones.
 """
