@@ -16,7 +16,10 @@ from talo_export.demo.questions import (
     DIRECTIONS,
     TRAINED_KINDS,
     Kind,
+    area,
+    borders,
     colour_of_state,
+    direction_of_state,
     farthest,
     is_held_out,
     line_crossing,
@@ -25,33 +28,37 @@ from talo_export.demo.questions import (
 )
 from talo_export.tasks.item import LETTERS
 
-TURNS = 8
+TURNS = 10
 """Conversations about one picture; each sees the picture and itself only."""
-EXERCISES = 2
+EXERCISES = 1
 """Of them, exercises from stage one, which have nothing to do with the picture."""
 OPEN_SHARE = 0.35
 """Share of the questions asked without choices, answered in words."""
-ONE_MARK, TWO_MARKS = 8000, 14_400
+ONE_MARK, TWO_MARKS = 8000, 24_000
 """Until these lessons a map has one mark, then at most two: what a mark means is learnt before
 which of them a question is about."""
 MOST_MARKS = 6
-WORLD_SHARE = 0.3
+WORLD_SHARE = 0.25
+LINE_SHARE = 0.3
 OPPOSITE = {"north": "south", "south": "north", "east": "west", "west": "east"}
 MARKS = (1, 2, 3, 4, 4, 4, 5, 6)
 KINDS: tuple[Kind, ...] = (
     *TRAINED_KINDS,
     partial(colour_of_state, fewest=1),
-    *6 * (partial(farthest, fewest=2),),
+    *10 * (partial(farthest, fewest=2),),
+    *2 * (partial(direction_of_state, named=True),),
+    partial(area, named=True),
+    partial(borders, named=True),
 )
-"""What is asked. Two kinds are asked about fewer marks too; and where a place lies, which the task
-`maps` is about, more often than the rest."""
+"""What is asked. Two kinds are asked about fewer marks too, three by name as well as by colour; and
+where a place lies, which the task `maps` is about, more often than the rest."""
 
 
 def training_scene(rng: random.Random, most_marks: int = MOST_MARKS) -> Scene:
     """A random drawing that no bundled task uses."""
     while True:
         world = rng.random() < WORLD_SHARE
-        line = not world and most_marks >= 4 and rng.random() < 0.2
+        line = not world and most_marks >= 4 and rng.random() < LINE_SHARE
         marks = 4 if line else rng.choice(MARKS[:-1] if world else MARKS)
         marks = min(marks, most_marks)
         scene = sketch(rng, "world" if world else "us", marks, line=line)

@@ -86,18 +86,22 @@ def _others(rng: random.Random, pool: Iterable[str], answer: str) -> tuple[str, 
 def farthest(rng: random.Random, scene: Scene, fewest: int = 4) -> Question | None:
     """Which of four marked states (or of fewer, to practise) lies farthest in a direction; asked
     by name or by colour."""
-    if scene.map != "us" or not fewest <= len(scene.marks) <= 4 or scene.line is not None:
+    if scene.map != "us" or len(scene.marks) < fewest or scene.line is not None:
         return None
     direction = rng.choice(list(DIRECTIONS))
     axis, sign = DIRECTIONS[direction]
-    ranked = sorted(_marked(scene), key=lambda mark: -sign * mark[0].centre[axis])
+    marks, most = _marked(scene), min(4, len(scene.marks))
+    size = most if fewest >= most else rng.randint(fewest, most)
+    compared = marks if size == len(marks) else rng.sample(marks, size)
+    ranked = sorted(compared, key=lambda mark: -sign * mark[0].centre[axis])
     if abs(ranked[0][0].centre[axis] - ranked[1][0].centre[axis]) < 1.2:
         return None
     by_name = rng.random() < 0.6
     names = [place.name if by_name else colour for place, colour in ranked]
     text = f"Which of these {'' if by_name else 'coloured '}states is farthest {direction}?"
     key = _key("maps", (place.name for place, _ in ranked))
-    return Question("maps", text, names[0], tuple(names[1:]), key, open=not by_name)
+    every = size == len(marks)
+    return Question("maps", text, names[0], tuple(names[1:]), key, open=every)
 
 
 def line_crossing(_rng: random.Random, scene: Scene) -> Question | None:
@@ -185,20 +189,29 @@ def _other_colours(rng: random.Random, scene: Scene, colour: str) -> tuple[str, 
     return tuple((rng.sample(shown, len(shown)) + rng.sample(absent, len(absent)))[:3])
 
 
-def direction_of_state(rng: random.Random, scene: Scene) -> Question | None:
-    """The direction from one marked state to another."""
-    return _direction(rng, scene, "directions") if scene.map == "us" else None
+def direction_of_state(
+    rng: random.Random, scene: Scene, *, named: bool = False
+) -> Question | None:
+    """The direction from one marked state to another, told by their colours or by `named`."""
+    return _direction(rng, scene, "directions", named) if scene.map == "us" else None
 
 
 def direction_of_country(rng: random.Random, scene: Scene) -> Question | None:
     """The direction from one marked country to another. Training never asks this kind."""
-    return _direction(rng, scene, "country-directions") if scene.map == "world" else None
+    return _direction(rng, scene, "country-directions", False) if scene.map == "world" else None
 
 
-def _direction(rng: random.Random, scene: Scene, kind: str) -> Question | None:
+def _told(scene: Scene, mark: tuple[Place, str], named: bool) -> str:
+    """How a question speaks of a marked place: "the red state", or its name."""
+    place, colour = mark
+    return place.name if named else f"the {colour} {_noun(scene)}"
+
+
+def _direction(rng: random.Random, scene: Scene, kind: str, named: bool) -> Question | None:
     if len(scene.marks) < 2:
         return None
-    (start, start_colour), (goal, goal_colour) = rng.sample(_marked(scene), 2)
+    marks = rng.sample(_marked(scene), 2)
+    (start, _), (goal, _) = marks
     base = PROJECTIONS[scene.map]
     dx = (goal.centre[0] - start.centre[0]) * base.x_scale
     dy = (goal.centre[1] - start.centre[1]) * base.y_scale
@@ -207,8 +220,8 @@ def _direction(rng: random.Random, scene: Scene, kind: str) -> Question | None:
     axis, offset = (0, dx) if abs(dx) > abs(dy) else (1, dy)
     towards = (axis, 1 if offset > 0 else -1)
     answer = next(name for name, found in DIRECTIONS.items() if found == towards)
-    noun = _noun(scene)
-    text = f"In which direction is the {goal_colour} {noun} from the {start_colour} {noun}?"
+    told = [_told(scene, mark, named) for mark in marks]
+    text = f"In which direction is {told[1]} from {told[0]}?"
     wrong = tuple(entry for entry in DIRECTIONS if entry != answer)
     return Question(kind, text, answer, wrong, _key(kind, (start.name, goal.name)))
 
@@ -223,21 +236,21 @@ def count(rng: random.Random, scene: Scene) -> Question | None:
     return Question("count", "How many states are coloured?", answer, wrong, key)
 
 
-def area(rng: random.Random, scene: Scene) -> Question | None:
-    """Which of three marked states is the largest, by at least a third."""
+def area(rng: random.Random, scene: Scene, *, named: bool = False) -> Question | None:
+    """Which of three marked states is the largest, by at least a third; by colour or `named`."""
     if scene.map != "us" or len(scene.marks) < 3:
         return None
     ranked = sorted(rng.sample(_marked(scene), 3), key=lambda mark: -mark[0].area_km2)
     if ranked[0][0].area_km2 < 1.33 * ranked[1][0].area_km2:
         return None
-    colours = [colour for _, colour in ranked]
+    told = [place.name if named else colour for place, colour in ranked]
     key = _key("area", (place.name for place, _ in ranked))
     return Question(
-        "area", "Which of these states is the largest?", colours[0], tuple(colours[1:]), key, False
+        "area", "Which of these states is the largest?", told[0], tuple(told[1:]), key, False
     )
 
 
-def borders(rng: random.Random, scene: Scene) -> Question | None:
+def borders(rng: random.Random, scene: Scene, *, named: bool = False) -> Question | None:
     """Whether two marked states share a border, the two answers equally often."""
     if scene.map != "us" or len(scene.marks) < 2:
         return None
@@ -251,10 +264,12 @@ def borders(rng: random.Random, scene: Scene) -> Question | None:
     ]
     if not pairs:
         return None
-    (one, one_colour), (other, other_colour) = rng.choice(pairs)
-    text = f"Does the {one_colour} state border the {other_colour} state?"
+    pair = rng.choice(pairs)
+    told = [_told(scene, mark, named) for mark in pair]
+    text = f"Does {told[0]} border {told[1]}?"
     answer, wrong = ("yes", "no") if touching else ("no", "yes")
-    return Question("borders", text, answer, (wrong,), _key("borders", (one.name, other.name)))
+    key = _key("borders", (place.name for place, _ in pair))
+    return Question("borders", text, answer, (wrong,), key)
 
 
 Kind = Callable[[random.Random, Scene], Question | None]
