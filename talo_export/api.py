@@ -28,8 +28,9 @@ from talo_export.jobs.compare import CompareRequest, run_compare
 from talo_export.jobs.evaluate import EvaluateRequest, run_evaluate
 from talo_export.jobs.export import ExportRequest, run_export
 from talo_export.jobs.many import means_many
-from talo_export.jobs.probe import ProbeRequest, run_probe
+from talo_export.jobs.probe import run_probe
 from talo_export.jobs.probe_many import run_probes
+from talo_export.jobs.probe_request import ProbeRequest
 from talo_export.jobs.push import PushRequest, run_push
 from talo_export.jobs.task_words import TaskWords, load_words
 from talo_export.jobs.verify import run_verify
@@ -38,6 +39,16 @@ from talo_export.probing.engines.checked import EngineName
 from talo_export.probing.settings import Scoring
 from talo_export.publish.push import Terms
 from talo_export.tasks.item import Task
+
+
+def _path(value: str | Path | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def _words(
+    task: str | None, data: str | Path | None, columns: Mapping[str, str] | None, **more: Any
+) -> TaskWords:
+    return TaskWords(task, data=_path(data), columns=columns or {}, **more)
 
 
 def load_task(
@@ -54,13 +65,7 @@ def load_task(
     `columns` maps an item's fields to the data's own names; `few_shot` answered examples, drawn by
     `seed`, stand before every item.
     """
-    words = TaskWords(
-        name,
-        data=None if data is None else Path(data),
-        columns=columns or {},
-        few_shot=few_shot,
-        trust_remote_code=trust_remote_code,
-    )
+    words = _words(name, data, columns, few_shot=few_shot, trust_remote_code=trust_remote_code)
     return load_words(words, model_is_demo=False, seed=seed)
 
 
@@ -108,16 +113,16 @@ def probe(
             dtype=dtype,
             device=device,
             device_map=device_map,
-            offload=None if offload is None else Path(offload),
+            offload=_path(offload),
             max_memory=max_memory,
             batch_size=batch_size,
             trust_remote_code=trust_remote_code,
         ),
         task=task,
-        data=None if data is None else Path(data),
+        data=_path(data),
         columns=tuple((columns or {}).items()),
         few_shot=few_shot,
-        out=None if out is None else Path(out),
+        out=_path(out),
         shots=shots,
         seed=seed,
         scoring=scoring or Scoring(),
@@ -153,8 +158,8 @@ def export(
         ExportRequest(
             model=model,
             layer=layer,
-            run=None if run is None else Path(run),
-            out=None if out is None else Path(out),
+            run=_path(run),
+            out=_path(out),
             scope=scope,
             fill=fill,
             form=form,
@@ -188,13 +193,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Accuracy of any checkpoint on any task, item for item, by stock inference."""
     setup = Setup(model=model, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
-    words = TaskWords(
-        task,
-        data=None if data is None else Path(data),
-        columns=columns or {},
-        few_shot=few_shot,
-        trust_remote_code=trust_remote_code,
-    )
+    words = _words(task, data, columns, few_shot=few_shot, trust_remote_code=trust_remote_code)
     request = EvaluateRequest(words, limit=limit, seed=seed, scoring=scoring or Scoring())
     return run_evaluate(setup, request)
 
@@ -230,17 +229,12 @@ def compare(
             dtype=dtype,
             device=device,
             device_map=device_map,
-            offload=None if offload is None else Path(offload),
+            offload=_path(offload),
             trust_remote_code=trust_remote_code,
         ),
         methods=methods_named(methods),
-        words=TaskWords(
-            task,
-            data=None if data is None else Path(data),
-            columns=columns or {},
-            trust_remote_code=trust_remote_code,
-        ),
-        out=None if out is None else Path(out),
+        words=_words(task, data, columns, trust_remote_code=trust_remote_code),
+        out=_path(out),
         shots=tuple(shots),
         seeds=seeds,
         test_limit=test_limit,

@@ -162,8 +162,9 @@ def probe(
             scoring_of,
         )
         from talo_export.jobs.many import means_many
-        from talo_export.jobs.probe import ProbeRequest, run_probe
+        from talo_export.jobs.probe import run_probe
         from talo_export.jobs.probe_many import run_probes
+        from talo_export.jobs.probe_request import ProbeRequest
         from talo_export.probing.team import in_team
         from talo_export.tasks.row_items import parse_columns
 

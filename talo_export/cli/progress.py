@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from talo_export.cli.output import Sink, console
+from talo_export.cli.live import LiveDisplay
+from talo_export.cli.output import Sink
 from talo_export.cli.strip import strip
 
 if TYPE_CHECKING:
     from rich.console import Group
-    from rich.live import Live
     from rich.table import Table
 
     from talo_export.knockout import Knockout
@@ -31,7 +32,7 @@ class SweepProgress:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._live: Live | None = None
+        self._live = LiveDisplay(sink)
 
     def __enter__(self) -> SweepProgress:
         return self
@@ -42,39 +43,27 @@ class SweepProgress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._end_live()
+        self._live.stop()
 
     def __call__(self, phase: str) -> Watcher | None:
         """Begin a phase ("probing 20 items"); the one before is over."""
-        self._end_live()
+        self._live.stop()
         if self._sink.mode != "human":
             return None
         started = last = time.monotonic()
-        if self._sink.live:
-            from rich.live import Live
-
-            self._live = Live(
-                console=console(stderr=True), refresh_per_second=8, transient=True, screen=False
-            )
-            self._live.start()
+        self._live.start()
 
         def watch(event: Progress) -> None:
             nonlocal last
             if event.note is not None:
-                self._sink.note(event.note)
+                self._live.say(event.note)
             now = time.monotonic()
-            if self._live is not None:
-                self._live.update(_picture(phase, event, now - started, self._live.console.width))
-            elif now - last >= PLAIN_EVERY:
+            self._live.draw(partial(_picture, phase, event, now - started))
+            if not self._live.shown and now - last >= PLAIN_EVERY:
                 last = now
                 print(line(phase, event, now - started), file=sys.stderr)
 
         return watch
-
-    def _end_live(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
 
 
 def _picture(phase: str, event: Progress, seconds: float, width: int) -> Group:

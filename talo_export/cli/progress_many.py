@@ -11,12 +11,12 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from talo_export.cli.output import Sink, console
+from talo_export.cli.live import LiveDisplay
+from talo_export.cli.output import Sink
 from talo_export.cli.progress import PLAIN_EVERY, bar, clock, line
 
 if TYPE_CHECKING:
     from rich.console import Group
-    from rich.live import Live
 
     from talo_export.probing.progress import Progress, Watcher
 
@@ -29,7 +29,7 @@ class ManyProgress:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._live: Live | None = None
+        self._live = LiveDisplay(sink)
         self._started = self._said = time.monotonic()
         self._number, self._total, self._name = 1, 1, ""
         self._phases = 0
@@ -37,11 +37,7 @@ class ManyProgress:
         self._doing = ""
 
     def __enter__(self) -> ManyProgress:
-        if self._sink.live:
-            from rich.live import Live
-
-            self._live = Live(console=console(stderr=True), refresh_per_second=8, transient=True)
-            self._live.start()
+        self._live.start()
         return self
 
     def __exit__(
@@ -50,24 +46,19 @@ class ManyProgress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        self._live.stop()
 
     def begin(self, number: int, total: int, name: str) -> None:
         """A task begins: the `number`th of `total`."""
         self._number, self._total, self._name = number, total, name
         self._phases, self._inside, self._doing = 0, 0.0, "loading its items"
         self._draw()
-        if self._live is None:
+        if not self._live.shown:
             self.note(self.headline())
 
     def note(self, text: str) -> None:
         """A remark that stays, above the bar where there is one."""
-        if self._live is not None:
-            self._live.console.print(text, style="dim", highlight=False, markup=False)
-        else:
-            self._sink.note(text)
+        self._live.say(text)
 
     def __call__(self, phase: str) -> Watcher | None:
         """Begin a phase of the task ("probing 20 items")."""
@@ -85,7 +76,7 @@ class ManyProgress:
             now = time.monotonic()
             self._doing = line(phase, event, now - started)
             self._draw()
-            if self._live is None and now - self._said >= PLAIN_EVERY:
+            if not self._live.shown and now - self._said >= PLAIN_EVERY:
                 self._said = now
                 print(f"{self.headline()}; {self._doing}", file=sys.stderr)
 
@@ -105,8 +96,7 @@ class ManyProgress:
         return f"task {self._number} of {self._total}{left}: {self._name}"
 
     def _draw(self) -> None:
-        if self._live is not None:
-            self._live.update(self._picture(self._live.console.width))
+        self._live.draw(self._picture)
 
     def _picture(self, width: int) -> Group:
         from rich.console import Group

@@ -189,9 +189,7 @@ def _other_colours(rng: random.Random, scene: Scene, colour: str) -> tuple[str, 
     return tuple((rng.sample(shown, len(shown)) + rng.sample(absent, len(absent)))[:3])
 
 
-def direction_of_state(
-    rng: random.Random, scene: Scene, *, named: bool = False
-) -> Question | None:
+def direction_of_state(rng: random.Random, scene: Scene, *, named: bool = False) -> Question | None:
     """The direction from one marked state to another, told by their colours or by `named`."""
     return _direction(rng, scene, "directions", named) if scene.map == "us" else None
 

@@ -16,7 +16,8 @@ from talo_export.jobs.many import (
     unannounced,
     write_table,
 )
-from talo_export.jobs.probe import ProbeRequest, run_probe
+from talo_export.jobs.probe import run_probe
+from talo_export.jobs.probe_request import ProbeRequest
 from talo_export.jobs.run import default_directory
 from talo_export.jobs.side_effects import note_side_effects
 from talo_export.probing.team import ALONE, Team

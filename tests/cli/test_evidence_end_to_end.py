@@ -13,8 +13,9 @@ from planted_case import LAYERS, PLANTED, Planted
 from talo_export.errors import TaloError, UsageError
 from talo_export.jobs.analyze import run_analysis
 from talo_export.jobs.asking import Setup
-from talo_export.jobs.probe import ProbeRequest, run_probe
+from talo_export.jobs.probe import run_probe
 from talo_export.jobs.probe_many import run_probes
+from talo_export.jobs.probe_request import ProbeRequest
 from talo_export.probing.settings import Scoring
 
 

@@ -20,8 +20,8 @@ from transformers import AutoModelForCausalLM
 from talo_export.checkpoint.verify import verify_files
 from talo_export.errors import TaloError
 from talo_export.jobs.asking import Setup
-from talo_export.jobs.probe import ProbeRequest
 from talo_export.jobs.probe_many import run_probes
+from talo_export.jobs.probe_request import ProbeRequest
 from talo_export.jobs.push import PushRequest, run_push
 from talo_export.probing.settings import Scoring
 from talo_export.publish.push import Terms

@@ -1,0 +1,136 @@
+"""Sweep the probing items of a run, select a layer, confirm it on the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from talo_export.errors import UsageError
+from talo_export.evidence.confirmation import Confirmation, confirm
+from talo_export.evidence.differences import Differences
+from talo_export.evidence.layer_prior import LayerPrior, fit_prior
+from talo_export.evidence.racing import STEP, race_order, still_racing
+from talo_export.evidence.selection import (
+    Selection,
+    criterion_named,
+    select,
+)
+from talo_export.jobs.evaluate import Watch
+from talo_export.jobs.probe_request import ProbeRequest
+from talo_export.knockout import Knockout
+from talo_export.models.loading import LoadedModel
+from talo_export.probing.cost import Cost
+from talo_export.probing.journal import Journal
+from talo_export.probing.race import Race
+from talo_export.probing.scores import ScoreTable
+from talo_export.probing.sweep import SweepResult, all_knockouts, sweep
+from talo_export.probing.team import Team
+from talo_export.tasks.item import Item
+from talo_export.tasks.splits import Split
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the scores said."""
+
+    probed: SweepResult
+    selection: Selection
+    confirmed: SweepResult | None
+    confirmation: Confirmation | None
+
+    @property
+    def knockout(self) -> Knockout | None:
+        """The layer to cut; None also where every item was swept and none selected."""
+        return None if self.confirmation is None else self.confirmation.knockout
+
+    @property
+    def too_long(self) -> tuple[str, ...]:
+        """Ids of items left out, of the probing ones first."""
+        return self.probed.too_long + (self.confirmed.too_long if self.confirmed else ())
+
+    @property
+    def tables(self) -> list[ScoreTable]:
+        """All that was scored, in parts without common items."""
+        return [part.table for part in (self.probed, self.confirmed) if part is not None]
+
+    @property
+    def cost(self) -> Cost:
+        return self.probed.cost + (self.confirmed.cost if self.confirmed else Cost())
+
+
+def measure(
+    request: ProbeRequest,
+    loaded: LoadedModel,
+    split: Split,
+    journal: Journal,
+    progress: Watch,
+    team: Team,
+    earlier: Mapping[str, Differences],
+) -> Findings:
+    """Sweep the probing items, select, and confirm on the others."""
+    knockouts = all_knockouts(loaded.decoder, request.scope, request.fill)
+    if not knockouts:
+        raise UsageError(
+            f"{request.setup.name} has no layer whose {request.scope} can be knocked out; see "
+            f"`talo-export inspect {request.setup.name}`."
+        )
+
+    def score(
+        doing: str,
+        items: Sequence[Item],
+        variants: Sequence[Knockout | None],
+        race: Race | None = None,
+    ) -> SweepResult:
+        return sweep(
+            loaded,
+            items,
+            variants,
+            request.scoring,
+            journal=journal,
+            batch_size=request.setup.batch_size,
+            engine=request.engine,
+            states=request.setup.states,
+            check=request.check,
+            skip_too_long=request.skip_too_long,
+            race=race,
+            team=team,
+            progress=progress(f"{doing} {len(items)} items"),
+        )
+
+    items, race = _raced(request, split.probe)
+    probed = score("probing", items, (None, *knockouts), race)
+    selection = select(
+        probed.table,
+        min_gain=request.min_gain,
+        criterion=request.ranking,
+        scope=request.scope,
+        fill=request.fill,
+        n_layers=len(loaded.decoder),
+        prior=_prior(request, earlier, probed.table),
+    )
+    if request.shots is None:
+        return Findings(probed, selection, None, None)
+    if selection.knockout is None:
+        nothing = confirm(probed.table.take_items([]), None, seed=request.seed)
+        return Findings(probed, selection, None, nothing)
+    confirmed = score("confirming", split.confirm, (None, selection.knockout))
+    judged = confirm(confirmed.table, selection.knockout, seed=request.seed)
+    return Findings(probed, selection, confirmed, judged)
+
+
+def _raced(request: ProbeRequest, items: Sequence[Item]) -> tuple[Sequence[Item], Race | None]:
+    """The probing items in the order of their race, and its rule; as they are without one."""
+    if request.race is None:
+        return items, None
+    keep = partial(still_racing, total=len(items), criterion=request.ranking, error=request.race)
+    return race_order(items, request.seed), Race(STEP, keep)
+
+
+def _prior(
+    request: ProbeRequest, earlier: Mapping[str, Differences], table: ScoreTable
+) -> LayerPrior | None:
+    """What earlier runs say of the measure that this table's criterion ranks by."""
+    if not earlier:
+        return None
+    return fit_prior(list(earlier.values()), criterion_named(request.ranking, table).measure)
