@@ -19,7 +19,9 @@ def test_every_public_function_is_exported_typed_and_documented() -> None:
     functions = {
         name: value
         for name, value in vars(api).items()
-        if inspect.isfunction(value) and value.__module__ == api.__name__
+        if inspect.isfunction(value)
+        and value.__module__ == api.__name__
+        and not name.startswith("_")
     }
     assert set(functions) == set(talo_export.__all__) - {"__version__"}
     for name, function in functions.items():
