@@ -106,8 +106,9 @@ def probe(
     `shots=None` probes every item and selects none; `min_gain` is a share (0.05 is five points).
     `race` is the rate at which the best layer may be dropped early, None to see all through.
     `prior` are earlier runs on the same model that inform the choice; `noise_floor` asks the base
-    again in other batches. `device_map`, `offload` and `max_memory` are for a model that is larger than the device. A
-    `task` that is a pattern (`demo/*`, `FILE:*`) probes each of many, a run below `out` for each.
+    again in other batches. `device_map`, `offload` and `max_memory` are for a model that is larger
+    than the device. A `task` that is a pattern (`demo/*`, `FILE:*`) probes each of many, a run
+    below `out` for each.
     """
     chosen: dict[str, Any] = {} if criterion is None else {"criterion": criterion}
     request = ProbeRequest(
