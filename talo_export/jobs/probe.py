@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from talo_export.evidence.differences import Differences
 from talo_export.evidence.layer_plot import draw_layers
 from talo_export.evidence.noise_floor import noise_floor
 from talo_export.evidence.racing import STEP
@@ -32,7 +33,7 @@ from talo_export.probing.journal import Journal
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.team import ALONE, Team
 from talo_export.tasks.item import Task
-from talo_export.tasks.splits import split_task
+from talo_export.tasks.splits import Split, split_task
 
 
 def run_probe(
@@ -51,14 +52,8 @@ def run_probe(
     Raises `TaloError` and its kinds, each a sentence for the user; what was scored until then
     stays in the run's journal, and the same request goes on from there.
     """
-    parse_reference(request.setup.reference)  # A mistyped model is told before a task is fetched.
-    note(meaning(request.task, model_is_demo=request.setup.is_demo))
-    task = load_words(request.words, model_is_demo=request.setup.is_demo, seed=request.seed)
-    note(f"{task.name}: {len(task)} items from {task.source}, chance {task.chance:.0%}")
-    split = split_task(task, request.shots, request.seed)
-    base = resolve(request.setup.reference)
+    task, split, fingerprint = team.together(lambda: _prepared(request, note))
     run = RunDirectory(request.out or default_directory(request.setup.name, task.name))
-    fingerprint = model_fingerprint(base.directory, base.revision)
 
     def opened() -> dict[str, Any] | None:
         run.open(recorded(request, task, fingerprint), fresh=request.fresh)
@@ -67,20 +62,24 @@ def run_probe(
     finished = team.lead(opened)
     if finished is not None:
         note(f"{run.path} holds the finished run; --fresh starts over")
-        return _with_noise_floor(request, run, finished, progress, load)
+        return _with_noise_floor(request, run, finished, progress, load) if team.leads else finished
 
-    earlier = earlier_sweeps(
-        request.prior,
-        fingerprint=fingerprint,
-        task=task.name,
-        scope=request.scope,
-        fill=request.fill,
-        data=request.data,
-    )
     power = power_before(len(split.confirm), request.shots)
     note(power["sentence"])
-    loaded = (load or request.setup.load)()
-    run.path.mkdir(parents=True, exist_ok=True)  # Of another host's process, its own.
+
+    def made_ready() -> tuple[Mapping[str, Differences], LoadedModel]:
+        earlier = earlier_sweeps(
+            request.prior,
+            fingerprint=fingerprint,
+            task=task.name,
+            scope=request.scope,
+            fill=request.fill,
+            data=request.data,
+        )
+        run.path.mkdir(parents=True, exist_ok=True)  # Of another host's process, its own.
+        return earlier, (load or request.setup.load)()
+
+    earlier, loaded = team.together(made_ready)
     with Journal.open_own(run.journal, score_identity(request, task, fingerprint), team) as journal:
         findings = measure(request, loaded, split, journal, progress, team, earlier)
     document = _document(request, task, loaded, findings, run)
@@ -109,6 +108,17 @@ def run_probe(
     run.finish(document)
     run_report([run.path], data=request.data, trusted=request.setup.trust_remote_code)
     return document
+
+
+def _prepared(request: ProbeRequest, note: Note) -> tuple[Task, Split, str]:
+    """The task, how it is split, and the base's fingerprint."""
+    parse_reference(request.setup.reference)  # A mistyped model is told before a task is fetched.
+    note(meaning(request.task, model_is_demo=request.setup.is_demo))
+    task = load_words(request.words, model_is_demo=request.setup.is_demo, seed=request.seed)
+    note(f"{task.name}: {len(task)} items from {task.source}, chance {task.chance:.0%}")
+    split = split_task(task, request.shots, request.seed)
+    base = resolve(request.setup.reference)
+    return task, split, model_fingerprint(base.directory, base.revision)
 
 
 def _document(

@@ -142,9 +142,20 @@ class Journal:
         return found
 
     def close(self) -> None:
-        """Fold the write-ahead log into the file."""
+        """Fold the write-ahead log into the file, which then is the whole journal.
+
+        Left in write-ahead mode, every later reader would put two files beside it again.
+        """
         with _told(self.path):
-            self._connection.close()
+            try:
+                self._connection.execute("PRAGMA busy_timeout=0")
+                self._connection.execute("PRAGMA journal_mode=DELETE")
+            except sqlite3.OperationalError as error:
+                # Somebody else has it open, or it was opened for reading: the log stays.
+                if not any(word in str(error) for word in ("locked", "readonly")):
+                    raise
+            finally:
+                self._connection.close()
 
     def __enter__(self) -> Journal:
         return self

@@ -42,14 +42,14 @@ class Team:
         """
         if self.size == 1:
             return [find()]
-        found, failure = None, None
+        found, failure, told_as = None, None, None
         try:
             found = find()
-        except TaloError as error:
-            failure = error
+        except Exception as error:  # noqa: BLE001 - raised again below, here and in all others
+            failure, told_as = error, _sentence(error)
         told: list[Any] = [None] * self.size
         try:
-            dist.all_gather_object(told, (found, None if failure is None else str(failure)))
+            dist.all_gather_object(told, (found, told_as))
         except (RuntimeError, dist.DistError) as error:
             if failure is not None:
                 raise failure from error
@@ -64,10 +64,21 @@ class Team:
                 raise TaloError(f"process {rank} of this sweep failed: {problem}")
         return [result for result, _ in told]
 
+    def together(self, find: Callable[[], Found]) -> Found:
+        """Run `find` in every process, each for itself; an error of one is raised in all."""
+        own: list[Found] = []
+        self.exchange(lambda: own.append(find()))
+        return own[0]
+
     def lead(self, find: Callable[[], Found]) -> Found:
         """Run `find` in the first process alone; all get what it found, or its error."""
         (found, *_) = self.exchange(lambda: find() if self.leads else None)
         return cast(Found, found)
+
+
+def _sentence(error: Exception) -> str:
+    """How the other processes are told of an error: as it is, or with its kind if unforeseen."""
+    return str(error) if isinstance(error, TaloError) else f"{type(error).__name__}: {error}"
 
 
 ALONE = Team()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from talo_export.publish.facts import BASE, BaseFacts, CardFacts
+from talo_export.publish.facts import BASE, HERE, BaseFacts, CardFacts
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,16 @@ def engines(facts: CardFacts) -> tuple[Engine, ...]:
     if facts.kind == "adapter":
         return ()
     if facts.gguf_file is not None:
-        lines = [
-            f"hf download {facts.where} {facts.gguf_file} --local-dir .",
-            f"llama-cli -m {facts.gguf_file} -p {_quoted(facts.example_question)}",
-        ]
+        fetch, here = _fetched(facts, facts.gguf_file, local_dir=".")
+        file = facts.gguf_file if here == "." else f"{here}/{facts.gguf_file}"
+        lines = [*fetch, f"llama-cli -m {file} -p {_quoted(facts.example_question)}"]
         return (Engine("llama.cpp", "\n".join(lines)),)
     vllm = Engine("vLLM", f"vllm serve {facts.where}")
     if facts.storage != "plain":
         return (vllm,)
-    convert = "python llama.cpp/convert_hf_to_gguf.py model --outfile model.gguf"
-    lines = [f"hf download {facts.where} --local-dir model", convert]
+    fetch, here = _fetched(facts, local_dir="model")
+    convert = f"python llama.cpp/convert_hf_to_gguf.py {here} --outfile model.gguf"
+    lines = [*fetch, convert]
     if facts.is_vlm:
         lines += [
             f"{convert} --mmproj  # writes mmproj-model.gguf",
@@ -79,6 +79,13 @@ def engines(facts: CardFacts) -> tuple[Engine, ...]:
     else:
         lines.append(f"llama-cli -m model.gguf -p {_quoted(facts.example_question)}")
     return (vllm, Engine("llama.cpp, after its own converter", "\n".join(lines)))
+
+
+def _fetched(facts: CardFacts, *files: str, local_dir: str) -> tuple[list[str], str]:
+    """The line that downloads (none for a directory that is here already), and where it then is."""
+    if facts.where == HERE:
+        return [], HERE
+    return [" ".join(["hf download", facts.where, *files, "--local-dir", local_dir])], local_dir
 
 
 def _quoted(text: str) -> str:

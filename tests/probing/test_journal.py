@@ -33,6 +33,26 @@ def test_outcomes_come_back_to_the_last_bit(tmp_path):
         }
 
 
+def test_a_closed_journal_is_one_file_and_reading_it_leaves_no_other(tmp_path):
+    path = tmp_path / "scores.sqlite"
+    with Journal.open(path, IDENTITY) as journal:
+        journal.append(cells(3))
+    with Journal.read(path) as journal:
+        assert sum(map(len, journal.outcomes().values())) == 3
+    assert [found.name for found in tmp_path.iterdir()] == ["scores.sqlite"]
+
+
+def test_closing_while_another_process_reads_is_no_error(tmp_path):
+    path = tmp_path / "scores.sqlite"
+    with Journal.open(path, IDENTITY) as journal:
+        journal.append(cells(3))
+        reader = sqlite3.connect(path)
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM outcome").fetchone() == (3,)
+    assert reader.execute("SELECT count(*) FROM outcome").fetchone() == (3,)
+    reader.close()
+
+
 @pytest.mark.parametrize("layer", [0, 7, 999])
 @pytest.mark.parametrize("scope", ["attention", "o_proj", "mlp", "layer"])
 @pytest.mark.parametrize("fill", ["zero", "uniform", "mean"])

@@ -53,13 +53,31 @@ def work(rank, size, port, folder, items, kill_at, said):
         dist.destroy_process_group()
 
 
+def stumble(rank, size, port, said):
+    """One process: the second fails in a way that nobody foresaw, then both go on."""
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "localhost",
+                   "MASTER_PORT": str(port)}  # fmt: skip
+    team = join_team()
+    told = ""
+    try:
+        team.together(lambda: 1 // (1 - rank))
+    except (TaloError, ZeroDivisionError) as error:
+        told = f"{type(error).__name__}: {error}"
+    said.put((rank, (told, team.together(lambda: 10 + rank))))
+    dist.destroy_process_group()
+
+
 def run_team(size, folder, items, kill_at=None):
     said = START.Queue()
     port = free_port()
-    crew = [
+    return hear(size, kill_at, said, [
         START.Process(target=work, args=(rank, size, port, folder, items, kill_at, said))
         for rank in range(size)
-    ]
+    ])  # fmt: skip
+
+
+def hear(size, kill_at, said, crew):
+    """Start the processes and collect what they say, by rank."""
     for one in crew:
         one.start()
     heard = dict(said.get(timeout=120) for _ in range(size if kill_at is None else size - 1))
@@ -113,6 +131,16 @@ def test_an_error_of_one_process_is_told_to_all(tmp_path, make_items):
     heard = run_team(2, tmp_path, items)
     assert heard[1].startswith("item 'endless' takes")
     assert heard[0].startswith("process 1 of this sweep failed: item 'endless' takes")
+
+
+def test_what_nobody_foresaw_in_one_process_is_told_to_all_and_none_falls_out_of_step():
+    said, port = START.Queue(), free_port()
+    crew = [START.Process(target=stumble, args=(rank, 2, port, said)) for rank in range(2)]
+    zero = "ZeroDivisionError: integer division or modulo by zero"
+    assert hear(2, None, said, crew) == {
+        0: (f"TaloError: process 1 of this sweep failed: {zero}", 10),
+        1: (zero, 11),
+    }
 
 
 def test_without_a_launcher_a_process_is_alone(monkeypatch):

@@ -13,8 +13,8 @@ from publish_models import save_tiny_language_model, save_tiny_vlm
 from transformers import AutoModelForCausalLM
 
 from talo_export.knockout import Knockout
-from talo_export.publish.facts import BASE, BaseFacts, CardFacts
-from talo_export.publish.snippets import loading_snippet, short_snippet
+from talo_export.publish.facts import BASE, HERE, BaseFacts, CardFacts
+from talo_export.publish.snippets import engines, loading_snippet, short_snippet
 
 FACTS = CardFacts(
     base=BaseFacts(name="tiny"),
@@ -86,3 +86,12 @@ def test_the_short_snippet_is_three_lines_naming_class_and_repository(is_vlm: bo
     code = short_snippet("owner/name", auto_class=auto)
     assert len(code.splitlines()) == 3
     assert f'{auto}.from_pretrained("owner/name"' in code
+
+
+def test_engines_are_called_on_a_directory_that_is_here_without_downloading_it() -> None:
+    code = "\n".join(engine.code for engine in engines(FACTS))
+    assert "hf download" not in code
+    assert f"convert_hf_to_gguf.py {HERE} " in code
+    there = "\n".join(engine.code for engine in engines(replace(FACTS, repo_id="owner/name")))
+    assert "hf download owner/name --local-dir model" in there
+    assert "convert_hf_to_gguf.py model " in there
