@@ -12,7 +12,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ from talo_export.errors import TaloError
 Method = Literal["link", "reflink", "copy_file_range", "copy"]
 
 CHUNK_BYTES = 4 << 20
+HASHED_BYTES = 1 << 20
 _FICLONE = 0x40049409
 """The Linux ioctl that makes a reflink, from linux/fs.h."""
 _NOT_HERE = {
@@ -41,14 +42,49 @@ class Copied:
     sha256_edited: str | None
 
 
+class Syncing:
+    """Written files go to disk in the background while the next one is copied.
+
+    Leaving the block waits until all of them are there, and raises what went wrong with the first.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._pending: list[Future[None]] = []
+
+    def __enter__(self) -> Syncing:
+        return self
+
+    def sync(self, fd: int) -> None:
+        """Sync the open file `fd` soon; it may be closed at once."""
+        # A duplicate of the descriptor, because errors of writing are told to those who wrote.
+        self._pending.append(self._pool.submit(_sync_and_close, os.dup(fd)))
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        # After an interruption or a full disk nobody waits for files that are to be removed. Each
+        # still runs, to close its descriptor.
+        self._pool.shutdown(wait=kind is None)
+        if kind is None:
+            for future in self._pending:
+                future.result()
+
+
+def _sync_and_close(fd: int) -> None:
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def copy_edited(
     source: Path,
     target: Path,
     edits: Sequence[Edit] = (),
     *,
+    sync: Callable[[int], None] = os.fsync,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Copied:
-    """Copy `source` to the new file `target`, then put every edit's bytes in place, and fsync.
+    """Copy `source` to the new file `target`, put every edit's bytes in place, and `sync` it.
 
     `progress` is called with the bytes done since the last call. A source that changes meanwhile
     is an error. Hashes are not taken of a reflinked file without edits: it was never read.
@@ -75,7 +111,7 @@ def copy_edited(
                     abandoned.set()
         for edit in edits:
             _overwrite(writer.fileno(), edit)
-        os.fsync(writer.fileno())
+        sync(writer.fileno())
         after = os.fstat(reader.fileno())
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise TaloError(f"{source} changed while it was copied: stop what writes to it.")
@@ -103,10 +139,14 @@ def hash_edited(
     plain = hashlib.sha256()
     edited: hashlib._Hash | None = None
     position = 0
+    # One buffer, small enough for a processor's cache: new memory for each chunk costs as much
+    # time as the copy into it.
+    buffer = memoryview(bytearray(min(HASHED_BYTES, max(size, 1))))
     while position < size and not (abandoned is not None and abandoned.is_set()):
-        chunk = os.pread(fd, min(CHUNK_BYTES, size - position), position)
-        if not chunk:
+        read = os.preadv(fd, [buffer[: min(len(buffer), size - position)]], position)
+        if not read:
             raise OSError(errno.EIO, "the file became shorter while it was read")
+        chunk = buffer[:read]
         touching = [
             edit for edit in edits if edit.offset < position + len(chunk) and edit.end > position
         ]
@@ -126,27 +166,18 @@ def file_sha256(path: Path) -> str:
         return hash_edited(file.fileno(), os.fstat(file.fileno()).st_size, ())[0]
 
 
-def filling(pattern: bytes, start: int, length: int) -> bytes:
-    """`length` bytes of the endless repetition of `pattern`, from its byte `start`."""
-    phase = start % len(pattern)
-    repeats = (phase + length) // len(pattern) + 1
-    return (pattern * repeats)[phase : phase + length]
-
-
-def _patched(chunk: bytes, position: int, edits: Sequence[Edit]) -> bytes:
+def _patched(chunk: memoryview, position: int, edits: Sequence[Edit]) -> bytes:
     patched = bytearray(chunk)
     for edit in edits:
         begin, end = max(edit.offset, position), min(edit.end, position + len(chunk))
-        patched[begin - position : end - position] = filling(
-            edit.pattern, begin - edit.offset, end - begin
-        )
+        patched[begin - position : end - position] = edit.filling(begin - edit.offset, end - begin)
     return bytes(patched)
 
 
 def _overwrite(fd: int, edit: Edit) -> None:
     done = 0
     while done < edit.nbytes:
-        block = filling(edit.pattern, done, min(CHUNK_BYTES, edit.nbytes - done))
+        block = edit.filling(done, min(CHUNK_BYTES, edit.nbytes - done))
         done += os.pwrite(fd, block, edit.offset + done)
 
 

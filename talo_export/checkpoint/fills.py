@@ -9,7 +9,9 @@ more memory than all the rest of a write.
 
 from __future__ import annotations
 
+import itertools
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,21 +44,47 @@ def encode(value: float, dtype: str) -> bytes:
     raise UsageError(f"uniform and mean fills exist for {', '.join(FLOATS)}, not for {dtype}.")
 
 
-def tensor_mean(path: Path, entry: TensorEntry) -> float:
-    """The mean of a float tensor on disk, summed in float64, `CHUNK_BYTES` at a time."""
+def sum_of_runs(
+    path: Path, entry: TensorEntry, lengths: Sequence[int], chosen: Sequence[bool]
+) -> tuple[float, int]:
+    """Sum (float64) and number of a float tensor's elements on disk that lie in chosen runs.
+
+    The tensor is runs of `lengths` elements in turn, over and over to its end. Read `CHUNK_BYTES`
+    at a time.
+    """
     if entry.dtype not in FLOATS:
         raise UsageError(f"tensor {entry.name!r} is {entry.dtype}: its mean is not defined here.")
-    total, count = 0.0, 0
+    if all(chosen):
+        lengths, chosen = [entry.elements], [True]
+    width = entry.nbytes // entry.elements if entry.elements else 1
+    total, count, position = 0.0, 0, 0
     with path.open("rb") as file:
-        file.seek(entry.offset)
-        left = entry.nbytes
-        while left:
-            raw = file.read(min(left, CHUNK_BYTES))
-            left -= len(raw)
-            values = _decode(raw, entry.dtype)
-            total += float(values.sum(dtype=np.float64))
-            count += values.size
-    return total / count if count else 0.0
+        for length, wanted in itertools.cycle(zip(lengths, chosen, strict=True)):
+            if position >= entry.nbytes:
+                break
+            file.seek(entry.offset + position)
+            left = min(length * width, entry.nbytes - position) if wanted else 0
+            position += length * width
+            while left:
+                raw = file.read(min(left, CHUNK_BYTES))
+                left -= len(raw)
+                values = _decode(raw, entry.dtype)
+                total += float(values.sum(dtype=np.float64))
+                count += values.size
+    return total, count
+
+
+def checked_mean(total: float, count: int, name: str) -> float:
+    """`total / count`, 0 of nothing. Raises `UsageError` where it is not a finite number."""
+    mean = total / count if count else 0.0
+    if not np.isfinite(mean):
+        raise UsageError(f"the mean of {name!r} is not a finite number: use --fill zero.")
+    return mean
+
+
+def tensor_mean(path: Path, entry: TensorEntry) -> float:
+    """The mean of a float tensor on disk. Raises `UsageError` where it is not a finite number."""
+    return checked_mean(*sum_of_runs(path, entry, [1], [True]), entry.name)
 
 
 def pattern(
@@ -75,10 +103,7 @@ def pattern(
             "use --fill zero."
         )
     if fill == "mean":
-        mean = tensor_mean(path, entry)
-        if not np.isfinite(mean):
-            raise UsageError(f"the mean of {entry.name!r} is not a finite number: use --fill zero.")
-        return encode(mean, entry.dtype)
+        return encode(tensor_mean(path, entry), entry.dtype)
     if is_bias:
         return b"\x00"
     if not d_out:

@@ -172,7 +172,7 @@ def _prefixed(decoder: Decoder, prefix: str) -> Decoder:
 
     layers = (
         replace(layer, path=prefix + layer.path, mixers=tuple(map(mixer, layer.mixers)),
-                mlp_output=put(layer.mlp_output), altered=put(layer.altered))
+                mlp_output=put(layer.mlp_output))
         for layer in decoder.layers
     )  # fmt: skip
     return Decoder(prefix + decoder.path, tuple(layers))

@@ -9,7 +9,7 @@ by the names and dtypes of the tensors; whatever is not recognised in full is re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,10 @@ import numpy as np
 
 from talo_export.checkpoint import fills
 from talo_export.checkpoint.layout import Layout, Located
+from talo_export.checkpoint.pieces import moved_pattern
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Fill
+from talo_export.models.anatomy import Altered
 
 ZERO_BYTES = (*fills.FLOATS, "F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F4",
               "F6_E2M3", "F6_E3M2")  # fmt: skip
@@ -145,11 +147,11 @@ _COMPONENTS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """One stored tensor, the bytes to repeat over it, and the axis of its output features."""
+    """One stored tensor and the bytes to repeat over it; `runs` as in an `Edit`."""
 
     located: Located
     pattern: bytes
-    axis: int | None = None
+    runs: tuple[int, ...] = ()
 
 
 def storage_format(config: Mapping[str, Any]) -> str:
@@ -176,11 +178,14 @@ def storage_format(config: Mapping[str, Any]) -> str:
     return str(method)
 
 
-def fillings(layout: Layout, storage: str, name: str, fill: Fill) -> tuple[Filling, ...]:
+def fillings(
+    layout: Layout, storage: str, name: str, fill: Fill, altered: Sequence[Altered] = ()
+) -> tuple[Filling, ...]:
     """What to write, and where, so that the parameter `name` decodes to `fill`.
 
     `name` is the parameter's name on disk (`....o_proj.weight`), whether a tensor of just that
-    name is stored or the components of a packing are. Raises `TaloError` for a parameter that is
+    name is stored or the components of a packing are; `altered` says of what tensors of another
+    form are made. Raises `TaloError` for a parameter that is
     not stored, or stored in an unknown way; `UsageError` for a fill it cannot hold.
     """
     located = layout.tensors.get(name)
@@ -188,6 +193,8 @@ def fillings(layout: Layout, storage: str, name: str, fill: Fill) -> tuple[Filli
         return (_gguf(layout, name, located, fill),)
     is_weight = storage == "plain" or not _is_component(name)
     if located is not None and located.entry.dtype in fills.FLOATS and is_weight:
+        if fill != "zero" and any(one.name == name for one in altered):
+            return (Filling(located, *moved_pattern(layout, name, fill, altered)),)
         return (_plain(layout, name, located, fill),)
     stem = parameter_stem(name)
     found = components(layout, stem)
@@ -280,7 +287,7 @@ def _plain(layout: Layout, name: str, located: Located, fill: Fill) -> Filling:
         d_out=None if axis is None else entry.shape[axis],
         is_bias=is_bias,
     )
-    return Filling(located, pattern, axis)
+    return Filling(located, pattern)
 
 
 def _gguf(layout: Layout, name: str, located: Located | None, fill: Fill) -> Filling:

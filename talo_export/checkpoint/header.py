@@ -12,6 +12,7 @@ Format: https://github.com/huggingface/safetensors#format
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,6 +66,11 @@ class TensorEntry:
     def end(self) -> int:
         """The first byte after the tensor."""
         return self.offset + self.nbytes
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)

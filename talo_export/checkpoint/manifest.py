@@ -77,7 +77,12 @@ class Manifest:
                 "fill": self.knockout.fill,
             },
             "storage": self.storage,
-            "edits": [edit.to_json() | {"pattern": edit.pattern.hex()} for edit in self.edits],
+            "edits": [
+                edit.to_json()
+                | {"pattern": edit.pattern.hex()}
+                | ({"runs": list(edit.runs)} if edit.runs else {})
+                for edit in self.edits
+            ],
             "files": {
                 name: {"bytes": record.nbytes, "sha256": record.sha256}
                 | ({"stored_as": record.stored_as} if record.stored_as != name else {})
@@ -176,19 +181,19 @@ def _knockout(value: Any) -> Knockout:
 
 
 def _edit(value: Any, where: str) -> Edit:
-    pattern = bytes.fromhex(_typed(value["pattern"], str))
-    nbytes = _count(value["bytes"])
-    if not pattern or nbytes % len(pattern):
-        raise ValueError(f"the pattern of {value['tensor']!r} does not fit its bytes")
-    return Edit(
+    edit = Edit(
         file=safe_name(value["file"], where),
         tensor=_typed(value["tensor"], str),
         dtype=_typed(value["dtype"], str),
         shape=tuple(_count(size) for size in _typed(value["shape"], list)),
         offset=_count(value["offset"]),
-        nbytes=nbytes,
-        pattern=pattern,
+        nbytes=_count(value["bytes"]),
+        pattern=bytes.fromhex(_typed(value["pattern"], str)),
+        runs=tuple(_count(run) for run in _typed(value.get("runs", []), list)),
     )
+    if not edit.fits:
+        raise ValueError(f"the pattern of {edit.tensor!r} does not fit its bytes")
+    return edit
 
 
 def _file_record(name: str, value: Any, where: str) -> FileRecord:

@@ -25,11 +25,12 @@ from transformers.core_model_loading import (
     rename_source_key,
 )
 
+from talo_export.checkpoint.conversions import Conversions
 from talo_export.checkpoint.foreign import foreign_anatomy, is_foreign
 from talo_export.checkpoint.formats import parameter_stem
 from talo_export.checkpoint.layout import read_layout
 from talo_export.errors import ProofError, TaloError
-from talo_export.models.anatomy import Decoder, Layer, Mixer, find_decoder
+from talo_export.models.anatomy import Altered, Decoder, Layer, Mixer, Piece, find_decoder
 from talo_export.models.loading import first_line, is_vision_language, read_config
 from talo_export.models.reference import ResolvedModel
 
@@ -43,8 +44,9 @@ class Naming:
     """Parameter (by its first name, where tied) -> stored names that it is made of."""
     feeds: Mapping[str, tuple[str, ...]]
     """Stored name -> parameters that are made of it."""
-    altered: frozenset[str]
-    """Stored names whose values a converter splits, joins or turns on the way to a parameter."""
+    altered: Mapping[str, tuple[Piece, ...]]
+    """Stored names whose values a converter splits, joins or turns on the way to parameters, and
+    what they are made of."""
     unused: tuple[str, ...]
     """Tensors that the model's class does not load; they stay as they are."""
 
@@ -102,6 +104,7 @@ def name_parameters(model: nn.Module, tensors: Iterable[str]) -> Naming:
     by_pattern = {pattern: entry for entry in converters for pattern in entry.source_patterns}
     known: dict[str, Any] = model.state_dict()
     first_name = first_names(model)
+    conversions = Conversions(model)
     prefix: Any = model.base_model_prefix
 
     def targets(name: str) -> tuple[str, ...]:
@@ -113,14 +116,15 @@ def name_parameters(model: nn.Module, tensors: Iterable[str]) -> Naming:
             return ()
         found = (renamed,)
         if pattern is not None:
-            altered.add(name)
-            first, *others = by_pattern[pattern].target_patterns
+            converter = by_pattern[pattern]
+            first, *others = converter.target_patterns
             found += tuple(_swapped(renamed, first, other) for other in others)
+            altered[name] = conversions.pieces(converter, found)
         return tuple(dict.fromkeys(first_name.get(name, name) for name in found))
 
     stored: dict[str, dict[str, None]] = defaultdict(dict)
     feeds: dict[str, tuple[str, ...]] = {}
-    altered: set[str] = set()
+    altered: dict[str, tuple[Piece, ...]] = {}
     unused: list[str] = []
     for tensor in sorted(tensors, key=dot_natural_key):
         plain = parameter_stem(tensor) + ".weight"
@@ -137,7 +141,7 @@ def name_parameters(model: nn.Module, tensors: Iterable[str]) -> Naming:
     return Naming(
         stored={key: tuple(names) for key, names in stored.items()},
         feeds=feeds,
-        altered=frozenset(altered),
+        altered=altered,
         unused=tuple(unused),
     )
 
@@ -164,7 +168,9 @@ def _layer(layer: Layer, naming: Naming) -> Layer:
         layer,
         mixers=mixers,
         mlp_output=mlp_output,
-        altered=tuple(name for name in names if name in naming.altered),
+        altered=tuple(
+            Altered(name, naming.altered[name]) for name in names if name in naming.altered
+        ),
     )
 
 

@@ -8,7 +8,7 @@ the manifest records it, and verification checks the result against it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from typing import Any
 from talo_export.checkpoint import formats
 from talo_export.checkpoint.files import BaseFile
 from talo_export.checkpoint.layout import Layout, read_layout
-from talo_export.errors import ProofError, TaloError, UsageError
+from talo_export.errors import ProofError, TaloError
 from talo_export.knockout import Fill, Knockout
-from talo_export.models.anatomy import Decoder
+from talo_export.models.anatomy import Altered, Decoder
 from talo_export.models.targets import knockout_targets
 
 
@@ -33,13 +33,40 @@ class Edit:
     offset: int
     nbytes: int
     pattern: bytes
-    axis: int | None = None
-    """Which dimension of `shape` counts the output features; None for biases and codes."""
+    runs: tuple[int, ...] = ()
+    """Where loading makes several parameters of the tensor: `pattern` holds one element of each,
+    which fill so many bytes in turn, over and over."""
 
     @property
     def end(self) -> int:
         """The first byte after the edited range."""
         return self.offset + self.nbytes
+
+    @property
+    def fits(self) -> bool:
+        """Whether the pattern repeats a whole number of times."""
+        if not self.runs:
+            return bool(self.pattern) and self.nbytes % len(self.pattern) == 0
+        width, rest = divmod(len(self.pattern), len(self.runs))
+        whole = width > 0 and rest == 0 and all(run > 0 and run % width == 0 for run in self.runs)
+        return whole and self.nbytes % sum(self.runs) == 0
+
+    def filling(self, start: int, length: int) -> bytes:
+        """`length` bytes of what is put there, from the tensor's byte `start`."""
+        if not self.runs:
+            return repeated(self.pattern, start, length)
+        width = len(self.pattern) // len(self.runs)
+        parts: list[bytes] = []
+        position, end = start - start % sum(self.runs), start + length
+        for number, run in itertools.cycle(enumerate(self.runs)):
+            if position >= end:
+                break
+            begin, stop = max(start, position), min(end, position + run)
+            unit = self.pattern[number * width : (number + 1) * width]
+            if begin < stop:
+                parts.append(repeated(unit, begin - position, stop - begin))
+            position += run
+        return b"".join(parts)
 
     def to_json(self) -> dict[str, Any]:
         """The fields of the public contract."""
@@ -125,15 +152,11 @@ def edits_on(
 ) -> tuple[Edit, ...]:
     """The edits alone, in the order of files and offsets. Raises as `plan_export`."""
     targets = knockout_targets(anatomy, knockout)
-    altered = [name for name in targets.filled if name in targets.layer.altered]
-    if altered and knockout.fill != "zero":
-        raise UsageError(
-            f"{altered[0]} is stored in another form than the model computes with, in which fill "
-            f"{knockout.fill!r} would be another one: use --fill zero."
-        )
     # A set, because two names may be components of one stored parameter.
     found = {
-        edit for name in targets.filled for edit in _edits(layout, storage, name, knockout.fill)
+        edit
+        for name in targets.filled
+        for edit in _edits(layout, storage, name, knockout.fill, targets.layer.altered)
     }
     edits = tuple(sorted(found, key=lambda edit: (edit.file, edit.offset)))
     if not any(edit.nbytes for edit in edits):
@@ -145,8 +168,17 @@ def edits_on(
     return edits
 
 
-def _edits(layout: Layout, storage: str, name: str, fill: Fill) -> Iterator[Edit]:
-    for filling in formats.fillings(layout, storage, name, fill):
+def repeated(pattern: bytes, start: int, length: int) -> bytes:
+    """`length` bytes of the endless repetition of `pattern`, from its byte `start`."""
+    phase = start % len(pattern)
+    repeats = (phase + length) // len(pattern) + 1
+    return (pattern * repeats)[phase : phase + length]
+
+
+def _edits(
+    layout: Layout, storage: str, name: str, fill: Fill, altered: Sequence[Altered]
+) -> Iterator[Edit]:
+    for filling in formats.fillings(layout, storage, name, fill, altered):
         entry = filling.located.entry
         yield Edit(
             file=filling.located.file,
@@ -156,7 +188,7 @@ def _edits(layout: Layout, storage: str, name: str, fill: Fill) -> Iterator[Edit
             offset=entry.offset,
             nbytes=entry.nbytes,
             pattern=filling.pattern,
-            axis=filling.axis,
+            runs=filling.runs,
         )
 
 

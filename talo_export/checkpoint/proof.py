@@ -30,20 +30,44 @@ this only forgives kernels that choose their order of summation by memory alignm
 
 
 @dataclass(frozen=True)
+class LoadReport:
+    """The keys that did not fit when transformers loaded a checkpoint."""
+
+    missing_keys: tuple[str, ...] = ()
+    unexpected_keys: tuple[str, ...] = ()
+    mismatched_keys: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> LoadReport:
+        """From the JSON line that a process prints."""
+        return cls(
+            tuple(document["missing_keys"]),
+            tuple(document["unexpected_keys"]),
+            tuple(document["mismatched_keys"]),
+        )
+
+    @property
+    def clean(self) -> bool:
+        """No key is named."""
+        return not (self.missing_keys or self.unexpected_keys or self.mismatched_keys)
+
+    def to_json(self) -> dict[str, list[str]]:
+        """The contract's fields."""
+        return {
+            "missing_keys": list(self.missing_keys),
+            "unexpected_keys": list(self.unexpected_keys),
+            "mismatched_keys": list(self.mismatched_keys),
+        }
+
+
+@dataclass(frozen=True)
 class StockRun:
     """What a stock process saw of one directory."""
 
     class_name: str
-    missing_keys: tuple[str, ...]
-    unexpected_keys: tuple[str, ...]
-    mismatched_keys: tuple[str, ...]
+    load: LoadReport
     found: Mapping[str, np.ndarray]
     """By example: logits, or what was asked for instead (see `stock_load.py`)."""
-
-    @property
-    def clean(self) -> bool:
-        """The loading report names no key."""
-        return not (self.missing_keys or self.unexpected_keys or self.mismatched_keys)
 
 
 @dataclass(frozen=True)
@@ -51,30 +75,35 @@ class LogitProof:
     """The `load` and `logits` parts of `verify --json`."""
 
     class_name: str
-    missing_keys: tuple[str, ...]
-    unexpected_keys: tuple[str, ...]
-    mismatched_keys: tuple[str, ...]
+    load: LoadReport
+    base_load: LoadReport
+    """Of the base: an export can only load as cleanly as it does."""
     max_abs_difference_to_knockout: float
     max_abs_difference_to_base: float
     largest_logit: float
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """Where it does not load as the base does, does not equal the live knockout, or is the
+        base still: one sentence each."""
+        found = []
+        if self.load != self.base_load:
+            found.append("it does not load as the base does: other keys are reported.")
+        if self.max_abs_difference_to_knockout > RELATIVE_TOLERANCE * self.largest_logit:
+            found.append("it does not compute what the live knockout does.")
+        if self.max_abs_difference_to_base <= self.max_abs_difference_to_knockout:
+            found.append("it still computes what the base does.")
+        return tuple(found)
+
+    @property
     def ok(self) -> bool:
-        """Loads as cleanly as the base, equals the live knockout, and is not the base."""
-        return (
-            not (self.missing_keys or self.unexpected_keys or self.mismatched_keys)
-            and self.max_abs_difference_to_knockout <= RELATIVE_TOLERANCE * self.largest_logit
-            and self.max_abs_difference_to_base > self.max_abs_difference_to_knockout
-        )
+        """Nothing is amiss."""
+        return not self.problems
 
     def to_json(self) -> dict[str, Any]:
-        """The contract's fields."""
+        """The contract's fields, and whether the base's own report names the same keys."""
         return {
-            "load": {
-                "missing_keys": list(self.missing_keys),
-                "unexpected_keys": list(self.unexpected_keys),
-                "mismatched_keys": list(self.mismatched_keys),
-            },
+            "load": {**self.load.to_json(), "as_base": self.load == self.base_load},
             "logits": {
                 "max_abs_difference_to_knockout": self.max_abs_difference_to_knockout,
                 "max_abs_difference_to_base": self.max_abs_difference_to_base,
@@ -101,14 +130,14 @@ def prove_export(
     with tempfile.TemporaryDirectory(prefix="talo-export-") as folder:
         # Both processes must see the same example: the first makes it up, the second is given it.
         given = inputs or Path(folder) / "inputs.safetensors"
-        live = _run(
+        printed, live = _run(
             [
                 "-m", "talo_export.models.live_logits", str(base), "{out}",
                 "--layer", str(knockout.layer), "--scope", knockout.scope, "--fill", knockout.fill,
                 "--inputs" if inputs else "--write-inputs", str(given), *options,
             ],
             None,
-        )[1]  # fmt: skip
+        )  # fmt: skip
         exported = run_stock(
             export,
             given,
@@ -118,9 +147,8 @@ def prove_export(
     knocked_out, original = _part(live, "knockout/"), _part(live, "base/")
     return LogitProof(
         class_name=exported.class_name,
-        missing_keys=exported.missing_keys,
-        unexpected_keys=exported.unexpected_keys,
-        mismatched_keys=exported.mismatched_keys,
+        load=exported.load,
+        base_load=LoadReport.of(json.loads(printed.splitlines()[-1])),
         max_abs_difference_to_knockout=max_difference(exported.found, knocked_out),
         max_abs_difference_to_base=max_difference(exported.found, original),
         largest_logit=max(float(np.abs(logits).max()) for logits in knocked_out.values()),
@@ -155,9 +183,7 @@ def run_stock(
         raise ProofError(f"the stock process imported {report['talo_export'][0]}.")
     return StockRun(
         class_name=report["class"],
-        missing_keys=tuple(report["missing_keys"]),
-        unexpected_keys=tuple(report["unexpected_keys"]),
-        mismatched_keys=tuple(report["mismatched_keys"]),
+        load=LoadReport.of(report),
         found=found,
     )
 

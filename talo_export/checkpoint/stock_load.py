@@ -37,6 +37,8 @@ def load(arguments: argparse.Namespace) -> tuple[torch.nn.Module, dict[str, list
         config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
         or "AutoModelForImageTextToText" in (getattr(config, "auto_map", None) or {})
     )
+    # Weights that a checkpoint lacks are drawn at random, here the same in every process.
+    torch.manual_seed(0)
     auto = transformers.AutoModelForImageTextToText if is_vlm else transformers.AutoModelForCausalLM
     model, report = auto.from_pretrained(
         arguments.directory, dtype=arguments.dtype, output_loading_info=True, **options

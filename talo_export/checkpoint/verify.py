@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from talo_export.checkpoint.comparing import same_bytes
-from talo_export.checkpoint.copying import CHUNK_BYTES, file_sha256, filling, hash_edited
+from talo_export.checkpoint.copying import CHUNK_BYTES, file_sha256, hash_edited
 from talo_export.checkpoint.files import BaseFile, list_files
 from talo_export.checkpoint.header import TensorEntry
 from talo_export.checkpoint.layout import CONTAINERS, read_tensors
@@ -198,7 +198,7 @@ def _range_is_filled(fd: int, edit: Edit) -> bool:
     done = 0
     while done < edit.nbytes:
         chunk = os.pread(fd, min(CHUNK_BYTES, edit.nbytes - done), edit.offset + done)
-        if not chunk or chunk != filling(edit.pattern, done, len(chunk)):
+        if not chunk or chunk != edit.filling(done, len(chunk)):
             return False
         done += len(chunk)
     return True

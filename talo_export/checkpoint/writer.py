@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from talo_export.checkpoint.copying import Copied, can_reflink, copy_edited
+from talo_export.checkpoint.copying import Copied, Syncing, can_reflink, copy_edited
 from talo_export.checkpoint.files import BaseFile, safe_name
 from talo_export.checkpoint.layout import KEPT, UNDO_FILE, read_layout
 from talo_export.checkpoint.manifest import MANIFEST, FileRecord, Manifest, current_versions
@@ -203,7 +203,7 @@ def _validate(plan: EditPlan) -> None:
         entry = located.entry
         if (edit.offset, edit.nbytes) != (entry.offset, entry.nbytes):
             raise TaloError(f"tensor {edit.tensor!r} moved since the plan: run it again.")
-        if not edit.pattern or edit.nbytes % len(edit.pattern):
+        if not edit.fits:
             raise TaloError(f"the fill of {edit.tensor!r} does not fit its {edit.nbytes} bytes.")
 
 
@@ -238,15 +238,18 @@ def _copy_all(
         progress(done, total)
 
     copied: dict[str, Copied] = {}
-    for file in plan.files:
-        target = stage / stored[file.name]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if file.name in linked and _hard_link(file.source, target):
-            copied[file.name] = Copied("link", None, None)
-            advance(file.nbytes)
-        else:
-            edits = plan.edits_of(file.name)
-            copied[file.name] = copy_edited(file.source, target, edits, progress=advance)
+    with Syncing() as syncing:
+        for file in plan.files:
+            target = stage / stored[file.name]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if file.name in linked and _hard_link(file.source, target):
+                copied[file.name] = Copied("link", None, None)
+                advance(file.nbytes)
+            else:
+                edits = plan.edits_of(file.name)
+                copied[file.name] = copy_edited(
+                    file.source, target, edits, sync=syncing.sync, progress=advance
+                )
     return copied
 
 

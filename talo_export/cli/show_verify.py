@@ -14,12 +14,18 @@ def show_verify(document: dict[str, Any], to: Console) -> None:
 
     for name in ("files", "tensors", "load", "logits"):
         found = document[name]
-        words = ", ".join(f"{_show(value)} {key.replace('_', ' ')}" for key, value in found.items())
+        words = ", ".join(_words(key.replace("_", " "), value) for key, value in found.items())
         to.print(Text(f"{name:<8}", style="dim"), Text(words), sep="")
     for problem in document["problems"]:
         to.print(Text(f"problem: {problem}", style="red"))
     good = document["ok"]
     to.print(Text("ok" if good else "not ok", style="green" if good else "bold red"))
+
+
+def _words(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return key if value else f"not {key}"
+    return f"{_show(value)} {key}"
 
 
 def _show(value: Any) -> str:

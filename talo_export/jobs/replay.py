@@ -81,7 +81,7 @@ def replay(
             new_tokens=scoring.new_tokens(True) if scoring.kind == "generate" else None,
             pad_token=loaded.tokenizer.pad_token_id,
         )
-    if not run.clean:
+    if not run.load.clean:
         raise ProofError(f"{directory} does not load cleanly: {run}")
     row = table.row(knockout)
     rounding: list[str] = []

@@ -35,8 +35,7 @@ def run_verify(
             problems.append(str(error))
         else:
             document |= proof.to_json()
-            if not proof.ok:
-                problems.append("it does not load cleanly or compute what the live knockout does.")
+            problems += proof.problems
     return document | {"ok": not problems, "problems": problems}
 
 

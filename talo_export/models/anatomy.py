@@ -41,6 +41,27 @@ class Mixer:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """`elements` elements of a stored tensor, one after another, that become `parameter`'s."""
+
+    parameter: str
+    elements: int
+    d_out: int | None
+    """The parameter's number of output features; None for a bias."""
+
+
+@dataclass(frozen=True, slots=True)
+class Altered:
+    """A stored tensor whose values are not a parameter's own, as loading moves them about.
+
+    Its elements are `pieces`, over and over to its end; none where that is not known.
+    """
+
+    name: str
+    pieces: tuple[Piece, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """One decoder layer. `index` counts from 0, next to the embeddings."""
 
@@ -49,9 +70,9 @@ class Layer:
     mixers: tuple[Mixer, ...]
     mlp_output: tuple[str, ...] = ()
     """Parameters of the feed-forward block's output projection(s)."""
-    altered: tuple[str, ...] = ()
-    """On disk only: those of all these names whose stored values are not the parameter's own, as
-    loading splits, joins or turns them. Zero is zero in any form; other fills are not."""
+    altered: tuple[Altered, ...] = ()
+    """On disk only: those of all these names that loading splits, joins or turns. Zero is zero in
+    any form; other fills belong to the parameters."""
     reached: bool = True
     """False where no input that could be made up runs this layer: nothing is known of it."""
 

@@ -8,12 +8,14 @@ One half of the proof that files and memory agree; the other half knows stock tr
 INPUTS is a safetensors file whose tensors are named EXAMPLE/ARGUMENT (`0/input_ids`); without it
 one example is made up of the least that the model runs on, mostly a few text tokens, and written
 where `--write-inputs` says, for the other half. OUT gets two tensors of float32 logits an example,
-named `base/EXAMPLE` (before the knockout) and `knockout/EXAMPLE`.
+named `base/EXAMPLE` (before the knockout) and `knockout/EXAMPLE`. Standard output gets one JSON
+line: the keys that were missing, unexpected or mismatched when the base was loaded.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,9 +28,13 @@ from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import find_decoder
 from talo_export.models.interventions import knock_out, silence_rows
-from talo_export.models.loading import load_weights, read_config
+from talo_export.models.loading import load_reported, read_config
 from talo_export.models.proof import BaseAnswer, logits_of
 from talo_export.models.reference import resolve
+
+KEYS = ("missing_keys", "unexpected_keys", "mismatched_keys")
+SEED = 0
+"""As in `stock_load.py`: weights that a base lacks are random, and the same in both processes."""
 
 
 def live_logits(
@@ -38,14 +44,21 @@ def live_logits(
     *,
     write_inputs: Path | None = None,
     trust_remote_code: bool = False,
-) -> dict[str, Tensor]:
-    """Logits (B, T, vocabulary) of every example, without and with `knockout`, on the CPU.
+) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
+    """Logits (B, T, vocabulary) of every example, without and with `knockout`, on the CPU, and the
+    keys that loading reported.
 
+    A base that does not load cleanly is run as it loads: what it lacks is drawn from a fixed seed.
     Raises what loading and knocking out raise.
     """
     resolved = resolve(base)
     config = read_config(resolved, trust_remote_code)
-    model: Any = load_weights(resolved, config, device="cpu", trust_remote_code=trust_remote_code)
+    torch.manual_seed(SEED)
+    model: Any
+    model, report = load_reported(
+        resolved, config, device="cpu", trust_remote_code=trust_remote_code
+    )
+    keys = {kind: sorted(map(str, report[kind])) for kind in KEYS}
     given = read_examples(inputs) if inputs else {"0": BaseAnswer.of(model).example}
     if write_inputs is not None:
         save_file(named_arguments(given), write_inputs)
@@ -53,7 +66,7 @@ def live_logits(
     decoder = find_decoder(model)
     if getattr(model, "hf_quantizer", None) is None:
         with knock_out(model, decoder, knockout):
-            return found | _logits(model, given, "knockout")
+            return found | _logits(model, given, "knockout"), keys
     # Quantised weights cannot be filled in memory; under fill `zero`, the only one they can have
     # on disk, silencing the output projections is the same function.
     for name, example in given.items():
@@ -62,7 +75,7 @@ def live_logits(
             model, decoder, {knockout.layer: torch.ones(rows, dtype=torch.bool)}, knockout.scope
         ):
             found |= _logits(model, {name: example}, "knockout")
-    return found
+    return found, keys
 
 
 def read_examples(path: Path) -> dict[str, dict[str, Tensor]]:
@@ -120,7 +133,7 @@ def main() -> None:
     parser.add_argument("--trust-remote-code", action="store_true")
     given = parser.parse_args()
     knockout = Knockout(given.layer, given.scope, given.fill)
-    logits = live_logits(
+    logits, keys = live_logits(
         given.base,
         knockout,
         given.inputs,
@@ -128,6 +141,7 @@ def main() -> None:
         trust_remote_code=given.trust_remote_code,
     )
     save_file(logits, given.out)
+    print(json.dumps(keys))
 
 
 if __name__ == "__main__":

@@ -188,6 +188,32 @@ def load_weights(
     max_memory: Mapping[str, str] | None = None,
 ) -> nn.Module:
     """The network alone, complete, in eval mode and without gradients. Raises TaloError."""
+    model, report = load_reported(
+        resolved,
+        config,
+        dtype=dtype,
+        device=device,
+        trust_remote_code=trust_remote_code,
+        device_map=device_map,
+        offload_folder=offload_folder,
+        max_memory=max_memory,
+    )
+    refuse_gaps(resolved.name, report)
+    return model
+
+
+def load_reported(
+    resolved: ResolvedModel,
+    config: PreTrainedConfig,
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+    trust_remote_code: bool = False,
+    device_map: str | None = None,
+    offload_folder: Path | None = None,
+    max_memory: Mapping[str, str] | None = None,
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The network as it loads, and transformers' report of the keys that did not fit."""
     if dtype != "auto" and dtype not in DTYPES:
         raise UsageError(f"dtype {dtype!r} is none of auto, {', '.join(DTYPES)}")
     auto = AutoModelForImageTextToText if is_vision_language(config) else AutoModelForCausalLM
@@ -221,12 +247,11 @@ def load_weights(
         ) from error
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise TaloError(f"{resolved.name} cannot be loaded: {first_line(str(error))}") from error
-    refuse_gaps(resolved.name, report)
     if target is not None:
         model = model.to(target)
     model.eval()
     model.requires_grad_(False)
-    return model
+    return model, report
 
 
 def refuse_gaps(name: str, report: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from talo_export.checkpoint import copying
-from talo_export.checkpoint.copying import copy_edited, filling
-from talo_export.checkpoint.plan import Edit
+from talo_export.checkpoint.copying import copy_edited
+from talo_export.checkpoint.plan import Edit, repeated
 from talo_export.errors import TaloError
 
 
@@ -56,6 +57,7 @@ def test_a_copy_has_exactly_the_edits_and_the_hashes_say_so(
     target.unlink(missing_ok=True)
     with monkeypatch.context() as patched:
         patched.setattr(copying, "CHUNK_BYTES", chunk)
+        patched.setattr(copying, "HASHED_BYTES", chunk)
         if way == "plain loop":
             patched.delattr(os, "copy_file_range")
         if way == "kernel gives up":
@@ -101,4 +103,24 @@ def test_an_existing_target_is_never_overwritten(tmp_path: Path) -> None:
 
 @given(st.binary(min_size=1, max_size=5), st.integers(0, 50), st.integers(0, 50))
 def test_a_filling_may_begin_anywhere(pattern: bytes, start: int, length: int) -> None:
-    assert filling(pattern, start, length) == (pattern * 120)[start : start + length]
+    assert repeated(pattern, start, length) == (pattern * 120)[start : start + length]
+
+
+@given(
+    units=st.lists(st.binary(min_size=2, max_size=2), min_size=1, max_size=4),
+    counts=st.lists(st.integers(1, 5), min_size=4, max_size=4),
+    times=st.integers(1, 3),
+    start=st.integers(0, 60),
+    length=st.integers(0, 60),
+)
+def test_several_fills_in_one_tensor_take_turns(
+    units: list[bytes], counts: list[int], times: int, start: int, length: int
+) -> None:
+    whole = b"".join(unit * n for unit, n in zip(units, counts, strict=False)) * times
+    runs = tuple(2 * n for n in counts[: len(units)])
+    one = Edit("f", "t", "BF16", (len(whole) // 2,), 0, len(whole), b"".join(units), runs)
+    assert one.fits
+    start = min(start, len(whole))
+    length = min(length, len(whole) - start)
+    assert one.filling(start, length) == whole[start : start + length]
+    assert not replace(one, nbytes=len(whole) + 2).fits or sum(runs) == 2

@@ -21,7 +21,10 @@ SOUND = Manifest(
     revision="abc",
     knockout=Knockout(3, "o_proj", "mean"),
     storage="plain",
-    edits=(Edit("a.safetensors", "w", "BF16", (2, 3), 100, 12, b"\x01\x02"),),
+    edits=(
+        Edit("a.safetensors", "w", "BF16", (2, 3), 100, 12, b"\x01\x02"),
+        Edit("a.safetensors", "v", "BF16", (2, 3), 112, 12, b"\x01\x02\x03\x04", (4, 8)),
+    ),
     files={
         "a.safetensors": FileRecord(112, "0" * 64, "a.safetensors", "1" * 64),
         "README.md": FileRecord(7, None, "BASE_README.md"),

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from proving import load, make_subject
 from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import LlamaConfig
+from transformers.core_model_loading import (
+    Chunk,
+    ConversionOps,
+    PermuteForRope,
+    WeightConverter,
+)
 
+from talo_export.checkpoint.conversions import Conversions
 from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.writer import write_export
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import find_decoder
+from talo_export.models.anatomy import Altered, Piece, find_decoder
 from talo_export.models.interventions import knock_out
 from talo_export.models.proof import logits_of
 
@@ -83,9 +94,40 @@ def test_a_fill_that_loading_would_turn_into_another_is_refused(fill: str, tmp_p
     base = tmp_path / "base"
     make_subject("causal-lm", "mixtral", base)
     anatomy = checkpoint_anatomy(base)
+    layer = anatomy.layers[0]
+    # As where loading computes on the way.
+    unknown = replace(layer, altered=tuple(Altered(one.name) for one in layer.altered))
+    anatomy = replace(anatomy, layers=(unknown, *anatomy.layers[1:]))
     with pytest.raises(UsageError, match="stored in another form"):
         plan_export(base, Knockout(0, "mlp", fill), anatomy)  # type: ignore[arg-type]
     assert plan_export(base, Knockout(0, "attention", fill), anatomy).edits  # type: ignore[arg-type]
+
+
+def test_what_loading_permutes_row_by_row_is_followed_and_what_it_computes_is_not() -> None:
+    class Fused(nn.Module):
+        config = LlamaConfig(num_attention_heads=2)
+
+        def __init__(self) -> None:
+            super().__init__()
+            for name, rows in (("q", 8), ("k", 8), ("v", 8)):
+                setattr(self, name, nn.Linear(3, rows, device="meta"))
+
+    names = ["q.weight", "k.weight", "v.weight"]
+    turned = PermuteForRope(permute_layer_names=["q.weight", "k.weight"])
+    splits = WeightConverter(["qkv.weight"], names, operations=[Chunk(0), turned])
+    conversions = Conversions(Fused())
+    assert conversions.pieces(splits, names) == tuple(Piece(name, 24, 8) for name in names)
+    columns = WeightConverter(["qkv.weight"], names, operations=[Chunk(1)])
+    assert conversions.pieces(columns, names) == ()
+    computes = WeightConverter(["q.code"], ["q.weight"], operations=[Computes()])
+    assert conversions.pieces(computes, ["q.weight"]) == ()
+
+
+class Computes(ConversionOps):
+    """Stands for the operations that unpack a quantised tensor."""
+
+    def convert(self, input_dict: Any, *rest: Any, **options: Any) -> Any:
+        raise AssertionError("never run: what it does is not known")
 
 
 def test_a_config_that_claims_more_layers_than_there_are_tensors_is_refused(tmp_path: Path) -> None:

@@ -9,12 +9,19 @@ import numpy as np
 import pytest
 import torch
 from proving import make_subject
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import plan_export
-from talo_export.checkpoint.proof import LogitProof, max_difference, prove_export, run_stock
+from talo_export.checkpoint.proof import (
+    LoadReport,
+    LogitProof,
+    max_difference,
+    prove_export,
+    run_stock,
+)
+from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
@@ -35,10 +42,30 @@ def test_a_stock_process_gives_exactly_the_logits_of_the_live_knockout(
     assert proof.ok
     assert proof.max_abs_difference_to_knockout == 0.0
     assert proof.max_abs_difference_to_base > 0.0
-    assert not any((proof.missing_keys, proof.unexpected_keys, proof.mismatched_keys))
+    assert proof.load.clean
+    assert proof.base_load.clean
     assert not dataclasses.replace(proof, max_abs_difference_to_knockout=0.1).ok
     assert not dataclasses.replace(proof, max_abs_difference_to_base=0.0).ok
-    assert not dataclasses.replace(proof, missing_keys=("a.weight",)).ok
+    assert not dataclasses.replace(proof, load=LoadReport(("a.weight",))).ok
+
+
+def test_an_export_is_asked_to_load_as_its_base_does_not_better(
+    single: Path, tmp_path: Path
+) -> None:
+    tensors = load_file(single / "model.safetensors")
+    lost = "model.layers.0.mlp.up_proj.weight"
+    del tensors[lost]
+    tensors["mtp.weight"] = torch.ones(2, 2)
+    save_file(tensors, single / "model.safetensors", metadata={"format": "pt"})
+    plan = plan_export(single, Knockout(1), checkpoint_anatomy(single))
+    write_export(plan, tmp_path / "out", base="base")
+    proof = prove_export(tmp_path / "out", single, Knockout(1))
+    assert proof.load == LoadReport((lost,), ("mtp.weight",))
+    assert proof.problems == ()
+    assert proof.max_abs_difference_to_knockout == 0.0
+    assert proof.to_json()["load"]["as_base"] is True
+    complete = LoadReport((), ("mtp.weight",))
+    assert "other keys" in dataclasses.replace(proof, base_load=complete).problems[0]
 
 
 def test_a_model_that_does_not_run_on_text_alone_is_given_what_it_needs(tmp_path: Path) -> None:
@@ -80,6 +107,34 @@ def test_files_and_memory_agree_for_every_scope_and_fill(
     assert not torch.equal(found, untouched)
 
 
+@pytest.mark.parametrize("fill", ["uniform", "mean"])
+@pytest.mark.parametrize(
+    ("kind", "scope"),
+    [
+        ("sarvam_moe", "attention"),  # q, k and v of three sizes are stored as one.
+        ("sarvam_moe", "mlp"),  # The experts are stored apart and joined.
+    ],
+)
+def test_files_and_memory_agree_where_loading_splits_or_joins_tensors(
+    tmp_path: Path, kind: str, scope: str, fill: str
+) -> None:
+    base = tmp_path / "base"
+    live = make_subject("causal-lm", kind, base)
+    knockout = Knockout(1, scope, fill)  # type: ignore[arg-type]
+    plan = plan_export(base, knockout, checkpoint_anatomy(base))
+    live_names = {name for name, _ in live.named_parameters()}
+    assert any(edit.tensor not in live_names for edit in plan.edits)
+    write_export(plan, tmp_path / "out", base="base")
+    assert verify_files(tmp_path / "out", base).ok
+    exported = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype="auto").eval()
+    with torch.no_grad():
+        untouched, found = live(IDS).logits, exported(IDS).logits
+        with knock_out(live, find_decoder(live), knockout):
+            expected = live(IDS).logits
+    assert torch.equal(found, expected)
+    assert not torch.equal(found, untouched)
+
+
 def test_a_stock_process_that_fails_is_an_error_with_its_last_words(
     single: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,8 +156,8 @@ def test_logits_that_cannot_be_compared_prove_nothing(other: dict[str, np.ndarra
 
 
 def test_the_proof_has_the_fields_of_the_contract() -> None:
-    document = LogitProof("X", (), (), (), 0.0, 1.0, 2.0).to_json()
-    assert set(document["load"]) == {"missing_keys", "unexpected_keys", "mismatched_keys"}
+    document = LogitProof("X", LoadReport(), LoadReport(), 0.0, 1.0, 2.0).to_json()
+    assert {"missing_keys", "unexpected_keys", "mismatched_keys"} < set(document["load"])
     assert set(document["logits"]) == {
         "max_abs_difference_to_knockout",
         "max_abs_difference_to_base",
