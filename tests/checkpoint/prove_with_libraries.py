@@ -1,18 +1,22 @@
 """Prove exports of quantised checkpoints with the libraries that make and run them.
 
-    pip install bitsandbytes compressed-tensors
-    python tests/checkpoint/prove_with_libraries.py
+    pip install bitsandbytes compressed-tensors optimum gptqmodel
+    python tests/checkpoint/prove_with_libraries.py --out examples/architectures/quantised.md
 
 Not part of the test suite, whose own rules of decoding need none of these. A tiny Llama is
 quantised by the library, exported, and loaded by plain `from_pretrained`; its logits on the CPU
-must be those of the quantised base with the layer's output silenced, to the last bit.
+must be those of the quantised base with the layer's output silenced, to the last bit. gptqmodel
+compiles its kernels when they are first used, which takes minutes.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,8 @@ import torch
 from compressed_tensors.compressors import BaseCompressor
 from compressed_tensors.quantization import QuantizationConfig, preset_name_to_scheme
 from compressed_tensors.quantization.utils import calculate_qparams, generate_gparam
+from gptqmodel.nn_modules.qlinear.torch import TorchLinear
+from gptqmodel.nn_modules.qlinear.torch_awq import AwqTorchLinear
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 
@@ -30,6 +36,13 @@ from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder, find_decoder
 from talo_export.models.interventions import silence_rows
 
+GROUP = 32
+NOTES = """
+What no library here runs on a CPU is proved in the test suite. Fine-grained fp8 and MXFP4 experts
+by logits, unpacked by transformers itself (`tests/checkpoint/test_formats_logits.py`). Every
+format, ModelOpt's NVFP4 too, by its public rule of decoding (`tests/checkpoint/quantised.py`).
+Every GGML type that the `gguf` package decodes, by that package (`tests/checkpoint/test_gguf.py`).
+"""
 IDS = torch.tensor([[1, 5, 9, 2]])
 BITSANDBYTES = {
     "NF4": BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4"),
@@ -93,6 +106,44 @@ def quantise_compressed_tensors(plain: Path, base: Path, preset: str, layout: st
     (base / "config.json").write_text(json.dumps(config))
 
 
+def quantise_gptqmodel(plain: Path, base: Path, method: str) -> None:
+    """Round to nearest in groups of 32, packed by the library's own layers for the CPU."""
+    kind = {"gptq": TorchLinear, "awq": AwqTorchLinear}[method]
+    tensors = {}
+    for name, weight in AutoModelForCausalLM.from_pretrained(plain).state_dict().items():
+        if not name.endswith("proj.weight"):
+            tensors[name] = weight.half()
+            continue
+        groups = weight.float().reshape(len(weight), -1, GROUP)
+        low, high = groups.amin(-1), groups.amax(-1)
+        scale = (high - low) / 15
+        layer = kind(
+            bits=4,
+            group_size=GROUP,
+            sym=False,
+            desc_act=False,
+            in_features=weight.shape[1],
+            out_features=weight.shape[0],
+            register_buffers=True,
+        )
+        linear = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+        linear.weight.data = weight.float()
+        order = (torch.arange(weight.shape[1]) // GROUP).int()
+        layer.pack(linear, scale, (-low / scale).round(), order)
+        for part, value in layer.state_dict().items():
+            tensors[name.removesuffix("weight") + part] = value.contiguous()
+    shutil.copytree(plain, base)
+    save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
+    declared = {"bits": 4, "group_size": GROUP, "desc_act": False, "sym": False}
+    if method == "awq":
+        declared |= {"version": "gemm", "zero_point": True}
+    else:
+        declared |= {"checkpoint_format": "gptq_v2"}
+    config = json.loads((base / "config.json").read_text()) | {"dtype": "float16"}
+    config["quantization_config"] = declared | {"quant_method": method}
+    (base / "config.json").write_text(json.dumps(config))
+
+
 def scales(weight: torch.Tensor, arguments: Any) -> dict[str, torch.Tensor]:
     """The library's scales for weights rounded to nearest."""
     values, strategy = weight.float(), str(arguments.strategy)
@@ -110,7 +161,19 @@ def scales(weight: torch.Tensor, arguments: Any) -> dict[str, torch.Tensor]:
     return {"weight_scale": scale if is_fp4 else scale.bfloat16()}
 
 
-def prove(name: str, base: Path, decoder: Decoder) -> None:
+@dataclass(frozen=True)
+class Proof:
+    """One format, proved. An export that is not equal to the last bit raises instead."""
+
+    library: str
+    kind: str
+    cut: str
+    """Components that were filled, and the byte they were filled with."""
+    moved: float
+    """The largest difference of a logit to the base's."""
+
+
+def prove(library: str, kind: str, base: Path, decoder: Decoder) -> Proof:
     out = base.with_name(base.name + "-out")
     plan = plan_export(base, Knockout(1), decoder)
     write_export(plan, out, base="base")
@@ -127,14 +190,39 @@ def prove(name: str, base: Path, decoder: Decoder) -> None:
             expected = original(IDS).logits
     assert torch.equal(found, expected)
     assert not torch.equal(found, untouched)
+    cut = sorted({f"`{edit.tensor.split('_proj')[1]}` {edit.pattern.hex()}" for edit in plan.edits})
     moved = (found - untouched).abs().max().item()
-    cut = sorted(
-        {f"{edit.tensor.split('_proj')[1]} := {edit.pattern.hex()}" for edit in plan.edits}
-    )
-    print(f"{name}: {', '.join(cut)}; knockout 0.0 apart, base {moved:.3f} apart")
+    print(f"{library} {kind}: {', '.join(cut)}", flush=True)
+    return Proof(library, kind, ", ".join(cut), moved)
+
+
+def table(proofs: list[Proof]) -> str:
+    """A Markdown page with the versions that were there."""
+    versions = f"torch {version('torch')} and transformers {version('transformers')}"
+    lines = [
+        "# Quantised storage, proved with the libraries that make and run it",
+        "",
+        "Written by `python tests/checkpoint/prove_with_libraries.py --out PATH` with",
+        f"{versions}, on a CPU. A tiny Llama is quantised and packed",
+        "by the library, one layer's attention is exported, and the result is loaded by plain",
+        "`from_pretrained`: no key missing, unexpected or mismatched, each logit equal to the last",
+        "bit to that of the quantised base with the layer's output silenced.",
+        "",
+        "| library | format | bytes written | logits to the knockout's | to the base's |",
+        "|---|---|---|---:|---:|",
+    ]
+    lines += [
+        f"| {one.library} {version(one.library)} | {one.kind} | {one.cut} | 0.0 | {one.moved:.3f} |"
+        for one in proofs
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, help="a Markdown page to write")
+    arguments = parser.parse_args()
+    proofs = []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         model = tiny()
@@ -142,10 +230,17 @@ def main() -> None:
         decoder = find_decoder(model)
         for number, (name, how) in enumerate(BITSANDBYTES.items()):
             quantise_bitsandbytes(root / "plain", root / f"b{number}", how)
-            prove(f"bitsandbytes {name}", root / f"b{number}", decoder)
+            proofs.append(prove("bitsandbytes", name, root / f"b{number}", decoder))
         for number, (preset, layout) in enumerate(COMPRESSED_TENSORS.items()):
             quantise_compressed_tensors(root / "plain", root / f"c{number}", preset, layout)
-            prove(f"compressed-tensors {preset}", root / f"c{number}", decoder)
+            kind = f"{preset} ({layout})"
+            proofs.append(prove("compressed-tensors", kind, root / f"c{number}", decoder))
+        for method in ("gptq", "awq"):
+            quantise_gptqmodel(root / "plain", root / method, method)
+            kind = f"{method.upper()}, 4 bit"
+            proofs.append(prove("gptqmodel", kind, root / method, decoder))
+    if arguments.out:
+        arguments.out.write_text(table(proofs) + NOTES)
 
 
 if __name__ == "__main__":
