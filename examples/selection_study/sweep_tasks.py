@@ -11,7 +11,7 @@ journals are written to `scores/scores.npz`: log-likelihoods of the choices and 
 and nothing of the tasks' text.
 
 --one-pass sweeps with `one_pass.py` in place of the product's engine: Llama only, two to three
-times faster here; it is first checked against the product's plain engine on two items.
+times faster here; it is first checked against the product's plain engine on four items.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ APART = {torch.float32: 1e-3, torch.bfloat16: 1.0}
 """Most that a choice's score may differ between the two engines, nats. In bfloat16 the plain
 engine itself is that far from its float32 self on choices of many tokens."""
 
-Answer = Callable[[Journal, Sequence[Item]], None]
+Answer = Callable[[Journal, Task, Sequence[Item]], None]
 
 
 def sample(task: Task, most: int) -> list[Item]:
@@ -82,7 +82,7 @@ def by_product(loaded: LoadedModel) -> Answer:
 
     variants = (None, *all_knockouts(loaded.decoder))
 
-    def answer(journal: Journal, items: Sequence[Item]) -> None:
+    def answer(journal: Journal, task: Task, items: Sequence[Item]) -> None:
         sweep(loaded, items, variants, SCORING, journal=journal)
 
     return answer
@@ -92,17 +92,19 @@ def by_one_pass(loaded: LoadedModel, tasks: Sequence[Task]) -> Answer:
     """Sweep with `one_pass.py`, checked first."""
     from one_pass import OnePass, check
 
-    apart = check(loaded, [sample(tasks[0], 1)[0], sample(tasks[-1], 1)[0]], SCORING)
+    apart = max(check(loaded, sample(task, 2), SCORING) for task in (tasks[0], tasks[-1]))
     print(f"largest difference to the plain engine: {apart:.2g} nats", flush=True)
     if not apart <= APART[loaded.model.dtype]:
         raise SystemExit("one_pass.py does not give what the product's engine gives")
     fast = OnePass(loaded)
 
-    def answer(journal: Journal, items: Sequence[Item]) -> None:
+    def answer(journal: Journal, task: Task, items: Sequence[Item]) -> None:
         known = journal.outcomes().get(None, {})
-        for item in items:
-            if item.id not in known:
-                journal.append(fast.cells(item, SCORING))
+        left = [item for item in items if item.id not in known]
+        if left:
+            fast.share(task.items, SCORING)
+        for item in left:
+            journal.append(fast.cells(item, SCORING))
 
     return answer
 
@@ -158,7 +160,7 @@ def main() -> None:
             if items:
                 with Journal.open(arguments.out / f"{task.name}.sqlite",
                                   identities[task.name]) as journal:  # fmt: skip
-                    answer(journal, items)
+                    answer(journal, task, items)
                 minutes = (time.monotonic() - started) / 60
                 print(f"{minutes:6.1f} min  {task.name}: {len(items)} items more", flush=True)
     tables = collect(tasks, arguments.out, max(arguments.items, arguments.more), identities)

@@ -24,7 +24,7 @@ from talo_export.errors import UsageError
 from talo_export.evidence.criteria import CRITERIA, Criterion, choose
 from talo_export.evidence.differences import Differences, moments_of_subsets
 from talo_export.evidence.layer_tests import correct_over_layers
-from talo_export.evidence.paired import Clusters, gain_interval
+from talo_export.evidence.paired import RESAMPLES, Clusters, gain_interval
 from talo_export.knockout import Knockout
 
 
@@ -92,8 +92,13 @@ def cross_validate(
     seed: int,
     level: float = 0.95,
     min_gain: float = 0.0,
+    resamples: int = RESAMPLES,
 ) -> CrossValidated:
-    """Choose on all folds but one, judge on the one, `repeats` times over; groups stay whole."""
+    """Choose on all folds but one, judge on the one, `repeats` times over; groups stay whole.
+
+    `resamples` are the bootstrap's behind the upper limit; a fifth of them permutations behind the
+    lower one.
+    """
     rule = CRITERIA[criterion]
     if not 2 <= folds <= sweep.n_groups:
         raise UsageError(
@@ -118,7 +123,7 @@ def cross_validate(
         repeats=repeats,
         apparent_gain=float(sweep.accuracy[:, whole].mean()) if whole >= 0 else 0.0,
         gain=float(judged.mean()),
-        interval=_interval(sweep, whole, seed, level) if whole >= 0 else None,
+        interval=_interval(sweep, whole, seed, level, resamples) if whole >= 0 else None,
         agreement=float((by_fold == whole).mean()),
         acts=float((by_fold >= 0).mean()),
     )
@@ -143,10 +148,12 @@ def _choose_on_all(
     return choose(rule, moments, allowed, min_gain)[0]
 
 
-def _interval(sweep: Differences, column: int, seed: int, level: float) -> tuple[float, float]:
-    low = correct_over_layers(sweep, seed=seed, level=level, permutations=2000).low[column]
+def _interval(
+    sweep: Differences, column: int, seed: int, level: float, resamples: int
+) -> tuple[float, float]:
+    tests = correct_over_layers(sweep, seed=seed, level=level, permutations=resamples // 5)
     own = Clusters(
         sweep.by_group(sweep.accuracy[:, column]), np.bincount(sweep.members).astype(np.int64)
     )
-    _, high = gain_interval(own, seed=seed, level=level)
-    return low, high
+    _, high = gain_interval(own, seed=seed, level=level, resamples=resamples)
+    return tests.low[column], high
