@@ -71,13 +71,13 @@ def _picture(phase: str, event: Progress, seconds: float, width: int) -> Group:
     from rich.text import Text
 
     rows: list[RenderableType] = [
-        Text(line(phase, event, seconds)),
+        Text(standing(phase, event, seconds)),
         bar(event.done / max(event.total, 1), width),
     ]
-    if len(event.gains) > 1:
-        best = leader(event)
-        gains = by_layer(event)
-        rows += strip(gains, width=width, chosen=None if best is None else best.layer)
+    best = leader(event)
+    if best is not None:
+        rows.append(Text(leading(event, best)))
+        rows += strip(by_layer(event), width=width, chosen=best.layer)
     return Group(*rows)
 
 
@@ -93,21 +93,32 @@ def bar(share: float, width: int) -> Table:
 
 def line(phase: str, event: Progress, seconds: float) -> str:
     """How far a phase is after these seconds, with time left and the leading layer."""
-    parts = [f"{phase}: {event.done}/{event.total} answers"]
+    best = leader(event)
+    said = standing(phase, event, seconds)
+    return said if best is None else f"{said}, {leading(event, best)}"
+
+
+def standing(phase: str, event: Progress, seconds: float) -> str:
+    """Items done, and the time left at the pace so far."""
+    parts = [f"{phase}: {event.items_done} of {event.items} done"]
     fresh = event.done - event.resumed
-    if event.resumed:
-        parts.append(f"{event.resumed} from the journal")
+    if event.items_resumed:
+        parts.append(f"{event.items_resumed} from the journal")
     if fresh and event.done < event.total:
         parts.append(f"{clock(seconds * (event.total - event.done) / fresh)} left")
-    best = leader(event) if len(event.gains) > 1 else None
-    if best is not None:
-        parts.append(f"leading: layer {best.layer} {100 * event.gains[best]:+.1f}")
     return ", ".join(parts)
 
 
+def leading(event: Progress, best: Knockout) -> str:
+    """The leading layer and its running gain."""
+    return f"leading: layer {best.layer} {100 * event.gains[best]:+.1f} points"
+
+
 def leader(event: Progress) -> Knockout | None:
-    """The knockout with the highest running gain, None before there is one."""
-    return max(event.gains, key=lambda knockout: event.gains[knockout], default=None)
+    """The knockout with the highest running gain, None where fewer than two compete."""
+    if len(event.gains) < 2:
+        return None
+    return max(event.gains, key=lambda knockout: event.gains[knockout])
 
 
 def by_layer(event: Progress) -> list[float | None]:

@@ -65,9 +65,10 @@ def _tick(layer: int) -> str:
 def _numbers(start: int, count: int) -> str:
     """Layer numbers under the ticks, every ten layers (every five where they fit)."""
     step = 5 if start + count < 100 else 10
-    line = [" "] * (count + 3)
+    line = [" "] * count
     for layer in range(start, start + count):
-        if layer % step == 0:
+        # A number that would stick out at the right is left out: it would begin a line of its own.
+        if layer % step == 0 and layer - start + len(str(layer)) <= count:
             for position, digit in enumerate(str(layer)):
                 line[layer - start + position] = digit
     return "".join(line).rstrip()

@@ -15,13 +15,17 @@ class Progress:
     """State after a batch. A cell is one item answered by one variant.
 
     `done` counts cells answered in this call or found in the journal; `resumed` only the latter,
-    so that time left is estimated from `done - resumed`. `gains` holds each variant's accuracy
-    minus the base's over the items both have answered so far.
+    so that time left is estimated from `done - resumed`. The same of items, which are done when
+    every variant still in the sweep has answered them. `gains` holds each variant's accuracy minus
+    the base's over the items both have answered so far.
     """
 
     done: int
     total: int
     resumed: int
+    items_done: int
+    items: int
+    items_resumed: int
     gains: Mapping[Knockout, float]
     note: str | None = None
     """Something a person should read once (an engine fell back, a batch shrank)."""
@@ -44,7 +48,9 @@ class Watch:
         watcher: Watcher | None,
     ) -> None:
         self._watcher = watcher
+        self._items = items
         self._total = items * len(variants)
+        self._racing = tuple(variants)
         self._correct: dict[Knockout | None, dict[str, bool]] = {v: {} for v in variants}
         self._won = dict.fromkeys(variants, 0)
         self._both = dict.fromkeys(variants, 0)
@@ -52,7 +58,7 @@ class Watch:
         for variant, seen in outcomes.items():
             for item_id, outcome in seen.items():
                 self._count(Cell(variant, item_id, outcome))
-        self._resumed = self._done
+        self._resumed, self._items_resumed = self._done, self._items_done()
         self.report()
 
     def add(self, cells: Sequence[Cell]) -> None:
@@ -61,9 +67,10 @@ class Watch:
             self._count(cell)
         self.report()
 
-    def expect(self, cells: int) -> None:
-        """So many cells are still to come: fewer than at first where a race dropped some."""
-        self._total = self._done + cells
+    def expect(self, items: int, racing: Sequence[Knockout | None]) -> None:
+        """So many items are still to come for these variants: the others were dropped by a race."""
+        self._total = self._done + items * len(racing)
+        self._racing = tuple(racing)
 
     def report(self, note: str | None = None) -> None:
         """Tell the watcher where the sweep stands."""
@@ -73,7 +80,21 @@ class Watch:
                 for variant, both in self._both.items()
                 if variant is not None and both
             }
-            self._watcher(Progress(self._done, self._total, self._resumed, gains, note))
+            self._watcher(
+                Progress(
+                    done=self._done,
+                    total=self._total,
+                    resumed=self._resumed,
+                    items_done=self._items_done(),
+                    items=self._items,
+                    items_resumed=self._items_resumed,
+                    gains=gains,
+                    note=note,
+                )
+            )
+
+    def _items_done(self) -> int:
+        return min((len(self._correct[variant]) for variant in self._racing), default=0)
 
     def _count(self, cell: Cell) -> None:
         self._done += 1

@@ -117,7 +117,7 @@ def sweep(
         for part, share in zip(rounds, shares, strict=True):
             if race is not None and seen:
                 racing = race.narrowed(racing, ScoreTable.build(items[:seen], outcomes))
-                watch.expect(left * len(racing))
+                watch.expect(left, racing)
             for cells, long in team.exchange(lambda share=share: answer(share)):  # type: ignore[misc]
                 for cell in cells:
                     outcomes[cell.variant][cell.item_id] = cell.outcome

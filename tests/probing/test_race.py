@@ -40,6 +40,7 @@ def test_a_dropped_layer_sees_no_more_items_and_costs_nothing(text_model, make_i
         rows[layer] * count for layer, count in seen(result.table).items()
     )
     assert events[-1].done == events[-1].total == 24
+    assert events[-1].items_done == events[-1].items == 6
 
 
 def test_what_was_seen_is_what_a_whole_sweep_says(text_model, make_items, variants):

@@ -125,6 +125,8 @@ def test_progress_counts_cells_and_reports_running_gains(text_model, make_items)
     ).table
     assert [event.done for event in events] == [0, 3, 6, 9]
     assert {event.total for event in events} == {9}
+    assert [event.items_done for event in events] == [0, 1, 2, 3]
+    assert {event.items for event in events} == {3}
     gains = {v: table.accuracy[table.row(v)] - table.accuracy[0] for v in variants[1:]}
     assert events[-1].gains == pytest.approx(gains)
 

@@ -183,7 +183,7 @@ def test_one_bar_goes_on_over_all_tasks() -> None:
             watch = bar(phase)
             assert watch is not None
             for done in range(total + 1):
-                watch(Progress(done, total, 0, {}))
+                watch(Progress(done, total, 0, done // 2, total // 2, 0, {}))
                 seen.append(bar.done)
     assert seen == sorted(seen)
     assert (seen[0], seen[len(seen) // 2 - 1], seen[-1]) == (0.0, 0.5, 1.0)
@@ -192,7 +192,7 @@ def test_one_bar_goes_on_over_all_tasks() -> None:
     first, drawn, doing = text.getvalue().splitlines()
     assert first == "task 2 of 2, 0:00 left for all: task-2"
     assert set(drawn.strip()) == {"━"}
-    assert doing.startswith("confirming 4 items: 8/8 answers")
+    assert doing.startswith("confirming 4 items: 4 of 4 done")
 
 
 def test_nothing_is_drawn_where_json_is_asked_for() -> None:

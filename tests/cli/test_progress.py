@@ -1,0 +1,73 @@
+"""What is seen while a sweep runs: items done, time left, the leader, gains by layer."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from talo_export.cli.output import Sink
+from talo_export.cli.progress import PLAIN_EVERY, SweepProgress, _picture, line
+from talo_export.knockout import Knockout
+from talo_export.probing.progress import Progress
+
+
+def event(layers: int, *, resumed: int = 0) -> Progress:
+    """Ten of forty items of a sweep; the middle layer leads by 12.5 points."""
+    gains = dict(zip(map(Knockout, range(layers)), np.linspace(-0.4, 0.1, layers), strict=True))
+    gains[Knockout(layers // 2)] = 0.125
+    cells = layers + 1
+    return Progress(10 * cells, 40 * cells, resumed * cells, 10, 40, resumed, gains)
+
+
+def test_the_line_says_items_time_left_and_leader() -> None:
+    assert line("probing 40 items", event(8), seconds=60.0) == (
+        "probing 40 items: 10 of 40 done, 3:00 left, leading: layer 4 +12.5 points"
+    )
+
+
+def test_what_came_from_the_journal_does_not_speed_up_the_time_left() -> None:
+    said = line("probing 40 items", event(8, resumed=5), seconds=60.0)
+    assert "5 from the journal, 6:00 left" in said
+
+
+def test_a_confirmation_of_one_layer_has_no_leader() -> None:
+    assert "leading" not in line("confirming", event(1), seconds=60.0)
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("layers", [8, 32, 80])
+def test_the_picture_has_a_bar_a_layer_and_fits_its_terminal(layers: int, width: int) -> None:
+    text = io.StringIO()
+    Console(file=text, width=width).print(_picture("probing 40 items", event(layers), 60.0, width))
+    lines = text.getvalue().splitlines()
+    folds = -(-layers // (width - 7))
+    assert len(lines) == 3 + 4 * folds
+    assert lines[0] == "probing 40 items: 10 of 40 done, 3:00 left"
+    assert lines[2] == f"leading: layer {layers // 2} +12.5 points"
+    axes = [line[7:] for line in lines if line.startswith(" layer ")]
+    assert [len(axis) for axis in axes] == [
+        min(width - 7, layers - fold * (width - 7)) for fold in range(folds)
+    ]
+    assert "".join(axes)[layers // 2] == "^"
+
+
+def test_in_a_pipe_there_are_plain_lines_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(np.arange(0, 1000, PLAIN_EVERY / 2))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    with SweepProgress(Sink(json_mode=False, quiet=False)) as progress:
+        watch = progress("probing 40 items")
+        assert watch is not None
+        for _ in range(6):
+            watch(event(8))
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 3
+    assert "\x1b" not in said.err
+    assert "10 of 40 done" in said.err
+    assert not sys.stderr.isatty()
