@@ -1,15 +1,17 @@
 """How fast an export is, and how much memory it takes, against the ways people do it today.
 
     python examples/benchmarks/export.py                          # 60 MB, a few seconds
-    python examples/benchmarks/export.py --gigabytes 13 --mergekit MERGEKIT_ENV/bin/python
+    python examples/benchmarks/export.py --gigabytes 13 --command --mergekit MERGEKIT/bin/python
 
 A random bfloat16 Llama checkpoint in four shards is written once; then every contender zeroes the
 output projection of one layer, each in a process of its own, with the base dropped from the page
 cache before it starts:
 
 - `cp -r`: no edit at all, the floor for a full copy; and `cp -r`, synced to disk;
-- `talo-export`: copy and overwrite byte ranges, synced to disk, manifest with hashes;
-- `talo-export --link`: the same with hard links for the untouched shards;
+- writing alone: talo-export's copy with overwritten byte ranges, synced to disk, manifest with
+  hashes; and the same with hard links for the untouched shards;
+- `talo-export export` (with `--command`): all of it, which first imports torch and transformers
+  and finds the layer by tracing the model's code without weights; with and without `--link`;
 - load, edit, `save_file`: the touched shard through safetensors and torch, the rest by `cp`;
 - mergekit's passthrough with scale 0 (given the Python of an environment that has mergekit).
 
@@ -209,7 +211,7 @@ def high_water(pid: int) -> int:
 
 
 def contenders(
-    base: Path, out: Path, layer: int, shape: Shape, mergekit: Path | None
+    base: Path, out: Path, layer: int, shape: Shape, mergekit: Path | None, with_command: bool
 ) -> dict[str, list[str]]:
     """Command lines, by name, in the order they run."""
 
@@ -224,13 +226,21 @@ def contenders(
             *map(str, arguments),
         ]
 
+    def command(*options: str) -> list[str]:
+        what = ["--model", str(base), "--layer", str(layer), "--scope", "o_proj"]
+        run = [sys.executable, "-m", "talo_export", "export", *what, "--out", str(out)]
+        return [*run, "--quiet", *options]
+
     commands = {
         "cp -r": ["cp", "-r", str(base), str(out)],
         "cp -r, synced": ["sh", "-c", 'cp -r "$0" "$1" && sync "$1"/*', str(base), str(out)],
-        "talo-export": python(TALO, shape.layers, 0),
-        "talo-export --link": python(TALO, shape.layers, 1),
+        "writing alone": python(TALO, shape.layers, 0),
+        "writing alone, links": python(TALO, shape.layers, 1),
         "load, edit, save_file": python(LOAD_EDIT_SAVE),
     }
+    if with_command:
+        commands["talo-export export"] = command()
+        commands["talo-export export --link"] = command("--link")
     if mergekit is not None:
         recipe = out.parent / "recipe.yaml"
         recipe.write_text(mergekit_recipe(base, layer, shape.layers))
@@ -270,6 +280,7 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=0.06)
     parser.add_argument("--folder", type=Path, help="where to work; by default a temporary folder")
     parser.add_argument("--mergekit", type=Path, help="the Python of an environment with mergekit")
+    parser.add_argument("--command", action="store_true", help="the whole command as well")
     parser.add_argument("--rounds", type=int, default=1, help="the fastest of so many is reported")
     parser.add_argument("--no-check", action="store_true", help="do not compare the outputs")
     arguments = parser.parse_args()
@@ -284,7 +295,9 @@ def main() -> None:
         best: dict[str, Measurement] = {}
         changes: dict[str, str] = {}
         for _ in range(arguments.rounds):
-            for name, command in contenders(base, out, layer, shape, arguments.mergekit).items():
+            for name, command in contenders(
+                base, out, layer, shape, arguments.mergekit, arguments.command
+            ).items():
                 found = measure(name, command, base)
                 print(f"{name}: {found.seconds:.1f} s, {found.peak_bytes / 1e6:.0f} MB",
                       file=sys.stderr, flush=True)  # fmt: skip

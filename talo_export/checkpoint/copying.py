@@ -111,11 +111,25 @@ def copy_edited(
                     abandoned.set()
         for edit in edits:
             _overwrite(writer.fileno(), edit)
+        _keep_attributes(writer.fileno(), before, unchanged=not edits)
         sync(writer.fileno())
         after = os.fstat(reader.fileno())
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise TaloError(f"{source} changed while it was copied: stop what writes to it.")
     return Copied(method, digests[0], digests[1] if edits else None)
+
+
+def _keep_attributes(fd: int, source: os.stat_result, *, unchanged: bool) -> None:
+    """An unchanged file keeps its time, as a hard link to it would; what could be run still can.
+
+    Other modes are the umask's: a base may be read-only, or written by a library that makes its
+    files private.
+    """
+    if source.st_mode & 0o111:
+        mode = os.fstat(fd).st_mode & 0o777
+        os.fchmod(fd, mode | (mode & 0o444) >> 2)
+    if unchanged:
+        os.utime(fd, ns=(source.st_atime_ns, source.st_mtime_ns))
 
 
 def can_reflink(source: Path, folder: Path) -> bool:
@@ -129,7 +143,11 @@ def can_reflink(source: Path, folder: Path) -> bool:
 
 
 def hash_edited(
-    fd: int, size: int, edits: Sequence[Edit], abandoned: threading.Event | None = None
+    fd: int,
+    size: int,
+    edits: Sequence[Edit],
+    abandoned: threading.Event | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[str, str]:
     """SHA-256 of a file's bytes, and of the same bytes with the edits in place.
 
@@ -156,14 +174,23 @@ def hash_edited(
             edited.update(_patched(chunk, position, touching) if touching else chunk)
         plain.update(chunk)
         position += len(chunk)
+        progress(len(chunk))
     digest = plain.hexdigest()
     return digest, digest if edited is None else edited.hexdigest()
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: Path, progress: Callable[[int], None] = lambda _: None) -> str:
     """SHA-256 of a file's bytes, as lowercase hexadecimal digits."""
+    return edited_sha256(path, (), progress)
+
+
+def edited_sha256(
+    path: Path, edits: Sequence[Edit], progress: Callable[[int], None] = lambda _: None
+) -> str:
+    """SHA-256 that a file would have with the edits in place."""
     with path.open("rb") as file:
-        return hash_edited(file.fileno(), os.fstat(file.fileno()).st_size, ())[0]
+        size = os.fstat(file.fileno()).st_size
+        return hash_edited(file.fileno(), size, edits, progress=progress)[1]
 
 
 def _patched(chunk: memoryview, position: int, edits: Sequence[Edit]) -> bytes:

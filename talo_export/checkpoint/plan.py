@@ -8,7 +8,7 @@ the manifest records it, and verification checks the result against it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,11 @@ class EditPlan:
     def disk_needed(self) -> int:
         """Bytes of a full copy: what must be free before anything is written."""
         return sum(file.nbytes for file in self.files)
+
+    def disk_needed_with(self, linked: Collection[str], *, keep_undo: bool) -> int:
+        """Bytes of a copy in which the files `linked` become links; originals kept on demand."""
+        copied = sum(file.nbytes for file in self.files if file.name not in linked)
+        return copied + (self.bytes_total if keep_undo else 0)
 
     def edits_of(self, file: str) -> tuple[Edit, ...]:
         """The edits of one file, in the order of their offsets."""

@@ -7,13 +7,13 @@ holds its fill, and every other tensor's bytes are the base's.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from talo_export.checkpoint.comparing import same_bytes
-from talo_export.checkpoint.copying import CHUNK_BYTES, file_sha256, hash_edited
+from talo_export.checkpoint.copying import CHUNK_BYTES, edited_sha256, file_sha256
 from talo_export.checkpoint.files import BaseFile, list_files
 from talo_export.checkpoint.header import TensorEntry
 from talo_export.checkpoint.layout import CONTAINERS, read_tensors
@@ -69,10 +69,15 @@ class FileReport:
         }
 
 
-def verify_files(directory: Path, base: Path | None = None) -> FileReport:
+def verify_files(
+    directory: Path,
+    base: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> FileReport:
     """Compare every file and tensor of an export with its manifest, and with `base` if given.
 
-    Raises `TaloError` where there is no sound manifest, or a directory cannot be read.
+    `progress` is called with the bytes hashed so far and the bytes to hash. Raises `TaloError`
+    where there is no sound manifest, or a directory cannot be read.
     """
     manifest = read_manifest(directory)
     present = {file.name: file for file in list_files(directory)}
@@ -80,12 +85,21 @@ def verify_files(directory: Path, base: Path | None = None) -> FileReport:
     verdicts: dict[str, list[str]] = {
         key: [] for key in ("identical", "edited", "missing", "wrong", "unchecked", "other_base")
     }
+    total, done = _bytes_to_hash(manifest, present, origin), 0
+
+    def advance(step: int) -> None:
+        nonlocal done
+        done += step
+        if progress is not None:
+            progress(done, total)
+
     for name, record in manifest.files.items():
         file = present.get(record.stored_as)
         if file is None:
             verdicts["missing"].append(record.stored_as)
             continue
-        verdict = _compare(file, record.sha256_export or record.sha256, origin.get(name), manifest)
+        recorded = record.sha256_export or record.sha256
+        verdict = _compare(file, recorded, origin.get(name), manifest, advance)
         if base is not None and name not in origin:
             verdict = "other_base"
         verdicts[verdict].append(record.stored_as)
@@ -114,8 +128,23 @@ def holds_fill(path: Path, edit: Edit) -> bool:
         return _range_is_filled(file.fileno(), edit)
 
 
+def _bytes_to_hash(
+    manifest: Manifest, present: Mapping[str, BaseFile], origin: Mapping[str, BaseFile]
+) -> int:
+    there = [
+        (present[record.stored_as].nbytes, name)
+        for name, record in manifest.files.items()
+        if record.stored_as in present
+    ]
+    return sum(size + (origin[name].nbytes if name in origin else 0) for size, name in there)
+
+
 def _compare(
-    file: BaseFile, recorded: str | None, original: BaseFile | None, manifest: Manifest
+    file: BaseFile,
+    recorded: str | None,
+    original: BaseFile | None,
+    manifest: Manifest,
+    progress: Callable[[int], None],
 ) -> str:
     """`identical`, `edited`, `wrong`, `other_base` or `unchecked`."""
     edits = [edit for edit in manifest.edits if edit.file == file.name]
@@ -125,16 +154,10 @@ def _compare(
     if original is not None and recorded is None:
         if original.source.samefile(file.source):
             return verdict
-        recorded = _edited_hash(original.source, edits)
-    elif original is not None and _edited_hash(original.source, edits) != recorded:
+        recorded = edited_sha256(original.source, edits, progress)
+    elif original is not None and edited_sha256(original.source, edits, progress) != recorded:
         return "other_base"
-    return verdict if file_sha256(file.source) == recorded else "wrong"
-
-
-def _edited_hash(path: Path, edits: list[Edit]) -> str:
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        return hash_edited(file.fileno(), size, edits)[1]
+    return verdict if file_sha256(file.source, progress) == recorded else "wrong"
 
 
 def _tensors(

@@ -15,17 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from talo_export.checkpoint.copying import Copied, Syncing, can_reflink, copy_edited
-from talo_export.checkpoint.files import BaseFile, safe_name
-from talo_export.checkpoint.layout import KEPT, UNDO_FILE, read_layout
+from talo_export.checkpoint.files import BaseFile
+from talo_export.checkpoint.layout import UNDO_FILE, read_layout
 from talo_export.checkpoint.manifest import MANIFEST, FileRecord, Manifest, current_versions
+from talo_export.checkpoint.placing import CARD, linked_files, stored_names
 from talo_export.checkpoint.plan import EditPlan
 from talo_export.checkpoint.staging import check_output, staged
 from talo_export.checkpoint.undo_file import write_undo_file
-from talo_export.errors import TaloError, UsageError
-
-CARD = "README.md"
-BASE_CARD = "BASE_README.md"
-RESULTS = ".eval_results/"
+from talo_export.errors import TaloError
 
 Progress = Callable[[int, int], None]
 """Called with the bytes copied so far and the bytes to copy."""
@@ -84,12 +81,12 @@ def write_export(
     started = time.perf_counter()
     target = check_output(out, plan.directory)
     extra = dict(extra or {}) | ({CARD: b""} if describe else {})
-    stored = _stored_names(plan.files, extra)
+    stored = stored_names(plan.files, extra)
     linked = linked_files(plan, link=link, link_cache=link_cache)
     _validate(plan)
     try:
         with staged(target) as stage:
-            _check_disk(plan, stage, linked, extra)
+            _check_disk(plan, stage, linked, extra, keep_undo)
             copied = _copy_all(plan, stage, stored, linked, progress or (lambda done, total: None))
             added = [MANIFEST, *extra]
             if keep_undo:
@@ -137,60 +134,6 @@ def write_export(
     )
 
 
-def _stored_names(files: Iterable[BaseFile], extra: Mapping[str, bytes]) -> dict[str, str]:
-    """Where each file of the base goes, so that the files we add have their names free.
-
-    A base that is itself an export has them all; its evaluation results are not the export's.
-    """
-    for name in extra:
-        safe_name(name, "the export")
-        if name == MANIFEST or name.startswith(KEPT):
-            raise UsageError(f"{name} cannot be added to an export: the name is taken.")
-    ours = {MANIFEST, UNDO_FILE, *extra}
-    names = {file.name for file in files}
-    if CARD in extra and CARD in names:
-        ours.add(BASE_CARD)
-    stored: dict[str, str] = {}
-    for file in files:
-        name = file.name
-        foreign_result = name.startswith(RESULTS) and CARD in extra
-        if name == CARD and CARD in extra:
-            stored[name] = BASE_CARD
-        elif name in ours or name.startswith(KEPT) or foreign_result:
-            stored[name] = KEPT + name
-        else:
-            stored[name] = name
-    displaced = [name for name in extra if name in names and name.endswith(_WEIGHTS_AND_CONFIG)]
-    if displaced:
-        raise UsageError(f"{displaced[0]} belongs to the base and is never replaced.")
-    return stored
-
-
-_WEIGHTS_AND_CONFIG = (".safetensors", ".json", ".gguf", ".py")
-
-
-def linked_files(plan: EditPlan, *, link: bool, link_cache: bool) -> frozenset[str]:
-    """Names of the files that become hard links: weight files without edits.
-
-    Raises `UsageError` where one of them lies in the Hub cache and only `link` was asked for.
-    """
-    if not (link or link_cache):
-        return frozenset()
-    edited = {edit.file for edit in plan.edits}
-    weights = [
-        file
-        for file in plan.files
-        if file.name.endswith((".safetensors", ".gguf", ".bin")) and file.name not in edited
-    ]
-    cached = [file for file in weights if file.in_cache]
-    if cached and not link_cache:
-        raise UsageError(
-            f"{cached[0].name} lies in the Hub cache: a hard link would share its bytes with every "
-            "user of the cache, so say --link-cache if you mean it, or drop --link."
-        )
-    return frozenset(file.name for file in weights)
-
-
 def _validate(plan: EditPlan) -> None:
     """The base is still what was planned on: same files, same tensors in the same places."""
     layout = read_layout(plan.directory)
@@ -208,12 +151,16 @@ def _validate(plan: EditPlan) -> None:
 
 
 def _check_disk(
-    plan: EditPlan, stage: Path, linked: frozenset[str], extra: Mapping[str, bytes]
+    plan: EditPlan,
+    stage: Path,
+    linked: frozenset[str],
+    extra: Mapping[str, bytes],
+    keep_undo: bool,
 ) -> None:
     largest = max(plan.files, key=lambda file: file.nbytes)
-    needed = sum(file.nbytes for file in plan.files if file.name not in linked)
+    needed = plan.disk_needed_with(linked, keep_undo=keep_undo)
     if can_reflink(largest.source, stage):
-        needed = sum(edit.nbytes for edit in plan.edits)
+        needed = plan.bytes_total * (2 if keep_undo else 1)
     needed += sum(map(len, extra.values()))
     free = shutil.disk_usage(stage).free
     if free < needed:

@@ -97,26 +97,29 @@ def export(
     """Cut one layer's attention out of the weights on disk; everything else stays byte for byte."""
     with told():
         sink = Sink(json_mode=json, quiet=quiet)
+        from talo_export.cli.copy_progress import copy_progress
         from talo_export.cli.show_export import show_export
         from talo_export.jobs.export import ExportRequest, run_export
 
-        document = run_export(
-            ExportRequest(
-                model=model,
-                layer=layer,
-                run=run,
-                out=out,
-                scope=scope,
-                fill=fill,
-                form=form,
-                link=link,
-                link_cache=link_cache,
-                keep_undo=keep_undo,
-                comparison=comparison,
-                dry_run=dry_run,
-                trust_remote_code=trust_remote_code,
-            )
+        request = ExportRequest(
+            model=model,
+            layer=layer,
+            run=run,
+            out=out,
+            scope=scope,
+            fill=fill,
+            form=form,
+            link=link,
+            link_cache=link_cache,
+            keep_undo=keep_undo,
+            comparison=comparison,
+            dry_run=dry_run,
+            trust_remote_code=trust_remote_code,
         )
+        with copy_progress(sink, "copying") as progress:
+            document = run_export(request, progress)
+        for warning in document.get("warnings", ()):
+            sink.warn(warning)
         sink.result(
             document, summary=str(document["out"]), show=lambda to: show_export(document, to)
         )

@@ -30,15 +30,35 @@ def show_export(document: dict[str, Any], to: Console) -> None:
     what = f"layer {document['layer']}, scope {document['scope']}, fill {document['fill']}"
     size = f"{len(document['edits'])} tensors, {document['bytes_total']:,} bytes"
     if document["out"] is None:
-        edited = [file["file"] for file in document["files"] if file["edits"]]
+        _show_files(document, to)
+        free = document["disk_free"]
+        has = "" if free is None else f" ({free:,} are free)"
         to.print(
-            f"would copy {len(document['files'])} files, {len(document['linked'])} of them as hard "
-            f"links, which needs {document['disk_needed']:,} bytes of disk, and fill {what} "
-            f"({size}) in {', '.join(edited)}. Nothing was written."
+            f"would fill {what}: {size}. The {len(document['files'])} files take at most "
+            f"{document['disk_needed']:,} bytes of disk{has}. Nothing was written."
         )
     else:
         to.print(f"wrote {document['out']}: {what}, {size}, in {document['seconds']:.1f} s")
         to.print(f"next: talo-export verify {document['out']}", style="dim")
+
+
+def _show_files(document: dict[str, Any], to: Console) -> None:
+    """What would become of every file of the base, and which files would be added."""
+    from rich.table import Table
+
+    from talo_export.jobs.export_plan import becomes
+
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("file", overflow="fold")
+    table.add_column("bytes", justify="right")
+    table.add_column("would be")
+    for file in document["files"]:
+        table.add_row(file["file"], f"{file['bytes']:,}", becomes(file, document["linked"]))
+    for name in document["added"]:
+        table.add_row(name, "", "written")
+    to.print()
+    to.print(table)
+    to.print()
 
 
 def _show_adapter(document: dict[str, Any], to: Console) -> None:

@@ -39,9 +39,11 @@ def undo(
     """Rebuild the base's bytes; every file must have the hash that the manifest recorded."""
     with told():
         sink = Sink(json_mode=json, quiet=quiet)
+        from talo_export.cli.copy_progress import copy_progress
         from talo_export.jobs.undo import run_undo
 
-        document = run_undo(directory, out, base=base)
+        with copy_progress(sink, "copying") as progress:
+            document = run_undo(directory, out, base=base, progress=progress)
         sentence = (
             f"wrote {document['out']}: {document['files']} files, {len(document['restored'])} "
             f"tensors restored, {document['checked']} recorded hashes met"

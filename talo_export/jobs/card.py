@@ -18,8 +18,8 @@ from talo_export.checkpoint.manifest import (
     current_versions,
     read_manifest,
 )
+from talo_export.checkpoint.placing import BASE_CARD, CARD
 from talo_export.checkpoint.plan import Edit
-from talo_export.checkpoint.writer import BASE_CARD, CARD
 from talo_export.errors import TaloError
 from talo_export.jobs.comparison import method_facts
 from talo_export.jobs.record import Record, record_of_manifest, without_folders

@@ -8,12 +8,14 @@ from typing import Any, Literal
 
 from talo_export.checkpoint.adapter import plan_adapter, write_adapter
 from talo_export.checkpoint.naming import checkpoint_anatomy
+from talo_export.checkpoint.placing import CARD
 from talo_export.checkpoint.plan import EditPlan, plan_export
-from talo_export.checkpoint.writer import CARD, WriteReport, linked_files, write_export
+from talo_export.checkpoint.writer import Progress, WriteReport, write_export
 from talo_export.errors import TaloError, UsageError
 from talo_export.jobs.asking import model_reference
 from talo_export.jobs.card import PLOT, card_facts, with_hashes
 from talo_export.jobs.comparison import comparison_of, read_comparison
+from talo_export.jobs.export_plan import planned_export
 from talo_export.jobs.inspect import decoder_on_disk
 from talo_export.jobs.record import Record, about_model, record_of_run
 from talo_export.jobs.run import RunDirectory
@@ -45,19 +47,24 @@ class ExportRequest:
     trust_remote_code: bool = False
 
 
-def run_export(request: ExportRequest) -> dict[str, Any]:
-    """Plan and, unless it is a dry run, write: the document of `export --json`."""
+def run_export(request: ExportRequest, progress: Progress | None = None) -> dict[str, Any]:
+    """Plan and, unless it is a dry run, write: the document of `export --json`.
+
+    `progress` is called with the bytes copied so far and the bytes to copy.
+    """
     if request.run is not None:
-        return _export_run(request, RunDirectory(request.run))
+        return _export_run(request, RunDirectory(request.run), progress)
     if request.comparison is not None:
         raise UsageError("a comparison stands in the card of a run's layer: give --run as well.")
     if request.layer is None:
         raise UsageError("export needs --layer K, or --run DIR to take the layer from a run.")
     knockout = Knockout(request.layer, request.scope, request.fill)
-    return _export(request, request.model, knockout, Record(), plot=None)
+    return _export(request, request.model, knockout, Record(), plot=None, progress=progress)
 
 
-def _export_run(request: ExportRequest, run: RunDirectory) -> dict[str, Any]:
+def _export_run(
+    request: ExportRequest, run: RunDirectory, progress: Progress | None
+) -> dict[str, Any]:
     recorded, document = run.request(), run.result()
     if request.layer is not None or request.model is not None:
         raise UsageError("--run names the model and the layer already: leave out the others.")
@@ -71,7 +78,7 @@ def _export_run(request: ExportRequest, run: RunDirectory) -> dict[str, Any]:
         comparison = read_comparison(request.comparison, document)
     plot = run.plot.read_bytes() if run.plot.exists() else None
     record = record_of_run(document, comparison=comparison)
-    return _export(request, recorded["model"], knockout, record, plot=plot)
+    return _export(request, recorded["model"], knockout, record, plot=plot, progress=progress)
 
 
 def _export(
@@ -81,15 +88,23 @@ def _export(
     record: Record,
     *,
     plot: bytes | None,
+    progress: Progress | None,
 ) -> dict[str, Any]:
     base = resolve(model_reference(model))
     if request.form == "adapter":
         return _export_adapter(request, base, model or DEMO, knockout, record, plot)
     plan, n_layers = plan_on(base, knockout, trust_remote_code=request.trust_remote_code)
     if request.dry_run:
-        linked = linked_files(plan, link=request.link, link_cache=request.link_cache)
-        needed = sum(file.nbytes for file in plan.files if file.name not in linked)
-        return plan.to_json() | {"disk_needed": needed, "linked": sorted(linked)}
+        record = replace(record, model=about_model(base, n_layers))
+        facts = _facts(base, plan, model or DEMO, record, plot, request.keep_undo)
+        return planned_export(
+            plan,
+            request.out,
+            added_files(facts, plot),
+            link=request.link,
+            link_cache=request.link_cache,
+            keep_undo=request.keep_undo,
+        )
     report = write_patched(
         base,
         plan,
@@ -101,6 +116,7 @@ def _export(
         link=request.link,
         link_cache=request.link_cache,
         keep_undo=request.keep_undo,
+        progress=progress,
     )
     return report.to_json()
 
@@ -162,6 +178,7 @@ def write_patched(
     link: bool = False,
     link_cache: bool = False,
     keep_undo: bool = False,
+    progress: Progress | None = None,
 ) -> WriteReport:
     """Write the checkpoint with card, plot and evaluation results in one atomic step.
 
@@ -169,17 +186,7 @@ def write_patched(
     called the base.
     """
     record = replace(record, model=about_model(base, n_layers))
-    facts = card_facts(
-        base,
-        plan.knockout,
-        record,
-        edits=plan.edits,
-        files=plan.files,
-        storage=plan.storage,
-        name=name,
-        has_plot=plot is not None,
-        has_undo=keep_undo,
-    )
+    facts = _facts(base, plan, name, record, plot, keep_undo)
     return write_export(
         plan,
         out,
@@ -190,7 +197,29 @@ def write_patched(
         link=link,
         link_cache=link_cache,
         keep_undo=keep_undo,
+        progress=progress,
         **record.fields(),
+    )
+
+
+def _facts(
+    base: ResolvedModel,
+    plan: EditPlan,
+    name: str,
+    record: Record,
+    plot: bytes | None,
+    keep_undo: bool,
+) -> CardFacts:
+    return card_facts(
+        base,
+        plan.knockout,
+        record,
+        edits=plan.edits,
+        files=plan.files,
+        storage=plan.storage,
+        name=name,
+        has_plot=plot is not None,
+        has_undo=keep_undo,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from talo_export.checkpoint.adapter import plan_adapter, write_adapter
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, read_manifest
-from talo_export.checkpoint.writer import CARD
+from talo_export.checkpoint.placing import CARD
 from talo_export.errors import TaloError, UsageError
 from talo_export.jobs.card import PLOT, facts_of_export
 from talo_export.jobs.export import ExportRequest, added_files, run_export

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,19 @@ from talo_export.jobs.verify import base_reference
 from talo_export.models.reference import resolve
 
 
-def run_undo(directory: Path, out: Path, *, base: str | None = None) -> dict[str, Any]:
-    """Rebuild it as `out`, from `base`, the export's own undo file, or the base it names."""
+def run_undo(
+    directory: Path,
+    out: Path,
+    *,
+    base: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Rebuild it as `out`, from `base`, the export's own undo file, or the base it names.
+
+    `progress` is called with the bytes copied so far and the bytes to copy.
+    """
     if base is None and (directory / UNDO_FILE).is_file():
         origin = None
     else:
         origin = resolve(base or base_reference(read_manifest(directory))).place
-    return undo_export(directory, out, base=origin).to_json()
+    return undo_export(directory, out, base=origin, progress=progress).to_json()

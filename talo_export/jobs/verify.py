@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,20 @@ from talo_export.models.reference import resolve
 
 
 def run_verify(
-    directory: Path, *, base: str | None = None, trust_remote_code: bool = False
+    directory: Path,
+    *,
+    base: str | None = None,
+    trust_remote_code: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """The document of `verify --json`; `ok` is False where anything is not as planned.
 
     `base` is the checkpoint it was made from, by default the one that the manifest names.
+    `progress` is called with the bytes hashed so far and the bytes to hash.
     """
     manifest = read_manifest(directory)
     origin = resolve(base or base_reference(manifest))
-    files = verify_files(directory, origin.place)
+    files = verify_files(directory, origin.place, progress)
     document = {"ok": False, **files.to_json(), "load": {}, "logits": {}}
     problems = _problems(files)
     if not problems:

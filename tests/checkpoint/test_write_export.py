@@ -109,6 +109,21 @@ def test_files_get_the_modes_of_the_umask(single: Path, llama: Decoder, tmp_path
     assert (tmp_path / "out" / "model.safetensors").stat().st_mode & 0o777 == 0o640
 
 
+def test_unchanged_files_keep_their_times_and_what_could_be_run_still_can(
+    single: Path, llama: Decoder, tmp_path: Path
+) -> None:
+    script = single / "extra" / "run.sh"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o700)
+    for path in (script, single / "model.safetensors"):
+        os.utime(path, ns=(10**18, 10**18))
+    write_export(plan_export(single, Knockout(0), llama), tmp_path / "out", base="base")
+    copied = (tmp_path / "out" / "extra" / "run.sh").stat()
+    assert copied.st_mtime_ns == 10**18
+    assert copied.st_mode & 0o100
+    assert (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns != 10**18
+
+
 def test_the_base_may_be_read_only(single: Path, llama: Decoder, tmp_path: Path) -> None:
     before = tree(single)
     for path in (single / "extra", single):

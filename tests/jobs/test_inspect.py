@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,20 @@ def test_a_dry_run_is_the_whole_plan_and_writes_nothing(gemma: Path, tmp_path: P
         "config.json": 0, "generation_config.json": 0, "model.safetensors": len(document["edits"]),
     }  # fmt: skip
     assert document["disk_needed"] == sum(path.stat().st_size for path in gemma.iterdir())
+    assert document["disk_free"] > document["disk_needed"]
     assert sorted(tmp_path.rglob("*")) == before
+    kept = run_export(replace(request, keep_undo=True))
+    assert kept["disk_needed"] == document["disk_needed"] + document["bytes_total"]
+    written = run_export(replace(request, keep_undo=True, dry_run=False))
+    assert written["edits"] == document["edits"]
+    stored = {file["stored_as"] for file in kept["files"]}
+    assert stored | set(kept["added"]) == {path.name for path in (tmp_path / "out").iterdir()}
+
+
+def test_a_dry_run_refuses_what_writing_would_refuse(gemma: Path) -> None:
+    request = ExportRequest(model=str(gemma), layer=3, out=gemma / "inside", dry_run=True)
+    with pytest.raises(UsageError, match="inside each other"):
+        run_export(request)
 
 
 def test_links_into_the_hub_cache_are_asked_for_by_their_own_name(
