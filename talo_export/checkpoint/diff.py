@@ -6,6 +6,7 @@ Tensors are matched by name, whatever shard they lie in, and compared byte by by
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +33,8 @@ class TensorDifference:
     shape: tuple[int, ...]
     zero_in_b: bool
     """Every byte of it is zero in b and not in a: what a knockout does."""
+    zero_in_a: bool = False
+    """The other way round: b is the base of a, or another layer was cut."""
 
     def to_json(self) -> dict[str, Any]:
         """All fields, JSON types."""
@@ -44,6 +47,7 @@ class TensorDifference:
             "dtype": self.dtype,
             "shape": list(self.shape),
             "zero_in_b": self.zero_in_b,
+            "zero_in_a": self.zero_in_a,
         }
 
 
@@ -75,13 +79,23 @@ class CheckpointDiff:
         }
 
 
-def diff_checkpoints(a: Path, b: Path) -> CheckpointDiff:
-    """Compare two checkpoint directories. Raises `TaloError` where one is unsound."""
+def diff_checkpoints(
+    a: Path, b: Path, progress: Callable[[int, int], None] | None = None
+) -> CheckpointDiff:
+    """Compare two checkpoint directories, or `.gguf` files.
+
+    `progress` is called with the bytes of `b` looked at so far, and in all. Raises `TaloError`
+    where one is unsound.
+    """
     left, right = read_layout(a), read_layout(b)
     differences: list[TensorDifference] = []
-    identical = 0
+    identical = done = 0
+    total = sum(located.entry.nbytes for located in right.tensors.values())
     for name in sorted({*left.tensors, *right.tensors}, key=_natural):
         one, other = left.tensors.get(name), right.tensors.get(name)
+        if progress is not None:
+            progress(done, total)
+        done += other.entry.nbytes if other else 0
         if one is None or other is None:
             present = one or other
             assert present is not None
@@ -96,11 +110,15 @@ def diff_checkpoints(a: Path, b: Path) -> CheckpointDiff:
             if source.samefile(target) or same_bytes(source, one.entry, target, other.entry):
                 identical += 1
             else:
-                differences.append(_difference(other, "values", all_zero(target, other.entry)))
+                zero_in_b = all_zero(target, other.entry)
+                zero_in_a = not zero_in_b and all_zero(source, one.entry)
+                differences.append(_difference(other, "values", zero_in_b, zero_in_a))
     return CheckpointDiff(a, b, tuple(differences), identical)
 
 
-def _difference(located: Located, change: Change, zero_in_b: bool = False) -> TensorDifference:
+def _difference(
+    located: Located, change: Change, zero_in_b: bool = False, zero_in_a: bool = False
+) -> TensorDifference:
     entry = located.entry
     numbered = _NUMBERED.match(entry.name)
     module = (numbered["module"] if numbered else entry.name).rpartition(".")[0]
@@ -113,6 +131,7 @@ def _difference(located: Located, change: Change, zero_in_b: bool = False) -> Te
         dtype=entry.dtype,
         shape=entry.shape,
         zero_in_b=zero_in_b,
+        zero_in_a=zero_in_a,
     )
 
 

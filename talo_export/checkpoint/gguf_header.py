@@ -62,7 +62,7 @@ class _Reader:
 
     def broken(self, why: str) -> TaloError:
         return TaloError(
-            f"{self.name} is not a sound GGUF file: {why}. Download it again or take another base."
+            f"{self.name} is not a sound GGUF file: {why}; download it again or take another base."
         )
 
     def take(self, count: int) -> bytes:

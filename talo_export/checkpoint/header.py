@@ -203,5 +203,5 @@ def _check_tiling(entries: list[TensorEntry], start: int, file_bytes: int, name:
 
 def _broken(name: str, why: str) -> TaloError:
     return TaloError(
-        f"{name} is not a sound safetensors file: {why}. Download it again or take another base."
+        f"{name} is not a sound safetensors file: {why}; download it again or take another base."
     )

@@ -13,7 +13,7 @@ from talo_export.cli.output import Sink
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from talo_export.checkpoint.diff import CheckpointDiff
+    from talo_export.checkpoint.diff import CheckpointDiff, TensorDifference
 
 Ref = Annotated[str, typer.Argument(metavar="REF", help="Directory or Hub id.")]
 
@@ -28,9 +28,11 @@ def diff(
     with told():
         sink = Sink(json_mode=json, quiet=quiet)
         from talo_export.checkpoint.diff import diff_checkpoints
+        from talo_export.cli.copy_progress import copy_progress
         from talo_export.models.reference import resolve
 
-        found = diff_checkpoints(resolve(a).place, resolve(b).place)
+        with copy_progress(sink, "comparing") as progress:
+            found = diff_checkpoints(resolve(a).place, resolve(b).place, progress)
         document: dict[str, Any] = found.to_json()
         sentence = f"{len(found.differences)} tensors differ, {found.identical} are identical"
         sink.result(document, summary=sentence, show=lambda to: _show(found, sentence, to))
@@ -46,7 +48,7 @@ def _show(found: CheckpointDiff, sentence: str, to: Console) -> None:
     for name in ("module", "tensors", "difference"):
         table.add_column(name, overflow="fold")
     for (stack, layer, module), rows in found.by_module().items():
-        what = dict.fromkeys("zero in B" if row.zero_in_b else row.change for row in rows)
+        what = dict.fromkeys(_words(row) for row in rows)
         table.add_row(
             stack,
             "" if layer < 0 else str(layer),
@@ -57,3 +59,9 @@ def _show(found: CheckpointDiff, sentence: str, to: Console) -> None:
     if found.differences:
         to.print(table)
     to.print(sentence)
+
+
+def _words(difference: TensorDifference) -> str:
+    if difference.zero_in_a or difference.zero_in_b:
+        return f"zero in {'B' if difference.zero_in_b else 'A'}"
+    return difference.change

@@ -29,6 +29,8 @@ def test_an_export_differs_from_its_base_in_the_planned_tensors(
     diff = diff_checkpoints(base, tmp_path / "out")
     assert {d.tensor for d in diff.differences} == {edit.tensor for edit in plan.edits}
     assert all(d.zero_in_b and d.change == "values" for d in diff.differences)
+    back = diff_checkpoints(tmp_path / "out", base)
+    assert all(d.zero_in_a and not d.zero_in_b for d in back.differences)
     assert {key[:2] for key in diff.by_module()} == {("model.layers", 2)}
     assert ("model.layers", 2, "self_attn.o_proj") in diff.by_module()
 
