@@ -41,6 +41,8 @@ class Conversions:
 
     def __init__(self, model: nn.Module) -> None:
         self._model: Any = model
+        named = model.named_parameters(remove_duplicate=False)
+        self._shapes = {name: tuple(parameter.shape) for name, parameter in named}
         self._transposed = transposed_parameters(model)
         self._rows: dict[Any, Runs] = {}
 
@@ -53,10 +55,9 @@ class Conversions:
         if any(type(operation) not in _MOVES for operation in converter.operations):
             return ()
         targets = converter.target_patterns
-        have = dict(self._model.named_parameters(remove_duplicate=False))
-        if len(parameters) != len(targets) or not have.keys() >= set(parameters):
+        if len(parameters) != len(targets) or not self._shapes.keys() >= set(parameters):
             return ()
-        shapes = [tuple(have[name].shape) for name in parameters]
+        shapes = [self._shapes[name] for name in parameters]
         if len(targets) == 1:
             return (self._piece(parameters[0], shapes[0], 1),)
         along = [getattr(operation, "dim", 0) for operation in converter.operations]

@@ -1,4 +1,4 @@
-"""Copying one file as cheaply as the file system allows, and hashing it on the way.
+"""Copying one file as cheaply as the file system allows, while it is hashed.
 
 The order of preference: a reflink (the copy shares the original's blocks until one is written to),
 `copy_file_range` (the kernel copies), a plain loop. The source is only ever opened for reading.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -17,13 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from talo_export.checkpoint.hashing import hash_edited
 from talo_export.checkpoint.plan import Edit
 from talo_export.errors import TaloError
 
 Method = Literal["link", "reflink", "copy_file_range", "copy"]
 
 CHUNK_BYTES = 4 << 20
-HASHED_BYTES = 1 << 20
+HASHED_ANYWAY = 16 << 20
+"""Up to this size a file is read for its hash although the file system cloned it."""
 _FICLONE = 0x40049409
 """The Linux ioctl that makes a reflink, from linux/fs.h."""
 _NOT_HERE = {
@@ -87,7 +88,7 @@ def copy_edited(
     """Copy `source` to the new file `target`, put every edit's bytes in place, and `sync` it.
 
     `progress` is called with the bytes done since the last call. A source that changes meanwhile
-    is an error. Hashes are not taken of a reflinked file without edits: it was never read.
+    is an error. Hashes are not taken of a large reflinked file without edits: it was never read.
     """
     with source.open("rb") as reader, target.open("xb") as writer:
         before = os.fstat(reader.fileno())
@@ -96,7 +97,7 @@ def copy_edited(
         digests: tuple[str | None, str | None] = (None, None)
         method: Method = "reflink"
         if cloned:
-            if edits:
+            if edits or size <= HASHED_ANYWAY:
                 digests = hash_edited(reader.fileno(), size, edits)
             progress(size)
         else:
@@ -140,65 +141,6 @@ def can_reflink(source: Path, folder: Path) -> bool:
             return _reflink(reader.fileno(), writer.fileno())
     finally:
         probe.unlink(missing_ok=True)
-
-
-def hash_edited(
-    fd: int,
-    size: int,
-    edits: Sequence[Edit],
-    abandoned: threading.Event | None = None,
-    progress: Callable[[int], None] = lambda _: None,
-) -> tuple[str, str]:
-    """SHA-256 of a file's bytes, and of the same bytes with the edits in place.
-
-    One pass: the second hash is forked from the first at the first edited byte. Stops early, with
-    hashes of no use, when `abandoned` is set.
-    """
-    plain = hashlib.sha256()
-    edited: hashlib._Hash | None = None
-    position = 0
-    # One buffer, small enough for a processor's cache: new memory for each chunk costs as much
-    # time as the copy into it.
-    buffer = memoryview(bytearray(min(HASHED_BYTES, max(size, 1))))
-    while position < size and not (abandoned is not None and abandoned.is_set()):
-        read = os.preadv(fd, [buffer[: min(len(buffer), size - position)]], position)
-        if not read:
-            raise OSError(errno.EIO, "the file became shorter while it was read")
-        chunk = buffer[:read]
-        touching = [
-            edit for edit in edits if edit.offset < position + len(chunk) and edit.end > position
-        ]
-        if touching and edited is None:
-            edited = plain.copy()
-        if edited is not None:
-            edited.update(_patched(chunk, position, touching) if touching else chunk)
-        plain.update(chunk)
-        position += len(chunk)
-        progress(len(chunk))
-    digest = plain.hexdigest()
-    return digest, digest if edited is None else edited.hexdigest()
-
-
-def file_sha256(path: Path, progress: Callable[[int], None] = lambda _: None) -> str:
-    """SHA-256 of a file's bytes, as lowercase hexadecimal digits."""
-    return edited_sha256(path, (), progress)
-
-
-def edited_sha256(
-    path: Path, edits: Sequence[Edit], progress: Callable[[int], None] = lambda _: None
-) -> str:
-    """SHA-256 that a file would have with the edits in place."""
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        return hash_edited(file.fileno(), size, edits, progress=progress)[1]
-
-
-def _patched(chunk: memoryview, position: int, edits: Sequence[Edit]) -> bytes:
-    patched = bytearray(chunk)
-    for edit in edits:
-        begin, end = max(edit.offset, position), min(edit.end, position + len(chunk))
-        patched[begin - position : end - position] = edit.filling(begin - edit.offset, end - begin)
-    return bytes(patched)
 
 
 def _overwrite(fd: int, edit: Edit) -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from talo_export.checkpoint.copying import copy_edited, file_sha256
+from talo_export.checkpoint.copying import copy_edited
 from talo_export.checkpoint.files import BaseFile, list_files
+from talo_export.checkpoint.hashing import file_sha256
 from talo_export.checkpoint.header import TensorEntry
 from talo_export.checkpoint.layout import read_tensors
 from talo_export.checkpoint.manifest import Manifest, read_manifest

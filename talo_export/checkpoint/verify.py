@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from talo_export.checkpoint.comparing import same_bytes
-from talo_export.checkpoint.copying import CHUNK_BYTES, edited_sha256, file_sha256
+from talo_export.checkpoint.copying import CHUNK_BYTES
 from talo_export.checkpoint.files import BaseFile, list_files
+from talo_export.checkpoint.hashing import edited_sha256, file_sha256
 from talo_export.checkpoint.header import TensorEntry
 from talo_export.checkpoint.layout import CONTAINERS, read_tensors
 from talo_export.checkpoint.manifest import Manifest, read_manifest

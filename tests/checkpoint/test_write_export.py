@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from talo_export.checkpoint.copying import file_sha256
+from talo_export.checkpoint.hashing import file_sha256
 from talo_export.checkpoint.manifest import read_manifest
 from talo_export.checkpoint.plan import EditPlan, plan_export
 from talo_export.checkpoint.staging import remove_leftovers, staged
