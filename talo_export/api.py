@@ -104,7 +104,7 @@ def probe(
     """Find the layer that hurts a task, confirm it, write and prove the patched checkpoint.
 
     `shots=None` probes every item and selects none; `min_gain` is a share (0.05 is five points).
-    `race` is the rate at which the best layer may be dropped early, None to see all through.
+    `race` is the rate at which a race may choose otherwise, None to see all layers through.
     `prior` are earlier runs on the same model that inform the choice; `noise_floor` asks the base
     again in other batches. `device_map`, `offload` and `max_memory` are for a model that is larger
     than the device. A `task` that is a pattern (`demo/*`, `FILE:*`) probes each of many, a run

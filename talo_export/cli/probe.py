@@ -92,7 +92,7 @@ def probe(
         typer.Option(
             "--race",
             rich_help_panel=options.SEARCH,
-            help="Drop layers that cannot win any more while the sweep goes on: for many shots.",
+            help="Drop layers that cannot be chosen any more, stop when settled: for many shots.",
         ),
     ] = False,
     race_error: Annotated[
@@ -100,7 +100,7 @@ def probe(
         typer.Option(
             metavar="RATE",
             rich_help_panel=options.SEARCH,
-            help="With --race: how often, at most, the best layer may be dropped.",
+            help="With --race: how often, at most, the choice may be another than without.",
         ),
     ] = 0.05,
     data: options.Data = None,

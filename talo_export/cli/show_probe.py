@@ -69,15 +69,19 @@ def show_probe(document: dict[str, Any], to: Console) -> None:
 
 
 def _race(probe: dict[str, Any]) -> str:
-    """How many layers a race dropped, and after how many items on average."""
+    """How many layers a race dropped and when, and what it was settled without."""
     dropped = [seen for seen in probe["seen"] if seen is not None and seen < probe["n"]]
     rate = f"error rate {probe['race']['error_rate']:.0%}"
-    if not dropped:
-        return f"no layer could be dropped before the end ({rate})"
-    return (
-        f"{len(dropped)} layers were dropped, after {sum(dropped) / len(dropped):.0f} of "
-        f"{probe['n']} items on average ({rate})"
-    )
+    said = "no layer could be dropped before the end"
+    if dropped:
+        said = (
+            f"{len(dropped)} layers were dropped, after {sum(dropped) / len(dropped):.0f} of "
+            f"{probe['n']} items on average"
+        )
+    left = probe["race"]["not_reached"]
+    if left:
+        said = f"settled after {probe['n']} items, {left} fewer than asked for; {said}"
+    return f"{said} ({rate})"
 
 
 def summary(document: dict[str, Any]) -> str:

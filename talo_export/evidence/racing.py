@@ -1,59 +1,152 @@
-"""Which layers cannot win any more: an anytime-valid test on the items seen so far.
+"""Which layers cannot be chosen any more: an anytime-valid test on the items seen so far.
 
-A probing set of N items is swept in an order drawn at random. Against layer l and for another
-variant j (another layer, or the base), let D be the difference of their scores on an item, j's
-minus l's. Were l the best on the whole set, D would average 0 at most over it. After t items drawn
-without replacement the sum S of their D, times N / (N - t), then behaves like a Brownian motion
-without upward drift at the time s = t N / (N - t), in units of D's standard deviation (the bridge
-from 0 to the whole set's sum, with its clock changed). Mixing the motion's exponential
-supermartingales over upward drifts, normal with variance r and cut at 0,
+A race asks one thing: which layer, or none, the criterion would choose on the whole probing set of
+N items, swept in an order drawn at random. For a layer to be that choice, each of these must hold
+on the whole set:
 
-    e = 2 / sqrt(1 + r s) * exp(y^2 / 2) * Phi(y),   y = S N / (N - t) / sd * sqrt(r / (1 + r s))
+- what the criterion ranks (say, the margin) gains more than the criterion demands of it: more
+  than the minimum gain, and so many standard errors as its t must exceed;
+- where the criterion demands it, accuracy gains more than the minimum too;
+- no layer that meets these demands ranks higher.
 
-starts at 1 and does not grow in expectation; so does any weighted average of such e over all j. By
-Ville's inequality it ever reaches 1 / a with probability a at most, and the layer is dropped when
-it does: **the layer that is best on the whole set is dropped with probability a at most over the
-order of the items**, however often and whenever one looks. The motion is a limit, as in the
-asymptotic confidence sequences of Waudby-Smith et al. (Annals of Statistics 52, 2024): nothing is
-dropped before `FIRST` items, a small variance is added, and the test suite holds the rate by
-simulation on scores of several shapes. Items may depend on each other as they like: the chance is
-that of the order, and the set is what it is.
+Against each of them `race_bets` keeps evidence e: a number that starts at 1 and, were the demand
+true, would ever reach 1 / a with probability a at most. Against the third it is, for every other
+layer, the smaller of the evidence that it ranks higher and of the evidence that it meets the
+demands itself; both must be wrong to be misled. A weighted average of them all is kept for every
+layer, and a layer is dropped when it reaches 1 / a: **the layer that the whole set would choose is
+dropped with probability a at most over the order of the items**, however often and whenever one
+looks. Where the whole set would keep the base, nothing that is dropped changes that.
 
-Half of the average's weight lies on the base, which most layers lose to most plainly.
+The race ends early when no layer is left, and when one is left that surely meets the demands: its
+evidence must reach L / a among L layers, so that keeping the base is overruled with probability a
+at most. Items may depend on each other as they like: the chance is that of the order, and the set
+is what it is. What can occur to a layer in one item not seen yet is taken from the other layers:
+half of them had a gain or loss at least so large already. That the limit behind `race_bets` is near
+enough for scores of several shapes is held by simulation in the test suite.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from talo_export.errors import UsageError
+from talo_export.evidence.criteria import CRITERIA, Criterion
 from talo_export.evidence.paired import right
-from talo_export.evidence.selection import (
-    DEFAULT_CRITERION,
-    RACING_CRITERION,
-    criterion_named,
-)
-from talo_export.knockout import Knockout
+from talo_export.evidence.race_bets import Array, Drawn, class_columns, drawn
+from talo_export.evidence.selection import DEFAULT_CRITERION, criterion_named
+from talo_export.probing.race import Standing
 from talo_export.probing.scores import ScoreTable
 from talo_export.tasks.item import Item
 
 ERROR = 0.05
-"""Probability, at most, that the best layer is dropped."""
+"""Probability, at most, that the layer to be chosen is dropped."""
 FIRST = 20
 """Items before the first look."""
-STEP = 10
+STEP = 5
 """Items between two looks. Looking costs no error, only a round of the sweep."""
-DRIFT = 9.0
-"""r = DRIFT / N: tests that are most sensitive when about half of the items are seen."""
-ADDED = 0.01
-"""Squared score added to the sum behind the variance: ten equal differences prove no sd of 0."""
+LEADERS = 0.3
+"""The others' share of the average; the rest goes to the criterion's demands in equal parts."""
+ONE_ANSWER = 1.0
+"""The least that accuracy can change by: no answer changed so far is no proof that none will."""
 
-Array = NDArray[np.float64]
+
+@dataclass(frozen=True)
+class Contest:
+    """What a race is about. `classes` (N, C) is known of all its items, in the race's order."""
+
+    classes: Array
+    criterion: str = DEFAULT_CRITERION
+    min_gain: float = 0.0
+    error: float = ERROR
+
+    @classmethod
+    def over(
+        cls, items: Sequence[Item], criterion: str, min_gain: float = 0.0, error: float = ERROR
+    ) -> Contest:
+        """A race over these items, in this order.
+
+        Raises UsageError for a criterion that one far-off item may decide by itself: then no number
+        of others says anything about the whole set.
+        """
+        rule = CRITERIA.get(criterion)
+        if rule is not None and rule.measure == "margin" and not rule.min_t > 0:
+            raise UsageError(
+                f"a race cannot foresee what criterion {rule.name!r} chooses, since one item may "
+                "outweigh all others: use one that asks for a t, such as gain-t or margin-t."
+            )
+        return cls(class_columns(right_choices(items)), criterion, min_gain, error)
+
+    def standing(self, table: ScoreTable) -> Standing:
+        """Who may still be chosen, by the items seen so far, and whether that is settled.
+
+        A layer that missed an item was dropped before; one with a NaN or Inf among its logits is
+        dropped now, for it is never chosen.
+        """
+        rule = criterion_named(self.criterion, table)
+        base, seen = table.row(None), len(table.item_ids)
+        asked = table.scored[base]
+        whole = (table.scored | ~asked).all(axis=1) & (table.finite | ~table.scored).all(axis=1)
+        rows = [
+            row for row, variant in enumerate(table.variants) if variant is not None and whole[row]
+        ]
+        settled = False
+        if rows and FIRST <= seen < len(self.classes):
+            alive, surely = self._tested(table, rule, rows)
+            rows = [row for row, in_ in zip(rows, alive, strict=True) if in_]
+            settled = len(rows) == 1 and bool(surely[alive][0])
+        kept = tuple(variant for row in rows if (variant := table.variants[row]) is not None)
+        return Standing(kept, settled or not kept)
+
+    def _tested(
+        self, table: ScoreTable, rule: Criterion, rows: list[int]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """For each of these rows: may it still be chosen, and does it surely meet the demands."""
+        demands = self._demands(table, rule, rows)
+        against = [seen.against_at_least(least, one) for seen, least, _, one in demands]
+        meets = np.minimum.reduce(
+            [seen.against_at_most(most, one) for seen, _, most, one in demands]
+        )
+        ranked, *_, one = demands[0]
+        ahead = np.minimum(ranked.against_no_less(one), meets[None, :])
+        np.fill_diagonal(ahead, -np.inf)
+        layers = sum(variant is not None for variant in table.variants)
+        shares = [np.log((1 - LEADERS) / len(against))] * len(against)
+        parts = [share + part for share, part in zip(shares, against, strict=True)]
+        parts += list(np.log(LEADERS / max(layers - 1, 1)) + ahead.T)
+        evidence = np.logaddexp.reduce(parts, axis=0)
+        return evidence < -np.log(self.error), meets >= np.log(layers / self.error)
+
+    def _demands(
+        self, table: ScoreTable, rule: Criterion, rows: list[int]
+    ) -> list[tuple[Drawn, Array, Array, float]]:
+        """(gains, least total that meets it, most that does not, size of one change) of each.
+
+        The one that is ranked comes first.
+        """
+        answers = right(table).astype(np.float64)
+        scores = {"accuracy": answers, "probability": table.probability, "margin": table.margin}
+        demands = []
+        for measure in dict.fromkeys((rule.measure, *["accuracy"] * rule.and_accuracy)):
+            values = scores[measure]
+            assert values is not None
+            gains = values[rows] - values[table.row(None)]
+            # An item without a score, or left out, tells no layer from the base.
+            gains = np.where(np.isfinite(gains), gains, 0.0)
+            counts = measure == "accuracy"
+            own = counts or not rule.and_accuracy
+            most = np.full(len(rows), self.min_gain * len(self.classes) if own else 0.0)
+            if measure == rule.measure and np.isfinite(rule.min_t):
+                error = gains.std(axis=1, ddof=1) * np.sqrt(len(self.classes))
+                most = np.maximum(most, rule.min_t * error)
+            least = np.floor(most + 1e-9) + 1.0 if counts else most
+            one = ONE_ANSWER if counts else float(np.median(np.abs(gains).max(axis=1)))
+            demands.append((drawn(gains, self.classes), least, most, one))
+        return demands
 
 
 def race_order(items: Sequence[Item], seed: int) -> list[Item]:
@@ -63,80 +156,13 @@ def race_order(items: Sequence[Item], seed: int) -> list[Item]:
     )
 
 
-def still_racing(
-    table: ScoreTable, total: int, criterion: str, error: float = ERROR
-) -> tuple[Knockout, ...]:
-    """The knockouts that may still be the best of `total` items, by what the criterion ranks.
+def right_choices(items: Sequence[Item]) -> list[str]:
+    """What is right, in a word that may repeat: the choice's text where few are, else its place.
 
-    `table` holds the items seen so far, in the race's order. A layer that missed one of them was
-    dropped before; one with a NaN or Inf among its logits is dropped now, for it is never chosen.
-    Raises UsageError for a criterion whose scores have no bounds: one item could outweigh all.
+    A layer that moves a model towards one answer gains where that is right and loses elsewhere;
+    knowing how often it is right in the whole set takes that part of the chance away.
     """
-    scores = bounded_scores(table, criterion)
-    base = table.row(None)
-    out = [
-        evidence >= 1 / error or broken or gone
-        for evidence, broken, gone in zip(
-            evidence_against(scores, base, total).tolist(),
-            np.asarray((table.scored & ~table.finite).any(axis=1)).tolist(),
-            np.asarray((table.scored[base] & ~table.scored).any(axis=1)).tolist(),
-            strict=True,
-        )
-    ]
-    return tuple(
-        variant
-        for row, variant in enumerate(table.variants)
-        if variant is not None and not out[row]
-    )
-
-
-def bounded_scores(table: ScoreTable, criterion: str) -> Array:
-    """(V, N) what the criterion ranks, within [0, 1]; NaN where a variant did not see an item."""
-    if criterion == DEFAULT_CRITERION:
-        criterion = RACING_CRITERION
-    measure = criterion_named(criterion, table).measure
-    scores = {"accuracy": right(table).astype(np.float64), "probability": table.probability}
-    found = scores.get(measure)
-    if found is None:
-        raise UsageError(
-            f"a race needs scores between 0 and 1, and criterion {criterion!r} ranks by "
-            f"{measure}: use --criterion accuracy, or probability with --scoring likelihood."
-        )
-    # An item that nobody was asked tells no two variants apart.
-    unasked = ~table.scored[table.row(None)]
-    return np.where(unasked, 0.0, np.where(table.scored, found, np.nan))
-
-
-def evidence_against(scores: Array, base: int, total: int) -> Array:
-    """(V,) the largest value yet of each variant's average of e: 1 / a rejects at level a.
-
-    `scores` is (V, t), in the order of the race, looked at after `FIRST` items and every `STEP`
-    from there. From a score that is missing on, a pair's e stands still. The base, which is not
-    in the race, gets 0.
-    """
-    variants, seen = scores.shape
-    weights = np.full((variants, variants), 0.5 / max(variants - 2, 1))
-    weights[:, base] = 0.5
-    np.fill_diagonal(weights, 0.0)
-    value = np.ones((variants, variants))
-    largest = np.ones(variants)
-    for look in range(FIRST, min(seen, total - 1) + 1, STEP):
-        known = np.asarray(np.isfinite(scores[:, :look]).all(axis=1))
-        pairs = known[:, None] & known[None, :]
-        value = np.where(pairs, betting_value(scores[:, :look], total), value)
-        largest = np.maximum(largest, (weights * value).sum(axis=1))
-    largest[base] = 0.0
-    return largest
-
-
-def betting_value(scores: Array, total: int) -> Array:
-    """(V, V) e for "the row's variant is no worse than the column's", from `scores` (V, t)."""
-    seen = scores.shape[1]
-    ahead = scores[None, :, :] - scores[:, None, :]
-    error = np.sqrt(ahead.var(axis=2) + ADDED / seen)
-    clock = seen * total / (total - seen)
-    drift = DRIFT / total
-    motion = ahead.sum(axis=2) * total / (total - seen) / error
-    y = motion * np.sqrt(drift / (1.0 + drift * clock))
-    # The exponent is cut where a float ends.
-    return 2.0 / np.sqrt(1.0 + drift * clock) * np.exp(np.minimum(y**2 / 2.0, 600.0)) * ndtr(y)
+    texts = ["" if item.answer is None else item.choices[item.answer] for item in items]
+    if class_columns(texts).shape[1]:
+        return texts
+    return [str(item.answer) for item in items]

@@ -22,9 +22,6 @@ ByLayer: TypeAlias = tuple["float | None", ...]
 DEFAULT_CRITERION = "auto"
 """`WITH_SCORES` where every item has scored choices, else `accuracy`."""
 
-RACING_CRITERION = "auto-bounded"
-"""The same for races, which need scores between 0 and 1: `gain-bounded`, else `accuracy`."""
-
 WITH_SCORES = "gain-t"
 """The criterion that did best where choices are scored: examples/selection_study."""
 
@@ -174,12 +171,11 @@ def criterion_named(name: str, table: ScoreTable) -> Criterion:
 
     Raises UsageError for an unknown name.
     """
-    if name in (DEFAULT_CRITERION, RACING_CRITERION):
+    if name == DEFAULT_CRITERION:
         seen = table.scored[table.row(None)]
         probability = table.probability
         scored = probability is not None and np.isfinite(probability[table.row(None), seen]).all()
-        best = WITH_SCORES if name == DEFAULT_CRITERION else "gain-bounded"
-        return CRITERIA[best if scored else "accuracy"]
+        return CRITERIA[WITH_SCORES if scored else "accuracy"]
     if name not in CRITERIA:
         raise UsageError(
             f"Unknown selection criterion {name!r}. "

@@ -143,7 +143,13 @@ def _document(
         "probe": {
             **findings.selection.to_json(),
             "seen": seen_by_layer(findings.probed.table, len(loaded.decoder)),
-            "race": None if request.race is None else {"error_rate": request.race, "every": STEP},
+            "race": None
+            if request.race is None
+            else {
+                "error_rate": request.race,
+                "every": STEP,
+                "not_reached": findings.probed.not_reached,
+            },
             "ids": list(findings.probed.table.item_ids),
         },
         "too_long": list(findings.too_long),

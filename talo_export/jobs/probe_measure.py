@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from talo_export.errors import UsageError
 from talo_export.evidence.confirmation import Confirmation, confirm
 from talo_export.evidence.differences import Differences
 from talo_export.evidence.layer_prior import LayerPrior, fit_prior
-from talo_export.evidence.racing import STEP, race_order, still_racing
+from talo_export.evidence.racing import STEP, Contest, race_order
 from talo_export.evidence.selection import (
     Selection,
     criterion_named,
@@ -103,7 +102,7 @@ def measure(
     selection = select(
         probed.table,
         min_gain=request.min_gain,
-        criterion=request.ranking,
+        criterion=request.criterion,
         scope=request.scope,
         fill=request.fill,
         n_layers=len(loaded.decoder),
@@ -123,8 +122,9 @@ def _raced(request: ProbeRequest, items: Sequence[Item]) -> tuple[Sequence[Item]
     """The probing items in the order of their race, and its rule; as they are without one."""
     if request.race is None:
         return items, None
-    keep = partial(still_racing, total=len(items), criterion=request.ranking, error=request.race)
-    return race_order(items, request.seed), Race(STEP, keep)
+    order = race_order(items, request.seed)
+    contest = Contest.over(order, request.criterion, request.min_gain, request.race)
+    return order, Race(STEP, contest.standing)
 
 
 def _prior(
@@ -133,4 +133,4 @@ def _prior(
     """What earlier runs say of the measure that this table's criterion ranks by."""
     if not earlier:
         return None
-    return fit_prior(list(earlier.values()), criterion_named(request.ranking, table).measure)
+    return fit_prior(list(earlier.values()), criterion_named(request.criterion, table).measure)

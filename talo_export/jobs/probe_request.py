@@ -7,11 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from talo_export.errors import UsageError
 from talo_export.evidence.racing import ERROR as RACE_ERROR
-from talo_export.evidence.selection import (
-    DEFAULT_CRITERION,
-    RACING_CRITERION,
-)
+from talo_export.evidence.selection import DEFAULT_CRITERION
 from talo_export.jobs.asking import DEFAULT_PROMPT, Setup
 from talo_export.jobs.task_words import (
     DEFAULT_TASK,
@@ -57,11 +55,12 @@ class ProbeRequest:
     prior: tuple[Path, ...] = ()
     """Earlier runs on the same model that inform the choice."""
 
-    @property
-    def ranking(self) -> str:
-        """The criterion in force: a race's own default needs scores with bounds."""
-        raced = self.race is not None and self.criterion == DEFAULT_CRITERION
-        return RACING_CRITERION if raced else self.criterion
+    def __post_init__(self) -> None:
+        if self.race is not None and self.prior:
+            raise UsageError(
+                "a race foresees what the probing items choose by themselves, and --prior weighs "
+                "earlier runs too: use one of the two."
+            )
 
     @property
     def words(self) -> TaskWords:

@@ -72,6 +72,11 @@ class Watch:
         self._total = self._done + items * len(racing)
         self._racing = tuple(racing)
 
+    def settle(self) -> None:
+        """Nothing more is to come: a race is settled without the items that are left."""
+        self._total, self._items = self._done, self._items_done()
+        self.report()
+
     def report(self, note: str | None = None) -> None:
         """Tell the watcher where the sweep stands."""
         if self._watcher is not None:

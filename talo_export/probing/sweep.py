@@ -45,10 +45,12 @@ class SweepResult:
     """All outcomes asked for, and what this call spent on them (a resumed run: its own part)."""
 
     table: ScoreTable
-    """Without the items that were left out."""
+    """Without the items that were left out, and those that a settled race did not come to."""
     cost: Cost
     too_long: tuple[str, ...] = ()
     """Ids of the items left out because the model's context does not hold them."""
+    not_reached: int = 0
+    """Items that a race was settled without."""
 
 
 def sweep(
@@ -117,6 +119,9 @@ def sweep(
         for part, share in zip(rounds, shares, strict=True):
             if race is not None and seen:
                 racing = race.narrowed(racing, ScoreTable.build(items[:seen], outcomes))
+                if not racing:
+                    watch.settle()
+                    break
                 watch.expect(left, racing)
             for cells, long in team.exchange(lambda share=share: answer(share)):  # type: ignore[misc]
                 for cell in cells:
@@ -128,9 +133,10 @@ def sweep(
     if team.size > 1 and team.leads and journal is not None:
         journal.append_all(outcomes)
     return SweepResult(
-        _table(items, outcomes, too_long),
+        _table(items[:seen], outcomes, too_long),
         side_by_side(costs),
         tuple(item.id for item in items if item.id in too_long),
+        len(items) - seen,
     )
 
 

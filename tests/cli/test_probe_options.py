@@ -51,10 +51,11 @@ def test_a_race_finds_the_planted_layer_and_says_what_each_layer_saw(
     assert whole["probe"]["race"] is None
     assert whole["probe"]["seen"] == [70] * LAYERS
     assert raced["selected_layer"] == whole["selected_layer"] == PLANTED
-    assert raced["probe"]["race"] == {"error_rate": 0.05, "every": 10}
+    race = raced["probe"]["race"]
+    assert (race["error_rate"], race["every"]) == (0.05, 5)
     seen = raced["probe"]["seen"]
-    assert seen[PLANTED] == raced["probe"]["n"] == 70
-    assert min(seen) < 70
+    assert seen[PLANTED] == raced["probe"]["n"] == 70 - race["not_reached"]
+    assert min(seen) < seen[PLANTED]
     assert raced["confirm"] == whole["confirm"]
     assert raced["cost"]["layer_evaluations"] < whole["cost"]["layer_evaluations"]
     assert "--race" in raced["command"]
@@ -69,10 +70,15 @@ def test_a_race_and_a_whole_sweep_are_different_runs(planted: Planted, tmp_path:
     assert "race (recorded None, asked 0.05)" in refused.stderr
 
 
-def test_a_race_by_an_unbounded_score_is_refused(planted: Planted, tmp_path: Path) -> None:
+def test_a_race_that_cannot_foresee_the_choice_is_refused(planted: Planted, tmp_path: Path) -> None:
     refused = run(planted, tmp_path / "run", "--race", "--criterion", "margin", "--quiet")
     assert refused.exit_code == 2
-    assert "between 0 and 1" in refused.stderr
+    assert "one item may outweigh all others" in refused.stderr
+    earlier = tmp_path / "earlier"
+    probed(planted, earlier, "--shots", "all")
+    refused = run(planted, tmp_path / "run", "--race", "--prior", earlier, "--quiet")
+    assert refused.exit_code == 2
+    assert "use one of the two" in refused.stderr
     refused = run(planted, tmp_path / "run", "--race", "--race-error", "2", "--quiet")
     assert refused.exit_code == 2
     assert "--race-error is 2" in refused.stderr

@@ -1,14 +1,15 @@
-"""Racing: the best layer is kept at the stated rate, hopeless ones go, and nothing else matters."""
+"""Racing: who would be chosen is kept at the stated rate, hopeless ones go, all else is equal."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from talo_export.errors import UsageError
-from talo_export.evidence.racing import evidence_against, race_order, still_racing
+from talo_export.evidence.racing import STEP, Contest, race_order
+from talo_export.evidence.selection import select
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import Outcome, ScoreTable
 from talo_export.tasks.item import Item
@@ -35,59 +36,112 @@ def table_of(right: np.ndarray, finite: np.ndarray | None = None) -> ScoreTable:
     return ScoreTable.build(items, outcomes)
 
 
-def shapes(kind: str, generator: np.random.Generator, n: int) -> np.ndarray:
-    """Scores of five layers on n items, all of one distribution."""
-    if kind == "hard":
-        return (generator.random((5, n)) < 0.5).astype(float)
-    if kind == "easy":
-        return (generator.random((5, n)) < 0.95).astype(float)
-    if kind == "nearly alike":
-        base = (generator.random(n) < 0.7).astype(float)
-        return np.stack([np.where(generator.random(n) < 0.03, 1 - base, base) for _ in range(5)])
-    if kind == "sure or not":
-        return generator.beta(0.3, 0.3, (5, n))
-    base = 0.5 * generator.random(n)
-    rare = np.where(generator.random((5, n)) < 0.05, 0.5 * generator.random((5, n)), 0.0)
-    return base + rare - 0.01 * generator.random((5, n))
+def scored_table(margins: np.ndarray) -> ScoreTable:
+    """Margins (variants, items) over two choices, the first of which is right; the base first."""
+    items = items_of(margins.shape[1])
+    return ScoreTable.build(
+        items,
+        {
+            None if row == BASE else Knockout(row - 1): {
+                item.id: Outcome(bool(value > 0), True, "a", 0, (float(value), 0.0))
+                for item, value in zip(items, values, strict=True)
+            }
+            for row, values in enumerate(margins)
+        },
+    )
 
 
-@pytest.mark.parametrize("kind", ["hard", "easy", "nearly alike", "sure or not", "rare gains"])
-@pytest.mark.parametrize("n", [40, 120])
-def test_the_best_layer_is_dropped_at_most_at_the_stated_rate(kind: str, n: int) -> None:
-    # The hardest case: every other layer has the very same mean, the base too.
+def contest(n: int, criterion: str = "auto", **more: object) -> Contest:
+    return Contest.over(items_of(n), criterion, **more)  # type: ignore[arg-type]
+
+
+def race(table: ScoreTable, rule: Contest) -> tuple[ScoreTable, int]:
+    """What is left of a table after a race through it, and how many cells were scored."""
+    scored = table.scored.copy()
+    n = seen = scored.shape[1]
+    for seen in [*range(STEP, n, STEP), n]:
+        standing = rule.standing(replace(table, scored=scored).take_items(np.arange(seen)))
+        if standing.settled:
+            break
+        out = [v is not None and v not in standing.racing for v in table.variants]
+        scored[np.array(out), seen:] = False
+    return replace(table, scored=scored).take_items(np.arange(seen)), int(scored[:, :seen].sum())
+
+
+def planted(generator: np.random.Generator, n: int, shift: float) -> np.ndarray:
+    """Margins of the base, a layer that is better by `shift`, five level ones, and two broken."""
+    base = generator.normal(0.3, 1.0, n)
+    level = base + 0.7 * generator.normal(size=(5, n))
+    better = base + shift + 0.7 * generator.normal(size=n)
+    worse = base - 1.0 + 0.7 * generator.normal(size=(2, n))
+    return np.vstack([base, better, level, worse])
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.12, 0.4])
+def test_a_race_chooses_what_the_whole_set_chooses(shift: float) -> None:
     generator = np.random.default_rng(0)
-    dropped = 0
-    for _ in range(100):
-        layers = shapes(kind, generator, n)
-        equal = [layers[0][generator.permutation(n)] for _ in range(4)]
-        scores = np.stack([layers[1], layers[0], *equal])
-        scores[BASE] = layers[0][generator.permutation(n)]
-        order = generator.permutation(n)
-        dropped += int(evidence_against(scores[:, order], BASE, n)[1] >= 1 / 0.1)
-    # 10 expected at the most; 18 has a probability of under 1 % even then.
-    assert dropped <= 18
+    other, cells, races = 0, 0, 40
+    for _ in range(races):
+        whole = scored_table(planted(generator, 80, shift))
+        ended, seen = race(whole, contest(80, error=0.1))
+        other += select(ended).knockout != select(whole).knockout
+        cells += seen
+    # 4 expected at the most; 10 has a probability of under 1 % even then.
+    assert other <= 9
+    assert cells < 0.85 * races * whole.scored.size
 
 
-def test_a_hopeless_layer_is_dropped_early_and_a_better_one_is_not() -> None:
+def test_hopeless_layers_are_dropped_early_and_a_better_one_is_not() -> None:
     generator = np.random.default_rng(2)
     base = (generator.random(200) < 0.7).astype(int)
     bad = (generator.random(200) < 0.2).astype(int)
     good = np.maximum(base, generator.random(200) < 0.2).astype(int)
     table = table_of(np.stack([base, bad, good])[:, :60])
-    assert still_racing(table, 200, "accuracy") == (Knockout(1),)
+    assert contest(200, "accuracy").standing(table).racing == (Knockout(1),)
 
 
-def test_more_evidence_only_ever_adds_up() -> None:
-    generator = np.random.default_rng(3)
-    scores = generator.random((6, 50))
-    found = [evidence_against(scores[:, :seen], BASE, 50) for seen in range(1, 51)]
-    assert all((later >= earlier).all() for earlier, later in pairwise(found))
+def test_a_layer_that_surely_wins_settles_the_race() -> None:
+    generator = np.random.default_rng(5)
+    margins = planted(generator, 200, 2.0)
+    ended, _ = race(scored_table(margins), contest(200))
+    assert len(ended.item_ids) < 150
+    assert select(ended).knockout == Knockout(0)
 
 
-def test_what_cannot_be_caught_up_is_decided_without_doubt() -> None:
-    scores = np.array([[1.0] * 20, [0.0] * 20])
-    assert evidence_against(scores, BASE, 40)[1] > 1e9
-    assert evidence_against(scores[:, :19], BASE, 40)[1] == 1  # not looked at yet
+def test_where_all_layers_harm_the_race_ends_with_nobody() -> None:
+    generator = np.random.default_rng(6)
+    base = generator.normal(0.3, 1.0, 200)
+    harmed = base - 1.0 + 0.5 * generator.normal(size=(4, 200))
+    ended, _ = race(scored_table(np.vstack([base, harmed])), contest(200))
+    assert len(ended.item_ids) < 60
+    assert select(ended).knockout is None
+
+
+def test_a_leader_that_may_not_meet_the_demands_drops_nobody() -> None:
+    # It ranks far ahead by its margins, but answers no item right that was wrong before.
+    generator = np.random.default_rng(7)
+    base = generator.normal(1.5, 0.2, 100)
+    ahead = base + 3.0 + 0.1 * generator.normal(size=100)
+    second = base + 0.5 + 0.1 * generator.normal(size=100)
+    table = scored_table(np.vstack([base, ahead, second])[:, :50])
+    standing = contest(100).standing(table)
+    assert Knockout(1) in standing.racing
+
+
+def test_a_minimum_gain_is_a_demand() -> None:
+    generator = np.random.default_rng(8)
+    base = (generator.random(200) < 0.5).astype(int)
+    a_little = np.where(np.arange(200) % 25 == 0, 1, base)
+    table = table_of(np.stack([base, a_little])[:, :120])
+    assert contest(200, "accuracy").standing(table).racing == (Knockout(0),)
+    assert contest(200, "accuracy", min_gain=0.2).standing(table).settled
+
+
+def test_nothing_is_dropped_before_the_first_look_nor_after_the_last_item() -> None:
+    few = table_of(np.array([[1] * 15, [0] * 15]))
+    assert contest(40, "accuracy").standing(few).racing == (Knockout(0),)
+    all_ = table_of(np.array([[1] * 40, [0] * 40]))
+    assert contest(40, "accuracy").standing(all_).racing == (Knockout(0),)
 
 
 def test_a_layer_that_was_dropped_stays_out_and_a_broken_one_goes() -> None:
@@ -95,19 +149,20 @@ def test_a_layer_that_was_dropped_stays_out_and_a_broken_one_goes() -> None:
     right[1, 20:] = -1
     finite = np.ones((4, 30), dtype=bool)
     finite[3, 4] = False
-    assert still_racing(table_of(right, finite), 100, "accuracy") == (Knockout(1),)
+    standing = contest(100, "accuracy").standing(table_of(right, finite))
+    assert standing.racing == (Knockout(1),)
 
 
 def test_an_item_that_was_left_out_counts_for_nobody() -> None:
     generator = np.random.default_rng(4)
     right = (generator.random((3, 30)) < [[0.8], [0.1], [0.8]]).astype(int)
     right[:, 7] = -1
-    assert still_racing(table_of(right), 60, "accuracy") == (Knockout(1),)
+    assert contest(60, "accuracy").standing(table_of(right)).racing == (Knockout(1),)
 
 
-def test_a_score_without_bounds_is_refused() -> None:
-    with pytest.raises(UsageError, match="between 0 and 1"):
-        still_racing(table_of(np.ones((2, 5), dtype=int)), 9, "margin")
+def test_a_criterion_that_one_item_may_decide_is_refused() -> None:
+    with pytest.raises(UsageError, match="one item may outweigh"):
+        contest(9, "margin")
 
 
 def test_the_order_is_drawn_by_the_seed_alone() -> None:

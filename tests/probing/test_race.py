@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from talo_export.knockout import Knockout
 from talo_export.probing.journal import Journal
-from talo_export.probing.race import Race
+from talo_export.probing.race import Race, Standing
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import all_knockouts, sweep
 
@@ -17,7 +16,7 @@ LIKELIHOOD = Scoring("likelihood")
 def one_less(table):
     """A rule that drops the first layer still in, at every look."""
     seen = [k for k, row in zip(table.variants, table.scored, strict=True) if row.all() and k]
-    return seen[1:]
+    return Standing(tuple(seen[1:]))
 
 
 def seen(table):
@@ -78,8 +77,21 @@ def test_the_batch_size_does_not_change_who_is_dropped(text_model, make_items, v
     assert seen(tables[0]) == {None: 6, 0: 3, 1: 6, 2: 6, 3: 6}
 
 
-def test_where_all_are_dropped_the_base_goes_on(text_model, make_items, variants):
-    table = sweep(text_model, make_items(4), variants, LIKELIHOOD,
-                  race=Race(2, lambda table: ())).table  # fmt: skip
-    assert seen(table)[None] == 4
-    assert seen(table)[Knockout(0).layer] == 2
+def test_where_nothing_is_left_to_win_the_base_stops_too(text_model, make_items, variants):
+    events = []
+    result = sweep(text_model, make_items(6), variants, LIKELIHOOD,
+                   race=Race(2, lambda table: Standing(())), progress=events.append)  # fmt: skip
+    assert result.table.item_ids == tuple(item.id for item in make_items(6)[:2])
+    assert set(seen(result.table).values()) == {2}
+    assert result.not_reached == 4
+    assert events[-1].done == events[-1].total
+    assert events[-1].items_done == events[-1].items == 2
+
+
+def test_a_settled_race_keeps_its_winner_and_ends(text_model, make_items, variants):
+    def settle(table):
+        return Standing(variants[1:2], settled=len(table.item_ids) == 4)
+
+    result = sweep(text_model, make_items(6), variants, LIKELIHOOD, race=Race(2, settle))
+    assert seen(result.table) == {None: 4, 0: 4, 1: 2, 2: 2, 3: 2}
+    assert result.not_reached == 2
