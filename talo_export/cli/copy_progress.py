@@ -36,6 +36,14 @@ def copy_progress(sink: Sink, what: str) -> Iterator[Callable[[int, int], None] 
         console=console(stderr=True),
         transient=True,
     )
-    with bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    task = bar.add_task(what, total=None)
+
+    def show(done: int, total: int) -> None:
+        # Drawn from the first byte on: before it, models are read and layers found.
+        bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield show
+    finally:
+        bar.stop()

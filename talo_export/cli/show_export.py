@@ -16,17 +16,19 @@ def show_export(document: dict[str, Any], to: Console) -> None:
         _show_adapter(document, to)
         return
 
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for name, justify in (("file", "left"), ("tensor", "left"), ("dtype", "left"),
-                          ("shape", "left"), ("offset", "right"), ("bytes", "right")):  # fmt: skip
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for edit in document["edits"]:
-        shape = " x ".join(map(str, edit["shape"])) or "scalar"
-        table.add_row(
-            edit["file"], edit["tensor"], edit["dtype"], shape,
-            f"{edit['offset']:,}", f"{edit['bytes']:,}",
-        )  # fmt: skip
-    to.print(table)
+    for file in dict.fromkeys(edit["file"] for edit in document["edits"]):
+        # A table a file, because names of shards and of tensors together fill a screen's width.
+        table = Table(box=None, header_style="dim", pad_edge=False)
+        table.add_column(f"tensor in {file}", overflow="fold")
+        for name, justify in (("dtype", "left"), ("shape", "left"), ("offset", "right"),
+                              ("bytes", "right")):  # fmt: skip
+            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        for edit in document["edits"]:
+            if edit["file"] == file:
+                shape = " x ".join(map(str, edit["shape"])) or "scalar"
+                offset, size = f"{edit['offset']:,}", f"{edit['bytes']:,}"
+                table.add_row(edit["tensor"], edit["dtype"], shape, offset, size)
+        to.print(table)
     what = f"layer {document['layer']}, scope {document['scope']}, fill {document['fill']}"
     size = f"{len(document['edits'])} tensors, {document['bytes_total']:,} bytes"
     if document["out"] is None:
