@@ -5,16 +5,21 @@
 The interpreter and its libraries are loaded once; then each request is a fork of this clean
 process, in which no tensor has lived yet. Where a device's driver may be awake already, which
 does not survive a fork, each request gets an interpreter of its own instead.
+
+Whoever started it holds the other end of its standard input: when that end is closed, or dies
+with its holder by whatever signal, the cell that runs is ended and nothing more is begun.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -35,6 +40,10 @@ WATCH_SECONDS = 0.05
 APART = "--apart"
 
 
+class AbandonedError(Exception):
+    """Nobody waits for this process's results any more."""
+
+
 def main(arguments: list[str]) -> int:
     """Run every request, one after the other; print the path of each result when it is there."""
     if arguments[:1] == [APART]:
@@ -42,16 +51,28 @@ def main(arguments: list[str]) -> int:
         return 0
     for argument in arguments:
         path = Path(argument)
-        in_a_process_of_its_own(path)
+        try:
+            in_a_process_of_its_own(path, abandoned=nobody_waits)
+        except AbandonedError:
+            return 1
         print(result_path(path), flush=True)
     return 0
 
 
-def in_a_process_of_its_own(path: Path) -> None:
-    """Run a request apart; a process that dies without a result gets one that says how."""
+def nobody_waits() -> bool:
+    """Whether the other end of standard input is gone. Nothing is ever sent over it."""
+    readable, _, _ = select.select([sys.stdin], [], [], 0)
+    return bool(readable)
+
+
+def in_a_process_of_its_own(path: Path, *, abandoned: Callable[[], bool] = lambda: False) -> None:
+    """Run a request apart; a process that dies without a result gets one that says how.
+
+    Once `abandoned` says so the process is killed and AbandonedError raised, with no result.
+    """
     log = path.with_name(path.name.replace(".request.json", ".log"))
     may_fork = sys.platform == "linux" and not torch.cuda.is_available()
-    status, reached = (_fork if may_fork else _spawn)(path, log)
+    status, reached = (_fork if may_fork else _spawn)(path, log, abandoned)
     if result_path(path).exists():
         return
     if status == -signal.SIGKILL:
@@ -79,6 +100,7 @@ def run_request(path: Path) -> None:
             device_map=source.device_map,
             offload_folder=None if source.offload_folder is None else Path(source.offload_folder),
             trust_remote_code=source.trust_remote_code,
+            load_in_4bit=source.load_in_4bit,
         )
         artifact = path.with_name(path.name.replace(".request.json", ".artifact"))
         result = do_cell(request, loaded, task, memory, artifact)
@@ -111,18 +133,26 @@ def write_result(path: Path, result: CellResult) -> None:
     beside.replace(target)
 
 
-def _fork(path: Path, log: Path) -> tuple[int, int]:
+def _fork(path: Path, log: Path, abandoned: Callable[[], bool]) -> tuple[int, int]:
     """(exit status, negative for a signal; peak memory in bytes that was seen)."""
     child = os.fork()
     if child == 0:
         _child(path, log)
     reached = 0
-    while True:
-        reached = max(reached, peak_resident_bytes(child))
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status), reached
-        time.sleep(WATCH_SECONDS)
+    try:
+        while True:
+            reached = max(reached, peak_resident_bytes(child))
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                return os.waitstatus_to_exitcode(status), reached
+            if abandoned():
+                raise AbandonedError
+            time.sleep(WATCH_SECONDS)
+    except BaseException:
+        # Also on Ctrl-C: no cell outlives the process that watches it.
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise
 
 
 def _child(path: Path, log: Path) -> None:
@@ -144,14 +174,21 @@ def _child(path: Path, log: Path) -> None:
         os._exit(status)
 
 
-def _spawn(path: Path, log: Path) -> tuple[int, int]:
+def _spawn(path: Path, log: Path, abandoned: Callable[[], bool]) -> tuple[int, int]:
     command = [sys.executable, "-m", "talo_export.baselines.cell", APART, str(path)]
     with log.open("w", encoding="utf-8") as stream:
-        child = subprocess.Popen(command, stdout=stream, stderr=stream)
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream)
         reached = 0
-        while child.poll() is None:
-            reached = max(reached, peak_resident_bytes(child.pid))
-            time.sleep(WATCH_SECONDS)
+        try:
+            while child.poll() is None:
+                reached = max(reached, peak_resident_bytes(child.pid))
+                if abandoned():
+                    raise AbandonedError
+                time.sleep(WATCH_SECONDS)
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
     return child.returncode, reached
 
 

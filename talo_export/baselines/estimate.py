@@ -35,6 +35,9 @@ from talo_export.errors import TaloError, UsageError
 from talo_export.models.anatomy import find_decoder
 from talo_export.models.loading import DTYPES, LoadedModel, is_vision_language, read_config
 from talo_export.models.reference import ResolvedModel, parse_reference
+from talo_export.probing.engines.passes import CannotShareError, ItemState, SharedModel
+from talo_export.probing.engines.plan import schedule
+from talo_export.probing.sweep import all_knockouts
 
 NF4_BITS = 4.127
 """Bits a weight under NF4 with double quantisation: 4, 8/64 for the scales, 32/(64 x 256) for
@@ -50,7 +53,8 @@ class Footprint:
     inference: int
     """Peak of one forward pass without gradients, weights included."""
     probing: int
-    """Peak of knockout probing: inference, and the cut layer's weights put aside."""
+    """Peak of knockout probing: one item at a time, all its variants together. Where memory is
+    short the sweep takes fewer variants at once, down to what `inference` takes."""
     training: int
     """Peak of training the adapter."""
     trainable_parameters: int
@@ -163,6 +167,12 @@ def _measure(
         weights = live.now
         forward_only(model, tokens, batch)
         inference = live.peak
+        live.forget_peak()
+        # The first item is also answered plainly, one knockout after the other in the weights.
+        forward_only(model, tokens, 1)
+        probing = live.peak + aside
+        live.forget_peak()
+        probing = max(probing, live.peak if probing_pass(plain, tokens) else 0)
     with torch.device("meta"):
         adapted = attach(loaded, adapter, training, seed=0)
     with ghost(adapted) as live, training_mode(adapted, training.gradient_checkpointing):
@@ -179,7 +189,7 @@ def _measure(
         parameters=parameters,
         weights=weights - saved,
         inference=inference - saved,
-        probing=inference - saved + aside,
+        probing=probing - saved,
         training=pass_peak + optimizer - saved,
         trainable_parameters=trainable_parameters(adapted),
         gradients=own,
@@ -198,6 +208,25 @@ def forward_only(model: nn.Module, tokens: int, batch: int) -> None:
     with torch.inference_mode():
         logits = model(**prompt(model, tokens, batch), use_cache=False).logits
         torch.log_softmax(logits[:, -1:].float(), dim=-1)
+
+
+def probing_pass(loaded: LoadedModel, tokens: int) -> bool:
+    """One item's shared passes as a sweep runs them: every layer's knockout and the base at once.
+
+    False where this model does not run in shared passes: it is then probed one by one.
+    """
+    variants = (None, *all_knockouts(loaded.decoder))
+    inputs, state = prompt(loaded.model, tokens, 1), ItemState()
+    try:
+        shared = SharedModel(loaded.model, loaded.decoder)
+        with torch.inference_mode(), shared.installed():
+            for plan, wanted in schedule(variants, len(variants)):
+                passed = shared.run(inputs, plan, state, wanted=wanted)
+                assert passed is not None
+                torch.log_softmax(passed.logits[:, -1].float(), dim=-1)
+    except CannotShareError:
+        return False
+    return True
 
 
 def training_pass(model: nn.Module, tokens: int, answer_tokens: int, batch: int) -> torch.Tensor:

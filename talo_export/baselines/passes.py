@@ -37,22 +37,42 @@ def counted(model: nn.Module, decoder: Decoder) -> Iterator[Passes]:
     """Count until the block ends. Recomputing for gradient checkpointing counts as forward."""
     passes = Passes(len(decoder))
 
-    def forward(_module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        rows = hidden_argument(args, kwargs).shape[0]
-        passes.forward_layers += rows
-        hidden = output[0] if isinstance(output, tuple) else output
-        if hidden.requires_grad:
-            hidden.register_hook(lambda gradient: backward(rows, gradient))
-
-    def backward(rows: int, _gradient: Tensor) -> None:
-        passes.backward_layers += rows
-
-    handles = [
-        model.get_submodule(layer.path).register_forward_hook(forward, with_kwargs=True)
-        for layer in decoder.layers
-    ]
+    handles = []
+    for layer in decoder.layers:
+        module = model.get_submodule(layer.path)
+        # Recomputing runs a layer's forward but not its hooks; those of a module inside run again.
+        inside = model.get_submodule(layer.mixers[0].path) if layer.mixers else module
+        count = _LayerCount(passes)
+        handles += [
+            module.register_forward_pre_hook(count.enter, with_kwargs=True),
+            inside.register_forward_pre_hook(count.forward),
+            module.register_forward_hook(count.leave),
+        ]
     try:
         yield passes
     finally:
         for handle in handles:
             handle.remove()
+
+
+@dataclass
+class _LayerCount:
+    """What the hooks of one layer know."""
+
+    passes: Passes
+    rows: int = 0
+
+    def enter(self, _module: nn.Module, args: Any, kwargs: Any) -> None:
+        self.rows = hidden_argument(args, kwargs).shape[0]
+
+    def forward(self, _module: nn.Module, _args: Any) -> None:
+        self.passes.forward_layers += self.rows
+
+    def leave(self, _module: nn.Module, _args: Any, output: Any) -> None:
+        hidden = output[0] if isinstance(output, tuple) else output
+        if hidden.requires_grad:
+            rows = self.rows
+            hidden.register_hook(lambda gradient: self.backward(rows, gradient))
+
+    def backward(self, rows: int, _gradient: Tensor) -> None:
+        self.passes.backward_layers += rows

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from talo_export.baselines.methods import Method
 from talo_export.baselines.request import CellRequest
+from talo_export.baselines.settings import Training
 from talo_export.errors import UsageError
 from talo_export.tasks.item import Item, Task
 from talo_export.tasks.splits import split_task
@@ -51,7 +52,12 @@ def draw(task: Task, shots: Sequence[int], seed: int, test_limit: int | None = N
 def plan_cells(
     template: CellRequest, methods: Sequence[Method], draws: Sequence[Draw]
 ) -> tuple[CellRequest, ...]:
-    """Every cell, cheapest first within a seed: the base (once, with 0 shots), then by shots."""
+    """Every cell, cheapest first within a seed: the base (once, with 0 shots), then by shots.
+
+    A cell says only what it depends on: how adapters are trained is no part of a method that
+    trains none, which is therefore not run again for another learning rate.
+    """
+    untrained = replace(template, training=Training())
     cells: list[CellRequest] = []
     for one in draws:
         test = tuple(item.id for item in one.test)
@@ -59,13 +65,13 @@ def plan_cells(
             if not method.learns:
                 cells.append(
                     replace(
-                        template, method=method.name, shots=0, seed=one.seed, train=(), test=test
+                        untrained, method=method.name, shots=0, seed=one.seed, train=(), test=test
                     )
                 )
         for shots, items in one.train.items():
             cells += [
                 replace(
-                    template,
+                    untrained if method.adapter is None else template,
                     method=method.name,
                     shots=shots,
                     seed=one.seed,

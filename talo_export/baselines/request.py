@@ -27,6 +27,7 @@ class ModelSource:
     device_map: str | None = None
     offload_folder: str | None = None
     trust_remote_code: bool = False
+    load_in_4bit: bool = False
 
 
 @dataclass(frozen=True, slots=True)

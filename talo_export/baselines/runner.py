@@ -71,17 +71,23 @@ def run_cells(
 
 
 def run_worker(paths: Sequence[Path], log: Path) -> Iterator[Path]:
-    """Start `baselines.cell` on request files and yield each as its result appears."""
+    """Start `baselines.cell` on request files and yield each as its result appears.
+
+    The worker and its cell end with this generator, and with this process: see there.
+    """
     command = [sys.executable, "-m", "talo_export.baselines.cell", *map(str, paths)]
     by_result = {str(result_path(path)): path for path in paths}
     with log.open("w", encoding="utf-8") as errors:
-        worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        worker = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+        assert worker.stdin is not None
         assert worker.stdout is not None
         try:
             for line in worker.stdout:
                 yield by_result[line.strip()]
         finally:
-            worker.terminate()
+            worker.stdin.close()
             worker.wait()
 
 

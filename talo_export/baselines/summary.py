@@ -52,6 +52,19 @@ class Row:
     artifact_bytes: int
     layers: tuple[int | None, ...]
     """The layer knocked out, by seed; None where the base was kept."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the row should know besides, one sentence each."""
+
+    @property
+    def not_done(self) -> str | None:
+        """`1 of 3 diverged`: the cells that have no accuracy, None where there are none."""
+        total = sum(self.statuses.values())
+        lost = [
+            f"{count} of {total} {status}"
+            for status, count in self.statuses.items()
+            if status != "done"
+        ]
+        return ", ".join(lost) or None
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `methods` in `compare --json`."""
@@ -59,9 +72,11 @@ class Row:
             "name": self.method,
             **{name: getattr(self, name) for name in COLUMNS if name != "name"},
             "statuses": dict(self.statuses),
+            "not_done": self.not_done,
             "reasons": list(self.reasons),
             "gain_ci95": None if self.gain_ci95 is None else list(self.gain_ci95),
             "layers": list(self.layers),
+            "notes": list(self.notes),
         }
 
 
@@ -137,7 +152,16 @@ def _row(
         backward_passes=_whole([cell.adapt.backward_passes for cell in done if cell.adapt]),
         artifact_bytes=max((cell.artifact_bytes for cell in done), default=0),
         layers=tuple(cell.layer for cell in done),
+        notes=_notes(shots, done),
     )
+
+
+def _notes(shots: int, done: Sequence[CellResult]) -> tuple[str, ...]:
+    shown = [c.details["shots_shown"] for c in done if "shots_shown" in c.details]
+    if not shown or min(shown) == shots:
+        return ()
+    fit = f"{min(shown)}" if min(shown) == max(shown) else f"{min(shown)} to {max(shown)}"
+    return (f"the context has room for {fit} of the {shots} examples beside the longest item.",)
 
 
 def paired_clusters(
@@ -158,11 +182,12 @@ def to_csv(rows: Sequence[Row]) -> str:
     """The table as CSV: the JSON's plain columns, and the interval's two ends."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, "gain_low", "gain_high", "reasons"])
+    writer.writerow([*COLUMNS, "gain_low", "gain_high", "not_done", "reasons"])
     for row in rows:
         values = row.to_json()
         low, high = row.gain_ci95 or (None, None)
-        writer.writerow([*(values[name] for name in COLUMNS), low, high, " ".join(row.reasons)])
+        ends = (low, high, row.not_done, " ".join(row.reasons))
+        writer.writerow([*(values[name] for name in COLUMNS), *ends])
     return text.getvalue()
 
 

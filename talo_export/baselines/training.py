@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,14 +109,24 @@ def training_mode(adapted: PeftModel, checkpointing: bool) -> Iterator[None]:
     """Train mode for the length of a block, recomputing activations where asked to."""
     model = adapted.get_base_model()
     if checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        with renamed_in_transformers():
+            model.gradient_checkpointing_enable({"use_reentrant": False})
     adapted.train()
     try:
         yield
     finally:
         adapted.eval()
         if checkpointing:
-            model.gradient_checkpointing_disable()
+            with renamed_in_transformers():
+                model.gradient_checkpointing_disable()
+
+
+@contextmanager
+def renamed_in_transformers() -> Iterator[None]:
+    """Its later versions warn of the name that its earlier ones, which serve as well, have."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`gradient_checkpointing_", FutureWarning)
+        yield
 
 
 def _only(rows: list[Example]) -> Example:

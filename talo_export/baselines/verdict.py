@@ -14,14 +14,16 @@ from talo_export.tasks.item import Task
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The most accurate method at a number of shots, against the knockout. Shares in [0, 1]."""
+    """The most accurate method at a number of shots, against its rival. Shares in [0, 1]."""
 
     shots: int
     best: str
     accuracy: float
     base_accuracy: float
+    rival: str
+    """The knockout; the base where the knockout is the best itself or was not tested."""
     lead: float | None
-    """Accuracy of the best minus the knockout's, paired; None where it is the knockout itself."""
+    """Accuracy of the best minus the rival's, paired; None where the base is the best."""
     lead_ci95: tuple[float, float] | None
     level: tuple[str, ...] = ()
     """Other methods of exactly the same accuracy."""
@@ -43,7 +45,7 @@ class Verdict:
         low, high = (100 * bound for bound in self.lead_ci95)
         sure = "" if low > 0 else ": the interval includes 0, so the lead is not sure"
         return (
-            f"{head}, {100 * self.lead:+.1f} points from the knockout "
+            f"{head}, {100 * self.lead:+.1f} points from the {self.rival} "
             f"(95 % interval {low:+.1f} to {high:+.1f}{sure})."
         )
 
@@ -52,7 +54,7 @@ class Verdict:
         return {
             "shots": self.shots, "best": self.best, "level": list(self.level),
             "accuracy": self.accuracy,
-            "base_accuracy": self.base_accuracy, "lead_over_knockout": self.lead,
+            "base_accuracy": self.base_accuracy, "rival": self.rival, "lead": self.lead,
             "lead_ci95": None if self.lead_ci95 is None else list(self.lead_ci95),
             "sentence": self.sentence,
         }  # fmt: skip
@@ -76,7 +78,9 @@ def verdicts(
     for shots in sorted({row.shots for row in rows if row.shots}):
         tested = [base, *(r for r in rows if r.shots == shots and r.accuracy is not None)]
         best = max(tested, key=lambda row: row.accuracy or 0.0)
-        pairs = _pairs(requests, results, best.method, shots) if best.method != "base" else []
+        at_hand = {row.method for row in tested} - {best.method}
+        rival = "knockout" if "knockout" in at_hand else "base"
+        pairs = _pairs(requests, results, best, rival) if best is not base else []
         clusters = paired_clusters(pairs, groups) if pairs else None
         found.append(
             Verdict(
@@ -84,6 +88,7 @@ def verdicts(
                 best=best.method,
                 accuracy=best.accuracy or 0.0,
                 base_accuracy=base.accuracy,
+                rival=rival,
                 lead=None if clusters is None else clusters.mean,
                 lead_ci95=None if clusters is None else gain_interval(clusters, seed=seed),
                 level=tuple(
@@ -97,17 +102,17 @@ def verdicts(
 def _pairs(
     requests: Sequence[CellRequest],
     results: Mapping[str, CellResult],
-    method: str,
-    shots: int,
+    best: Row,
+    rival: str,
 ) -> list[tuple[CellResult, CellResult]]:
-    """(knockout, method) of each seed that has both; none for the knockout itself."""
+    """(rival, best) of each seed that has both. The base has one cell a seed, of 0 shots."""
     cells = {
         (r.method, r.seed): results[r.name]
         for r in requests
-        if r.shots == shots and results[r.name].correct
+        if r.shots in (0, best.shots) and results[r.name].correct
     }
     return [
-        (cells[("knockout", seed)], cell)
+        (cells[(rival, seed)], cell)
         for (name, seed), cell in cells.items()
-        if name == method != "knockout" and ("knockout", seed) in cells
+        if name == best.method and (rival, seed) in cells
     ]

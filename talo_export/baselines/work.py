@@ -31,8 +31,9 @@ from talo_export.errors import TaloError
 from talo_export.evidence.selection import Selection, select
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder
-from talo_export.models.interventions import knock_out
 from talo_export.models.loading import LoadedModel
+from talo_export.models.proof import BaseAnswer
+from talo_export.probing.engines.interventions import knocked_out
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.sweep import SweepResult, all_knockouts, sweep
 from talo_export.tasks.item import Item, Task
@@ -125,7 +126,9 @@ def adapt(
         if method.calibrated:
             adapted.prior = fit_prior(table, shots, request.scoring, adapted.knockout)
     if adapted.knockout is not None:
-        stack.enter_context(knock_out(loaded.model, loaded.decoder, adapted.knockout))
+        # Items pass one at a time, so this also holds for weights that cannot be filled in memory.
+        base = BaseAnswer.of(loaded.model)
+        stack.enter_context(knocked_out(loaded.model, loaded.decoder, adapted.knockout, base))
     if method.adapter is not None:
         _train(request, method.adapter, adapted, shots, stack)
     return adapted

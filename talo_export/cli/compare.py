@@ -104,12 +104,12 @@ def compare(
             metavar="N", rich_help_panel=METHODS, help="With --estimate: tokens of a prompt."
         ),
     ] = 512,
-    four_bit: Annotated[
+    load_in_4bit: Annotated[
         bool,
         typer.Option(
-            "--four-bit",
-            rich_help_panel=METHODS,
-            help="With --estimate: the decoder's matrices as NF4.",
+            "--load-in-4bit",
+            rich_help_panel=options.MODEL,
+            help="The decoder's matrices as NF4; running it needs bitsandbytes.",
         ),
     ] = False,
     data: options.Data = None,
@@ -162,7 +162,7 @@ def compare(
                 dtype=dtype,
                 tokens=tokens,
                 training=training,
-                four_bit=four_bit,
+                four_bit=load_in_4bit,
                 trust_remote_code=trust_remote_code,
             )
             peak = predicted["footprints"][0]["training"]
@@ -180,6 +180,7 @@ def compare(
                 device_map=device_map,
                 offload=offload,
                 trust_remote_code=trust_remote_code,
+                load_in_4bit=load_in_4bit,
             ),
             methods=parse_methods(methods or ",".join(DEFAULT_METHODS)),
             words=with_columns(

@@ -59,15 +59,23 @@ def show_compare(document: dict[str, Any], to: Console) -> None:
         table.add_row(*(column.says(row) for column in columns))
     to.print(table)
     for row in document["methods"]:
-        for reason in row["reasons"]:
-            to.print(f"{row['name']}, {row['shots']} shots: {reason}", style="dim", highlight=False)
+        if row["not_done"] is not None:
+            why = " ".join(row["reasons"])
+            to.print(
+                f"{row['name']}, {row['shots']} shots: {row['not_done']}: {why}",
+                style="dim",
+                highlight=False,
+            )
+        for note in row["notes"]:
+            to.print(f"{row['name']}, {row['shots']} shots: {note}", style="dim", highlight=False)
     for said in (*document["verdicts"], *document["break_even"]):
         to.print(said["sentence"], highlight=False)
     to.print(
         "accuracy: mean and standard deviation over seeds; gain: over the base, in points, paired "
         "by item; memory: largest peak above the interpreter, or of the device; seconds and "
         "passes (forward + backward): to adapt, not to test; ships: bytes beside the base; "
-        "slower: to answer, against the base. The CSV has every column.",
+        "slower: to answer, against the base. The most accurate method is picked on the items "
+        "it is judged by, which flatters its lead. The CSV has every column.",
         style="dim",
         highlight=False,
     )
@@ -117,7 +125,7 @@ def size(count: int | None) -> str:
 
 def _accuracy(row: dict[str, Any]) -> str:
     if row["accuracy"] is None:
-        return ", ".join(f"{count} {status}" for status, count in row["statuses"].items())
+        return str(row["not_done"])
     spread = "" if row["accuracy_sd"] is None else f" ±{100 * row['accuracy_sd']:.1f}"
     return f"{100 * row['accuracy']:.1f}{spread}"
 

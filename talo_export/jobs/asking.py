@@ -37,6 +37,7 @@ class Setup:
     batch_size: int | Literal["auto"] = "auto"
     states: Literal["device", "host"] = "device"
     trust_remote_code: bool = False
+    load_in_4bit: bool = False
 
     @property
     def is_demo(self) -> bool:
@@ -70,6 +71,7 @@ class Setup:
             offload_folder=self.offload,
             max_memory=self.max_memory,
             trust_remote_code=self.trust_remote_code,
+            load_in_4bit=self.load_in_4bit,
         )
 
 

@@ -21,7 +21,7 @@ from talo_export.checkpoint.manifest import (
 from talo_export.checkpoint.placing import BASE_CARD, CARD
 from talo_export.checkpoint.plan import Edit
 from talo_export.errors import TaloError
-from talo_export.jobs.comparison import method_facts
+from talo_export.jobs.comparison import method_facts, sentences
 from talo_export.jobs.record import Record, record_of_manifest, without_folders
 from talo_export.jobs.task_words import DEMO
 from talo_export.knockout import Knockout
@@ -169,6 +169,7 @@ def _facts(
         side_effects=side_effect_facts(record.side_effects),
         comparison=() if comparison is None else method_facts(comparison),
         comparison_n=None if comparison is None else comparison["test_n"],
+        comparison_says=() if comparison is None else sentences(comparison),
         reproduce=reproduce_lines(base.name, knockout, record, form=kind),
         has_plot=PLOT in names,
         has_undo=UNDO_FILE in names,

@@ -24,6 +24,7 @@ from talo_export.jobs.asking import Setup, model_reference
 from talo_export.jobs.comparison import DOCUMENT, comparison_beside
 from talo_export.jobs.run import default_directory, write_atomically
 from talo_export.jobs.task_words import DEMO, TaskWords, load_words
+from talo_export.models.four_bit import require_bitsandbytes
 from talo_export.models.reference import resolve
 from talo_export.probing.settings import Scoring
 
@@ -56,6 +57,8 @@ def run_compare(
     Raises `TaloError` and its kinds; what was finished until then stays in the journal.
     """
     setup = request.setup
+    if setup.load_in_4bit:
+        require_bitsandbytes()
     task = load_words(request.words, model_is_demo=setup.is_demo)
     draws = [draw(task, request.shots, seed, request.test_limit) for seed in range(request.seeds)]
     note(
@@ -78,6 +81,7 @@ def run_compare(
             device_map=setup.device_map,
             offload_folder=None if setup.offload is None else str(setup.offload),
             trust_remote_code=setup.trust_remote_code,
+            load_in_4bit=setup.load_in_4bit,
         ),
         model_stamp=model_stamp(resolve(setup.reference).directory),
         method="base",
@@ -119,6 +123,7 @@ def run_compare(
         "break_even": [crossing.to_json() for crossing in crossings],
         "summary": " ".join(verdict.sentence for verdict in said) or "no method was tested",
         "training": request.training.to_json(),
+        "load_in_4bit": setup.load_in_4bit,
         "run": str(out),
         "csv": str(out / "compare.csv"),
         "figure": str(figure) if figure.exists() else None,

@@ -53,21 +53,30 @@ def read_comparison(directory: Path, run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def method_facts(document: Mapping[str, Any]) -> tuple[MethodFacts, ...]:
-    """A row for each method that was tested; what diverged or starved has no accuracy to state."""
+    """A row for each method, also for one that diverged or starved with every seed."""
     return tuple(
         MethodFacts(
             name=_name(row),
             accuracy=row["accuracy"],
+            accuracy_sd=row["accuracy_sd"],
+            ci95=None if row["gain_ci95"] is None else tuple(row["gain_ci95"]),
             seconds=row["seconds"],
             peak_memory_bytes=row["peak_memory_bytes"],
             trainable_parameters=row["trainable_parameters"],
             artifact_bytes=row["artifact_bytes"],
+            not_done=row.get("not_done"),
         )
         for row in document["methods"]
-        if row["accuracy"] is not None
     )
 
 
+def sentences(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the comparison says: who is ahead, and where one method overtakes another."""
+    said = (*document.get("verdicts", ()), *document.get("break_even", ()))
+    return tuple(one["sentence"] for one in said)
+
+
 def _name(row: Mapping[str, Any]) -> str:
-    seeds = f"{row['seeds']} seed{'s' if row['seeds'] != 1 else ''}"
+    asked = sum(row["statuses"].values())
+    seeds = f"{asked} seed{'s' if asked != 1 else ''}"
     return f"{row['name']}, {row['shots']} shots, {seeds}" if row["shots"] else row["name"]

@@ -24,7 +24,7 @@ _OF_TASK = (
     "task", "task_items", "chance", "scoring", "seed", "shots", "command",
 )  # fmt: skip
 
-_OF_COMPARISON = ("test_n", "methods")
+_OF_COMPARISON = ("test_n", "methods", "verdicts", "break_even")
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,15 @@ def record_of_run(
         selection=dict(document["probe"]),
         confirmation=_confirmation(document),
         side_effects=document.get("side_effects"),
-        comparison=None if comparison is None else {key: comparison[key] for key in _OF_COMPARISON},
+        comparison=None if comparison is None else _comparison(comparison),
     )
+
+
+def _comparison(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Table and sentences; why a cell failed may name a log on this machine, and stays here."""
+    kept = {key: document[key] for key in _OF_COMPARISON if key in document}
+    rows = [{k: v for k, v in row.items() if k != "reasons"} for row in kept["methods"]]
+    return kept | {"methods": rows}
 
 
 def _confirmation(document: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -14,12 +14,16 @@ from talo_export.evidence.analyses.stability import stability
 from talo_export.evidence.calibration import calibrate_answers
 from talo_export.evidence.differences import differences
 from talo_export.jobs.card import side_effect_facts
-from talo_export.jobs.comparison import comparison_of, method_facts, read_comparison
+from talo_export.jobs.comparison import (
+    comparison_of,
+    method_facts,
+    read_comparison,
+    sentences,
+)
 from talo_export.jobs.evidence import letters_scored_throughout
 from talo_export.jobs.run import write_atomically
 from talo_export.jobs.scores import FinishedRun, read_run
 from talo_export.probing.settings import Scoring
-from talo_export.publish.facts import MethodFacts
 from talo_export.publish.report import render_report
 from talo_export.publish.report_facts import (
     CalibrationFacts,
@@ -54,7 +58,9 @@ def run_report(
     pages = [facts_of(one) for one in finished]
     if comparison is not None:
         compared = read_comparison(comparison, finished[0].document)
-        pages[0] = replace(pages[0], comparison=method_facts(compared))
+        pages[0] = replace(
+            pages[0], comparison=method_facts(compared), comparison_says=sentences(compared)
+        )
     facts = ReportFacts(
         runs=tuple(pages),
         versions=tuple(current_versions().items()),
@@ -69,6 +75,7 @@ def facts_of(finished: FinishedRun) -> RunFacts:
     """What the page says about one run: its result, and the analyses that cost no forward pass."""
     document = finished.document
     effects = side_effect_facts(document.get("side_effects"))
+    compared = comparison_of(finished.run.path, document)
     return replace(
         run_facts(document),
         side_effects=effects,
@@ -78,13 +85,9 @@ def facts_of(finished: FinishedRun) -> RunFacts:
         stability=_stability(finished),
         calibration=_calibration(finished),
         cases=_cases(finished),
-        comparison=_comparison(finished),
+        comparison=() if compared is None else method_facts(compared),
+        comparison_says=() if compared is None else sentences(compared),
     )
-
-
-def _comparison(finished: FinishedRun) -> tuple[MethodFacts, ...]:
-    found = comparison_of(finished.run.path, finished.document)
-    return () if found is None else method_facts(found)
 
 
 def _p_gains(document: Mapping[str, Any]) -> Mapping[int, float]:

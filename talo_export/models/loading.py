@@ -26,6 +26,7 @@ from transformers.models.auto.modeling_auto import (
 
 from talo_export.errors import TaloError, UsageError
 from talo_export.models.anatomy import Decoder, find_decoder
+from talo_export.models.four_bit import keep_trainable, nf4_settings
 from talo_export.models.proof import input_device
 from talo_export.models.reference import ResolvedModel, resolve
 
@@ -97,13 +98,15 @@ def load_model(
     device_map: str | None = None,
     offload_folder: Path | None = None,
     max_memory: Mapping[str, str] | None = None,
+    load_in_4bit: bool = False,
 ) -> LoadedModel:
     """Load `PATH`, `OWNER/NAME` or `OWNER/NAME@REVISION`; VLM class where the config is one.
 
     `dtype` is auto (the checkpoint's own), float32, bfloat16 or float16. `device` is auto, cpu,
     cuda, cuda:N or mps; `device_map` (such as "auto") hands the placement to accelerate instead,
     which spills into `offload_folder` what fits nowhere; `max_memory` limits each device, by its
-    index or `cpu` (`{"0": "20GB"}`). Raises TaloError for anything that cannot be loaded
+    index or `cpu` (`{"0": "20GB"}`). `load_in_4bit` quantises the decoder's matrices as they are
+    read, which needs bitsandbytes. Raises TaloError for anything that cannot be loaded
     completely: a checkpoint that lacks or mismatches weights is never probed.
     """
     resolved = resolve(reference)
@@ -118,6 +121,7 @@ def load_model(
         device_map=device_map,
         offload_folder=offload_folder,
         max_memory=max_memory,
+        load_in_4bit=load_in_4bit,
     )
     processor, tokenizer = load_processor(resolved, is_vlm, trust_remote_code)
     return LoadedModel(
@@ -186,6 +190,7 @@ def load_weights(
     device_map: str | None = None,
     offload_folder: Path | None = None,
     max_memory: Mapping[str, str] | None = None,
+    load_in_4bit: bool = False,
 ) -> nn.Module:
     """The network alone, complete, in eval mode and without gradients. Raises TaloError."""
     model, report = load_reported(
@@ -197,6 +202,7 @@ def load_weights(
         device_map=device_map,
         offload_folder=offload_folder,
         max_memory=max_memory,
+        load_in_4bit=load_in_4bit,
     )
     refuse_gaps(resolved.name, report)
     return model
@@ -212,6 +218,7 @@ def load_reported(
     device_map: str | None = None,
     offload_folder: Path | None = None,
     max_memory: Mapping[str, str] | None = None,
+    load_in_4bit: bool = False,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The network as it loads, and transformers' report of the keys that did not fit."""
     if dtype != "auto" and dtype not in DTYPES:
@@ -238,6 +245,13 @@ def load_reported(
         options["config"] = config
         options["use_safetensors"] = True
     target = None if device_map is not None else pick_device(device)
+    if load_in_4bit:
+        # bitsandbytes quantises while it places: the model is where it belongs once it is read.
+        options["quantization_config"] = nf4_settings(
+            auto, config, resolved.name, DTYPES.get(dtype), trust_remote_code
+        )
+        options.setdefault("device_map", {"": str(pick_device(device))})
+        target = None
     try:
         model, report = auto.from_pretrained(resolved.directory, **options)
     except SafetensorError as error:
@@ -249,6 +263,8 @@ def load_reported(
         raise TaloError(f"{resolved.name} cannot be loaded: {first_line(str(error))}") from error
     if target is not None:
         model = model.to(target)
+    if load_in_4bit:
+        keep_trainable(model)
     model.eval()
     model.requires_grad_(False)
     return model, report

@@ -146,6 +146,7 @@ def _shared_words(facts: CardFacts) -> dict[str, object]:
         "licence_text": _licence(facts),
         "text": inline,
         "percent": wording.percent,
+        "measured": wording.measured,
         "signed": wording.signed,
         "points": wording.points,
         "interval": wording.interval,

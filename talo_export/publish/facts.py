@@ -116,11 +116,18 @@ class MethodFacts:
     """One row of the comparison with what else one could have done on the same items."""
 
     name: str
-    accuracy: float
+    accuracy: float | None
+    """Mean over seeds; None where no cell of it could be tested."""
     seconds: float | None = None
     peak_memory_bytes: int | None = None
     trainable_parameters: int | None = None
     artifact_bytes: int | None = None
+    accuracy_sd: float | None = None
+    """Over seeds."""
+    ci95: tuple[float, float] | None = None
+    """Of the gain over the base, paired by item."""
+    not_done: str | None = None
+    """`1 of 3 diverged`; None where every seed was tested."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +155,8 @@ class CardFacts:
     """None where no other task was measured."""
     comparison: tuple[MethodFacts, ...] = ()
     comparison_n: int | None = None
+    comparison_says: tuple[str, ...] = ()
+    """Who is ahead, and from how many shots on, in sentences."""
     reproduce: tuple[str, ...] = ()
     """Command lines, in order."""
     edited_files_sha256: tuple[tuple[str, str], ...] = ()

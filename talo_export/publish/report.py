@@ -49,6 +49,7 @@ def render_report(facts: ReportFacts) -> str:
             script=Markup(_read("report.js")),
             card=_case,
             percent=lambda share: wording.percent(share).replace(" ", "\N{NO-BREAK SPACE}"),
+            measured=wording.measured,
             signed=wording.signed,
             points=wording.points,
             interval=wording.interval,

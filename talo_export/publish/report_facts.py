@@ -124,6 +124,8 @@ class RunFacts:
     """What else the scores say, a sentence each: power, cross-validation, noise."""
     cases: tuple[CaseFacts, ...] = ()
     comparison: tuple[MethodFacts, ...] = ()
+    comparison_says: tuple[str, ...] = ()
+    """Who is ahead, and from how many shots on, in sentences."""
     cost: CostFacts | None = None
     commands: tuple[tuple[str, str], ...] = ()
     """(what it does, command line)."""

@@ -28,6 +28,17 @@ def interval(ci95: tuple[float, float]) -> str:
     return f"95 % interval {signed(ci95[0])} to {signed(ci95[1])}"
 
 
+def measured(accuracy: float | None, spread: float | None, not_done: str | None) -> str:
+    """`61.1 % ± 2.0 (1 of 3 diverged)`; what was never tested says why instead of a number."""
+    if accuracy is None:
+        return not_done or "not tested"
+    return (
+        percent(accuracy)
+        + (f" ± {100 * spread:.1f}" if spread is not None else "")
+        + (f" ({not_done})" if not_done else "")
+    )
+
+
 def p_value(p: float) -> str:
     """0.0123 -> `0.012`; what is too small to tell is a bound."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.0995 else f"{p:.2f}"

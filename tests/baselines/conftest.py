@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from talo_export.models.loading import LoadedModel, load_model
 
 # Threads that spin for work cost tiny models more than they give, tenfold on a busy machine.
 torch.set_num_threads(1)
+
+# An extra of the package: where it is not installed there is nothing to run these tests with.
+collect_ignore = [] if importlib.util.find_spec("bitsandbytes") else ["test_four_bit.py"]
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
+import torch
+from peft import PeftModel
 from rich.console import Console
 from small_models import learnable_task
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from typer.testing import CliRunner
 
+from talo_export.baselines.adapters import ADAPTERS
+from talo_export.baselines.tuning import GRID
 from talo_export.cli.app import app
 from talo_export.cli.show_compare import show_compare
 from talo_export.errors import TaloError
@@ -96,6 +102,29 @@ def test_every_cell_of_a_seed_is_tested_on_the_same_items(compared: Comparison) 
     assert not {id_ for cell in cells for id_ in cell["train"]} & set(cells[0]["test"])
 
 
+def test_the_adapter_it_saved_loads_with_plain_peft_and_answers_as_recorded(
+    compared: Comparison, llama_directory: Path
+) -> None:
+    (artifact,) = (compared.out / "cells").glob("lora-8-*.artifact")
+    result = json.loads(artifact.with_suffix(".result.json").read_text())
+    stock = AutoModelForCausalLM.from_pretrained(llama_directory)
+    tuned = PeftModel.from_pretrained(stock, artifact).eval()
+    tokenizer = AutoTokenizer.from_pretrained(llama_directory)
+    items = {item.id: item for item in learnable_task(24).items}
+
+    def score(prompt: str, choice: str) -> float:
+        start = len(tokenizer(prompt)["input_ids"])
+        ids = torch.tensor([tokenizer(f"{prompt} {choice}")["input_ids"]])
+        with torch.no_grad():
+            rows = tuned(input_ids=ids).logits[0].log_softmax(dim=-1)
+        return sum(float(rows[at - 1, ids[0, at]]) for at in range(start, ids.shape[1]))
+
+    for id_, right in result["correct"].items():
+        item = items[id_]
+        scores = [score(item.prompt or "", choice) for choice in item.choices]
+        assert (scores.index(max(scores)) == item.answer) == right
+
+
 def test_only_a_missing_cell_is_run_again(compared: Comparison) -> None:
     before = compared.results()
     gone = next(name for name in before if name.startswith("calibration-4-"))
@@ -142,3 +171,40 @@ def test_memory_is_predicted_from_a_config_alone(llama_directory: Path, tmp_path
 def test_shots_that_are_no_numbers_are_wrong_usage() -> None:
     done = CliRunner().invoke(app, ["compare", "--shots", "ten", "--quiet"])
     assert done.exit_code == 2
+
+
+def test_tuning_through_the_command_trains_on_the_shots_alone(
+    compared: Comparison, tmp_path: Path
+) -> None:
+    line = [w for w in compared.line if w != "calibration,lora"]
+    line[line.index("--methods") + 1 : line.index("--methods") + 1] = ["ia3"]
+    line[line.index("--out") + 1] = str(tmp_path / "tuned.compare")
+    line[line.index("--shots") + 1] = "6"
+    done = CliRunner().invoke(app, [*line, "--tune"])
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert document["training"]["tune"] is True
+    (path,) = (tmp_path / "tuned.compare" / "cells").glob("ia3-*.result.json")
+    details = json.loads(path.read_text())["details"]
+    rate = ADAPTERS["ia3"].learning_rate
+    assert details["learning_rate"] in [pytest.approx(factor * rate) for factor in GRID]
+    assert 1 <= details["epochs"] <= 2
+    # Three rates, three folds, two epochs of four items to learn; then the chosen one on all six.
+    backward = 3 * 3 * 2 * 4 + 6 * details["epochs"]
+    # Judging a fold is a forward pass of each of its two items, after every epoch.
+    forward = backward + 3 * 3 * 2 * 2
+    row = document["methods"][-1]
+    assert (row["forward_passes"], row["backward_passes"]) == (forward, backward)
+
+
+def test_four_bits_without_bitsandbytes_are_refused_before_any_cell_runs(
+    llama_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Python's own way to say that a module is not to be had.
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    out = tmp_path / "out"
+    line = ["compare", "--model", str(llama_directory), "--load-in-4bit", "--out", str(out)]
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 1
+    assert "pip install 'talo-export[4bit]'" in done.stderr
+    assert not out.exists()

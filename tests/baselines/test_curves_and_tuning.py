@@ -126,6 +126,31 @@ def test_the_verdict_names_the_winner_and_who_is_level_with_it() -> None:
     assert said.lead == pytest.approx(0.25)
 
 
+def test_a_verdict_has_an_interval_also_without_the_knockout_and_for_it() -> None:
+    task = learnable_task(60)
+    without = {("base", 0): 0.5, ("lora", 10): 0.75, ("few-shot", 10): 0.6}
+    requests, results = planted(task, without)
+    (said,) = verdicts(task, requests, results, summarise(task, requests, results))
+    assert (said.best, said.rival) == ("lora", "base")
+    assert said.lead == pytest.approx(0.25)
+    assert said.lead_ci95 is not None
+    assert said.lead_ci95[0] > 0
+    assert "+25.0 points from the base (95 % interval" in said.sentence
+
+    requests, results = planted(task, {("base", 0): 0.5, ("knockout", 10): 0.75})
+    (said,) = verdicts(task, requests, results, summarise(task, requests, results))
+    assert (said.best, said.rival) == ("knockout", "base")
+    assert said.lead_ci95 is not None
+
+
+def test_where_nothing_beats_the_base_no_lead_is_stated() -> None:
+    task = learnable_task(60)
+    requests, results = planted(task, {("base", 0): 0.5, ("lora", 10): 0.25})
+    (said,) = verdicts(task, requests, results, summarise(task, requests, results))
+    assert (said.best, said.lead) == ("base", None)
+    assert "nothing beats the base (50.0 %)" in said.sentence
+
+
 def test_a_seed_that_diverged_is_counted_and_leaves_the_mean_to_the_others() -> None:
     task = learnable_task(60)
     requests, results = planted(task, {("base", 0): 0.5, ("lora", 10): 0.75})
@@ -134,6 +159,7 @@ def test_a_seed_that_diverged_is_counted_and_leaves_the_mean_to_the_others() -> 
     row = summarise(task, requests, results)[-1]
     assert dict(row.statuses) == {"done": 2, "diverged": 1}
     assert row.seeds == 2
+    assert row.not_done == "1 of 3 diverged"
     assert row.accuracy == pytest.approx(0.75)
     assert row.reasons == ("the loss became nan in epoch 2.",)
     assert row.gain_ci95 is not None

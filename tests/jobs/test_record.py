@@ -64,6 +64,7 @@ def test_a_data_set_of_the_hub_is_read_out_of_a_source(
 
 
 def test_of_a_comparison_its_table_is_kept_and_no_path() -> None:
-    found = {"test_n": 40, "methods": [{"name": "lora"}], "csv": "/home/me/runs/compare.csv"}
+    rows = [{"name": "lora", "reasons": ["killed (/home/me/runs/cells/lora.log)"]}]
+    found = {"test_n": 40, "methods": rows, "csv": "/home/me/runs/compare.csv"}
     kept = record_of_run(DOCUMENT, comparison=found).comparison
     assert kept == {"test_n": 40, "methods": [{"name": "lora"}]}

@@ -51,7 +51,12 @@ FULL = CardFacts(
     probe=ProbeFacts(n=20, seed=0, gain=0.15, shots=20),
     confirmation=CONFIRMED,
     side_effects=(SideEffect("math", 250, 0.40, 0.38), SideEffect("ocr", 39, 0.70, 0.72)),
-    comparison=(MethodFacts("base", 0.56), MethodFacts("lora", 0.58, 123.4, 5 * 2**30, 99, 2**22)),
+    comparison=(
+        MethodFacts("base", 0.56),
+        MethodFacts("lora", 0.58, 123.4, 5 * 2**30, 99, 2**22, 0.02, (-0.01, 0.05)),
+        MethodFacts("dora", None, not_done="3 of 3 diverged"),
+    ),
+    comparison_says=("At 20 shots lora is the most accurate.",),
     comparison_n=180,
     reproduce=("pip install talo-export", "talo-export probe --model Owner/Base-2B --task maps"),
     edited_files_sha256=(("model-1.safetensors", "ab" * 32),),

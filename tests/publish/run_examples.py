@@ -79,7 +79,22 @@ def run(n_layers: int = 28, *, selected: int | None = -1) -> RunFacts:
         stability=StabilityFacts(1000, 0.62, ((n_layers // 2, 0.62), (3, 0.2)), 0.18),
         side_effects=(SideEffect("math", 250, 0.40, 0.38), SideEffect("ocr", 39, 0.70, 0.72)),
         cases=tuple(case(number) for number in range(16)),
-        comparison=(MethodFacts("base", 0.56), MethodFacts("lora", 0.58, 12.5, 2**31, 99, 2**22)),
+        comparison=(
+            MethodFacts("base", 0.56),
+            MethodFacts(
+                "lora",
+                0.58,
+                12.5,
+                2**31,
+                99,
+                2**22,
+                accuracy_sd=0.02,
+                ci95=(-0.01, 0.05),
+                not_done="1 of 3 diverged",
+            ),
+            MethodFacts("dora", None, not_done="3 of 3 out of memory"),
+        ),
+        comparison_says=("At 20 shots lora is the most accurate.",),
         cost=CostFacts(12345, 23456, 20, 61.2, 2**31),
         commands=(("Run it again", "talo-export probe --model Owner/Base-2B --task maps"),),
     )

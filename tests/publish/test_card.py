@@ -61,6 +61,14 @@ def test_the_model_index_states_the_confirmed_accuracy_not_the_probed_one() -> N
     assert "180 items" in result.metric_name
 
 
+def test_methods_stand_with_spread_interval_and_what_diverged() -> None:
+    text = body(FULL)
+    lora = next(line for line in text.splitlines() if line.startswith("| lora |"))
+    assert lora.startswith("| lora | 58.0 % ± 2.0 | \N{MINUS SIGN}1.0 to +5.0 | 123.4 |")
+    assert "| dora | 3 of 3 diverged |" in text
+    assert "At 20 shots lora is the most accurate." in text
+
+
 def test_an_adapter_is_a_peft_model_and_an_adapter_of_its_base() -> None:
     data = ModelCard(render_card(replace(FULL, kind="adapter"))).data
     assert (data.library_name, data["base_model_relation"]) == ("peft", "adapter")

@@ -106,6 +106,13 @@ def test_what_was_not_measured_is_said_to_be_so() -> None:
         assert heading not in text
 
 
+def test_a_method_that_failed_is_a_row_that_says_so() -> None:
+    shown = page(run())
+    assert "58.0 % ± 2.0 (1 of 3 diverged)" in shown.text
+    assert "3 of 3 out of memory" in shown.text
+    assert "At 20 shots lora is the most accurate." in shown.text
+
+
 def test_pictures_stand_in_the_page_and_are_small() -> None:
     shown = page(replace(run(), cases=(case(0),)))
     (picture,) = [a for tag, a in shown.elements if tag == "img"]
