@@ -26,9 +26,17 @@ from talo_export.errors import TaloError
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder
 from talo_export.probing.engines.cache_argument import cache_of
-from talo_export.probing.engines.cache_rows import put_layer, select_rows, stored_rows, take_rows
+from talo_export.probing.engines.cache_rows import select_rows
+from talo_export.probing.engines.hidden_rows import (
+    row_axis_of,
+    spread_output,
+    take_hidden,
+    with_rows,
+)
 from talo_export.probing.engines.host_states import HostStates
 from talo_export.probing.engines.interventions import silenced
+from talo_export.probing.engines.item_state import ItemState, recall, remember, spread_cache
+from talo_export.probing.engines.last_positions import feed_forward, for_last_positions
 from talo_export.probing.engines.plan import Pass, Variant
 from talo_export.probing.engines.tensor_rows import (
     changed_entries,
@@ -46,20 +54,6 @@ from talo_export.probing.vision import vision_entries
 
 class CannotShareError(TaloError):
     """This model does not run in shared passes. The naive engine always can."""
-
-
-@dataclass
-class ItemState:
-    """What an item's passes leave to each other: the trunk's states, and the vision tower's."""
-
-    hidden: Tensor | None = None
-    """The trunk's input of the next pass's first layer, (1, tokens, width)."""
-    cache_layers: dict[int, Any] = field(default_factory=dict)
-    """Layer -> the trunk's key/value cache there, one row."""
-    shared: dict[int, list[dict[Any, Any]]] = field(default_factory=dict)
-    """Layer -> what it wrote into stores that later layers read, one entry a store, one row."""
-    vision: dict[int, list[Any]] = field(default_factory=dict)
-    """What the vision tower and its projector gave, call by call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +101,10 @@ class SharedModel:
         if head is None:
             raise CannotShareError(f"{type(self.model).__name__} has no output embeddings")
         places.append((head, "forward", self._enter_head))
+        last = feed_forward(self.decoder)
+        if last is not None:
+            narrowed = partial(for_last_positions, self._kept)
+            places.append((self.model.get_submodule(last), "forward", narrowed))
         with all_replaced(places):
             yield
 
@@ -183,22 +181,22 @@ class SharedModel:
                 return forward(*args, **kwargs)
             if not run.entered:
                 raise CannotShareError(f"{self.decoder.path} is not where its layers are called")
-            hidden, args, kwargs = _take_hidden(args, kwargs)
+            hidden, args, kwargs = take_hidden(args, kwargs)
             if run.host is not None:
                 return run.host.layer(index, self._layers[index], forward, hidden, args, kwargs)
             caches = [value for value in (*args, *kwargs.values()) if isinstance(value, Cache)]
             stores = {k: v for k, v in kwargs.items() if isinstance(v, MutableMapping)}
             plan, state = run.plan, run.state
             if index < plan.start:
-                _recall(state, index, caches, stores, run.rows)
+                recall(state, index, caches, stores, run.rows)
                 return self._shaped(index, hidden)
             if plan.start and not run.started:
                 if state.hidden is None:
                     raise CannotShareError(f"{self.decoder.path}.{plan.start} was not reached")
-                hidden = state.hidden.expand(*_with_rows(hidden, run.rows))
+                hidden = state.hidden.expand(*with_rows(hidden, run.rows))
             run.started = True
             if plan.handover is not None and index >= plan.handover and not run.handed_over:
-                run.next_hidden = hidden.narrow(_row_axis_of(hidden), 0, 1).clone()
+                run.next_hidden = hidden.narrow(row_axis_of(hidden), 0, 1).clone()
                 run.handed_over = True
                 if plan.stops:
                     raise _StopPassError
@@ -219,10 +217,10 @@ class SharedModel:
             for store, entries in zip(stores.values(), wrote, strict=True):
                 store.update(entries if whole else spread_rows(entries, len(active), places))
             for cache in caches:
-                _spread_cache(cache, len(active), run.rows, places)
+                spread_cache(cache, len(active), run.rows, places)
             if plan.trunk and 0 in active:
-                _remember(state, index, caches, wrote)
-            return output if whole else _spread_output(output, hidden, len(active), places)
+                remember(state, index, caches, wrote)
+            return output if whole else spread_output(output, hidden, len(active), places)
 
         return enter
 
@@ -230,6 +228,10 @@ class SharedModel:
         """A layer's return value for hidden states it does not compute."""
         length = self._returns.get(index)
         return hidden if length is None else (hidden, *[None] * (length - 1))
+
+    def _kept(self) -> int | None:
+        """How many positions' logits the pass under way is read at."""
+        return None if self._run is None else self._run.keep
 
     def _enter_head(self, forward: Forward) -> Forward:
         def enter(hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -275,71 +277,3 @@ class _Run:
     next_hidden: Tensor | None = None
     looks: dict[int, int] = field(default_factory=dict)
     host: HostStates | None = None
-
-
-def _take_hidden(
-    args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[Tensor, tuple[Any, ...], dict[str, Any]]:
-    """A layer's hidden states, apart from its other arguments."""
-    if args:
-        return args[0], args[1:], kwargs
-    rest = dict(kwargs)
-    return rest.pop("hidden_states"), (), rest
-
-
-def _row_axis_of(hidden: Tensor) -> int:
-    # (rows, tokens, width), or (streams, rows, tokens, width).
-    return hidden.dim() - 3
-
-
-def _with_rows(hidden: Tensor, rows: int) -> list[int]:
-    shape = list(hidden.shape)
-    shape[_row_axis_of(hidden)] = rows
-    return shape
-
-
-def _spread_output(output: Any, hidden: Tensor, count: int, places: Tensor) -> Any:
-    """A layer's return value for all rows. The axis of its hidden states is where theirs were."""
-    first, rest = (output[0], output[1:]) if isinstance(output, tuple) else (output, None)
-    spread = first.index_select(_row_axis_of(hidden), places)
-    return spread if rest is None else (spread, *spread_rows(rest, count, places))
-
-
-def _spread_cache(cache: Cache, count: int, rows: int, places: Tensor) -> None:
-    """Give what a layer has just stored for the active rows to all rows."""
-    if count == rows:
-        return
-    for at, layer in enumerate(cache.layers):
-        if stored_rows(layer) == count:
-            cache.layers[at] = take_rows(layer, places)
-
-
-def _remember(
-    state: ItemState, index: int, caches: Sequence[Cache], wrote: list[dict[Any, Any]]
-) -> None:
-    """Keep what the trunk stored at a layer for passes that begin above it. It is row 0."""
-    first = torch.zeros(1, dtype=torch.long)
-    for cache in caches:
-        if index < len(cache.layers) and stored_rows(cache.layers[index]) is not None:
-            state.cache_layers[index] = take_rows(cache.layers[index], first)
-    if any(wrote):
-        state.shared[index] = [
-            map_tensors(entries, lambda tensor: tensor[:1].clone()) for entries in wrote
-        ]
-
-
-def _recall(
-    state: ItemState,
-    index: int,
-    caches: Sequence[Cache],
-    stores: Mapping[str, MutableMapping[Any, Any]],
-    rows: int,
-) -> None:
-    """Do to caches and stores what the trunk did at a layer that is left out."""
-    all_first = torch.zeros(rows, dtype=torch.long)
-    for cache in caches:
-        if index in state.cache_layers:
-            put_layer(cache, index, take_rows(state.cache_layers[index], all_first))
-    if index in state.shared:
-        for store, entries in zip(stores.values(), state.shared[index], strict=True):
-            store.update(spread_rows(entries, 1, all_first))
