@@ -3,6 +3,7 @@
     python examples/benchmarks/sweep.py smollm2 --lengths 64 256 --batches 1 8
     python examples/benchmarks/sweep.py demo --batches 1 8
     python examples/benchmarks/sweep.py smollm2 --lengths 64 --generate 8
+    python examples/benchmarks/sweep.py --shapes qwen2-vl-2b llava-next-8b decoder-40b --batches 1
 
 The *hook loop* is what one would write by hand: for the base and for every layer a stock pass over
 a batch of items, the layer's attention output set to zero by a hook. An *engine* is the product's,
@@ -11,6 +12,9 @@ bare: the model's own layers in the same shapes, its vision tower, and nothing a
 Everything is measured in one process, in turns, `--repeat` times; each number is the smallest. On a
 machine that does other work too, `--clock cpu` counts this process's processor time in place of
 the wall's.
+
+`--shapes` builds models of true sizes with random weights (`shapes.py`), on an accelerator where
+there is one; `--small` makes them small enough for any machine. Peak memory is then the device's.
 
 `--passes N` runs only N of the hook loop's passes, evenly chosen, and `--items N` only N of a
 batch's items by an engine, which takes one after the other; both are scaled: they cost the same.
@@ -27,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from shapes import SHAPES, built
 from torch import Tensor
 
 from talo_export.jobs.asking import Setup
@@ -39,12 +44,18 @@ from talo_export.probing.encoding import Encoded, encode, is_per_token
 from talo_export.probing.engines.finish import prompt_inputs
 from talo_export.probing.engines.passes import SharedModel
 from talo_export.probing.engines.shared import Sharing
+from talo_export.probing.forwards import Forward, all_replaced
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import all_knockouts
+from talo_export.probing.vision import vision_entries
 from talo_export.tasks.item import Item
 
 WIDTHS = {"resume": 1, "lockstep": 10**6}
 MIB = 2**20
+HEAD = (
+    "| tokens | batch | way | seconds | layer evaluations | vision | peak MiB | x hook loop "
+    "| over bound |\n|--:|--:|---|--:|--:|--:|--:|--:|--:|"
+)
 
 
 @dataclass(frozen=True)
@@ -62,24 +73,43 @@ class Cell:
 def main() -> None:
     args = arguments()
     torch.set_num_threads(args.threads)
+    scoring = Scoring(max_new_tokens=args.generate) if args.generate else Scoring("likelihood")
+    clock = time.process_time if args.clock == "cpu" else time.perf_counter
+    if args.shapes:
+        for name in args.shapes:
+            print(f"\n{name}{' (small)' if args.small else ''}\n\n{HEAD}")
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            loaded, encoded = built(name, device, small=args.small)
+            table(loaded, encoded, scoring, args, clock)
+            del loaded, encoded
+        return
     loaded = Setup(model=None if args.model == "demo" else args.model, dtype=args.dtype).load()
     # Every answer to its full length, so that all ways do the same work.
     loaded.model.generation_config.eos_token_id = None
-    scoring = Scoring(max_new_tokens=args.generate) if args.generate else Scoring("likelihood")
-    clock = time.process_time if args.clock == "cpu" else time.perf_counter
-    print("| tokens | batch | way | seconds | layer evaluations | vision | peak MiB | x hook loop "
-          "| over bound |\n|--:|--:|---|--:|--:|--:|--:|--:|--:|")  # fmt: skip
+    print(HEAD)
     for length in args.lengths or [None]:
-        encoded = example(loaded, scoring, length)
-        for batch in args.batches:
-            cells = measured(loaded, encoded, scoring, batch, args, clock)
-            for cell in cells:
-                print(row(cell, cells[0], encoded.length, batch), flush=True)
+        table(loaded, example(loaded, scoring, length), scoring, args, clock)
+
+
+def table(
+    loaded: LoadedModel,
+    encoded: Encoded,
+    scoring: Scoring,
+    args: argparse.Namespace,
+    clock: Callable[[], float],
+) -> None:
+    """The lines of one prompt, for every batch."""
+    for batch in args.batches:
+        cells = measured(loaded, encoded, scoring, batch, args, clock)
+        for cell in cells:
+            print(row(cell, cells[0], encoded.length, batch), flush=True)
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", help="a model's directory, or demo")
+    parser.add_argument("model", nargs="?", default="demo", help="a model's directory, or demo")
+    parser.add_argument("--shapes", nargs="*", choices=list(SHAPES), help="models of true sizes")
+    parser.add_argument("--small", action="store_true", help="the same shapes, much smaller")
     parser.add_argument("--lengths", type=int, nargs="*", help="tokens; as they are for pictures")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--generate", type=int, help="new tokens; without it letters are scored")
@@ -202,21 +232,21 @@ def by_engine(
     if scoring.kind == "likelihood":
         layers = [loaded.model.get_submodule(layer.path) for layer in loaded.decoder.layers]
         with torch.inference_mode():
-            calls = layer_calls(loaded, encoded, scoring, engine)
+            calls, looks = bare_calls(loaded, encoded, scoring, engine)
             started = clock()
             for index, positional, named in calls:
                 layers[index](*positional, **named)
-            if loaded.is_vlm:
-                loaded.model.get_image_features(encoded.inputs["pixel_values"])
+            for looked, positional, named in looks:
+                looked(*positional, **named)
             synchronise()
             bound = batch * (clock() - started)
     return Cell(engine, seconds, *counts, memory[0], bound)
 
 
-def layer_calls(
+def bare_calls(
     loaded: LoadedModel, encoded: Encoded, scoring: Scoring, engine: str
-) -> list[tuple[int, tuple[Any, ...], dict[str, Any]]]:
-    """The calls of decoder layers that an engine makes for one item: (layer, arguments)."""
+) -> tuple[list[tuple[int, tuple[Any, ...], dict[str, Any]]], list[tuple[Forward, Any, Any]]]:
+    """The calls of decoder layers that an engine makes for one item, and those of the tower."""
     calls: list[tuple[int, tuple[Any, ...], dict[str, Any]]] = []
     depth = len(loaded.decoder)
 
@@ -232,7 +262,18 @@ def layer_calls(
         )
         for layer in loaded.decoder.layers
     ]
-    loaded.model(**prompt_inputs(encoded, scoring), use_cache=False, logits_to_keep=1)
+    looks: list[tuple[Forward, Any, Any]] = []
+
+    def seen(forward: Forward) -> Forward:
+        def look(*args: Any, **kwargs: Any) -> Any:
+            looks.append((forward, args, kwargs))
+            return forward(*args, **kwargs)
+
+        return look
+
+    entries = vision_entries(loaded.model, loaded.decoder)
+    with all_replaced([(module, method, seen) for module, method in entries]):
+        loaded.model(**prompt_inputs(encoded, scoring), use_cache=False, logits_to_keep=1)
     for handle in handles:
         handle.remove()
     assert [index for index, _, _ in calls] == list(range(depth))
@@ -247,7 +288,7 @@ def layer_calls(
         else:
             whole = hidden.expand(rows, *hidden.shape[1:]).clone()
             found.append((index, (whole, *rest), named))
-    return found
+    return found, looks
 
 
 @contextmanager
