@@ -44,8 +44,9 @@ def analyze(
         ),
     ] = None,
     svg: Annotated[
-        bool, typer.Option("--svg", rich_help_panel=options.OUTPUT, help="Draw SVG as well.")
-    ] = False,
+        bool,
+        typer.Option("--svg/--no-svg", rich_help_panel=options.OUTPUT, help="Draw SVG beside PNG."),
+    ] = True,
     full: Annotated[
         bool,
         typer.Option(

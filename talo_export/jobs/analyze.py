@@ -47,7 +47,8 @@ class Result(Protocol):
         """Plain values."""
 
 
-Draw = Callable[[Path], object]
+Draw = Callable[[Path, bool], object]
+"""Draws to a path, and to an SVG beside it where asked."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def run_analysis(
     *,
     out: Path,
     seed: int = 0,
-    svg: bool = False,
+    svg: bool = True,
     data: Path | None = None,
     full: bool = False,
     progress: Watch = unwatched,
@@ -119,9 +120,8 @@ def run_analysis(
     files = [out / f"{kind}.json"]
     if kind == "vectors":
         files += [_vectors(runs, out / f"vectors{ending}") for ending in (".csv", ".parquet")]
-    for ending in (".png", ".svg") if svg else (".png",):
-        draw(out / f"{kind}{ending}")
-        files.append(out / f"{kind}{ending}")
+    draw(out / f"{kind}.png", svg)
+    files += [out / f"{kind}{ending}" for ending in ((".png", ".svg") if svg else (".png",))]
     return document | {"files": [str(file) for file in files]}
 
 
@@ -131,14 +131,30 @@ def _vectors(runs: Runs, path: Path) -> Path:
 
 def _interaction(runs: Runs) -> tuple[Result, Draw]:
     vectors = interaction_vectors(runs.probed())
-    return vectors, lambda path: draw_heatmap(vectors, path, title="Task-layer interaction")
+    title = "Task-layer interaction"
+    return vectors, lambda path, svg: draw_heatmap(vectors, path, title=title, svg=svg)
+
+
+def _heatmap(runs: Runs) -> tuple[Result, Draw]:
+    vectors = interaction_vectors(runs.probed())
+    sweeps = runs.sweeps()
+    found = None
+    # A race drops layers: without whole sweeps there are no correlations to sort by.
+    if len(sweeps) >= 3 and len({sweep.layers for sweep in sweeps.values()}) == 1:
+        found = cluster_tasks(sweeps, seed=runs.seed, resamples=1)
+    title = "Task-layer interaction" + (", tasks sorted by cluster" if found else "")
+    return vectors, lambda path, svg: draw_heatmap(
+        vectors, path, title=title, clusters=found, tree=False, svg=svg
+    )
 
 
 def _clusters(runs: Runs) -> tuple[Result, Draw]:
     vectors = interaction_vectors(runs.probed())
     found = cluster_tasks(runs.sweeps(), seed=runs.seed)
     title = f"Tasks by correlation of their vectors, {found.linkage} linkage"
-    return found, lambda path: draw_heatmap(vectors, path, title=title, clusters=found)
+    return found, lambda path, svg: draw_heatmap(
+        vectors, path, title=title, clusters=found, svg=svg
+    )
 
 
 def _stability(runs: Runs) -> tuple[Result, Draw]:
@@ -150,14 +166,14 @@ def _stability(runs: Runs) -> tuple[Result, Draw]:
         seed=runs.seed,
     )
     title = f"{run.task.name}: would other items have chosen the same layer?"
-    return found, lambda path: draw_stability(found, path, title=title)
+    return found, lambda path, svg: draw_stability(found, path, title=title, svg=svg)
 
 
 def _shots(runs: Runs) -> tuple[Result, Draw]:
     run = runs.only
     found = shots_curve(runs.sweeps()[run.task.name], seed=runs.seed)
     title = f"{run.task.name}: gain on unseen items against shots"
-    return found, lambda path: draw_shots(found, path, title=title)
+    return found, lambda path, svg: draw_shots(found, path, title=title, svg=svg)
 
 
 def _cases(runs: Runs) -> tuple[Result, Draw]:
@@ -165,7 +181,7 @@ def _cases(runs: Runs) -> tuple[Result, Draw]:
     knockout = _chosen(run)
     found = cases(run.probed if run.unseen is None else run.unseen, knockout)
     title = f"{run.task.name}: answers that turned without layer {knockout.layer}"
-    return found, lambda path: draw_cases(found, path, title=title)
+    return found, lambda path, svg: draw_cases(found, path, title=title, svg=svg)
 
 
 def _transfer(runs: Runs) -> tuple[Result, Draw]:
@@ -179,7 +195,7 @@ def _transfer(runs: Runs) -> tuple[Result, Draw]:
     }
     found = transfer(tasks, seed=runs.seed)
     title = "Gain of the layer chosen on one task, applied to another"
-    return found, lambda path: draw_transfer(found, path, title=title)
+    return found, lambda path, svg: draw_transfer(found, path, title=title, svg=svg)
 
 
 def _side_effects(runs: Runs) -> tuple[Result, Draw]:
@@ -190,21 +206,21 @@ def _side_effects(runs: Runs) -> tuple[Result, Draw]:
     tables = {run.task.name: _unseen(runs, run, [knockout]) for run in others}
     found = side_effects(knockout, tables, seed=runs.seed, own_task=own.task.name)
     title = f"Layer {knockout.layer}, chosen for {own.task.name}, on other tasks"
-    return found, lambda path: draw_side_effects(found, path, title=title)
+    return found, lambda path, svg: draw_side_effects(found, path, title=title, svg=svg)
 
 
 def _fills(runs: Runs) -> tuple[Result, Draw]:
     tables = _probed_with(runs, [("attention", fill) for fill in ("zero", "uniform", "mean")])
     found = compare_fills(tables, seed=runs.seed)
     title = "Zero against uniform against mean"
-    return found, lambda path: draw_alternatives(found, path, title=title)
+    return found, lambda path, svg: draw_alternatives(found, path, title=title, svg=svg)
 
 
 def _modules(runs: Runs) -> tuple[Result, Draw]:
     tables = _probed_with(runs, [(scope, "zero") for scope in ("attention", "mlp", "layer")])
     found = compare_modules(tables, seed=runs.seed)
     title = "Attention against feed-forward against the whole layer"
-    return found, lambda path: draw_alternatives(found, path, title=title)
+    return found, lambda path, svg: draw_alternatives(found, path, title=title, svg=svg)
 
 
 def _pairs(runs: Runs) -> tuple[Result, Draw]:
@@ -234,12 +250,12 @@ def _pairs(runs: Runs) -> tuple[Result, Draw]:
         seconds=sum(one.cost.seconds for one in swept.values()),
     )
     title = f"{run.task.name}: a second layer" + ("" if runs.full else f" after layer {best.layer}")
-    return found, lambda path: draw_pairs(found, path, title=title)
+    return found, lambda path, svg: draw_pairs(found, path, title=title, svg=svg)
 
 
 ANALYSES: dict[str, Callable[[Runs], tuple[Result, Draw]]] = {
     "vectors": _interaction,
-    "heatmap": _interaction,
+    "heatmap": _heatmap,
     "clusters": _clusters,
     "transfer": _transfer,
     "stability": _stability,

@@ -46,9 +46,12 @@ class Cell:
 class Journal:
     """An open journal. Use as a context manager, or call `close`."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, *, reading: bool = False
+    ) -> None:
         self.path = path
         self._connection = connection
+        self._reading = reading
 
     @classmethod
     def open(cls, path: Path, identity: Mapping[str, str]) -> Journal:
@@ -77,7 +80,8 @@ class Journal:
         if not path.is_file():
             raise TaloError(f"{path} does not exist: the run has no scores; probe it again.")
         with _told(path):
-            return cls(path, sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
+            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+            return cls(path, connection, reading=True)
 
     @classmethod
     def open_own(cls, path: Path, identity: Mapping[str, str], team: Team) -> Journal:
@@ -144,15 +148,19 @@ class Journal:
     def close(self) -> None:
         """Fold the write-ahead log into the file, which then is the whole journal.
 
-        Left in write-ahead mode, every later reader would put two files beside it again.
+        Left in write-ahead mode, every later reader would put two files beside it again. One that
+        was opened for reading stays as it is: its file cannot be locked to be changed.
         """
+        if self._reading:
+            self._connection.close()
+            return
         with _told(self.path):
             try:
                 self._connection.execute("PRAGMA busy_timeout=0")
                 self._connection.execute("PRAGMA journal_mode=DELETE")
             except sqlite3.OperationalError as error:
-                # Somebody else has it open, or it was opened for reading: the log stays.
-                if not any(word in str(error) for word in ("locked", "readonly")):
+                # Somebody else has it open: the log stays.
+                if "locked" not in str(error):
                     raise
             finally:
                 self._connection.close()

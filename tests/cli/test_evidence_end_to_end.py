@@ -182,13 +182,14 @@ def test_every_pair_of_layers_is_measured_and_its_cost_told(
 ) -> None:
     task = folder / "last.jsonl"
     run_probe(request_for(task, shots=4, out=tmp_path / "run"))
-    found = run_analysis("pairs", [tmp_path / "run"], out=tmp_path, full=True, svg=True)
+    found = run_analysis("pairs", [tmp_path / "run"], out=tmp_path, full=True)
     assert found["pairs_evaluated"] == LAYERS * (LAYERS - 1) // 2
     assert found["layers"] == list(range(LAYERS))
     assert all(gain is not None for row in found["gains"] for gain in row)
     naive = 4 * LAYERS * (LAYERS + found["pairs_evaluated"])
     assert 0 < found["layer_evaluations"] <= naive
     assert f"{found['layer_evaluations']:,} layer evaluations" in found["sentence"]
-    assert (tmp_path / "pairs.svg").is_file()
+    assert (tmp_path / "pairs.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / "pairs.svg").read_text()
     with pytest.raises(UsageError, match="--full is about pairs"):
         run_analysis("vectors", [tmp_path / "run"], out=tmp_path, full=True)

@@ -60,6 +60,30 @@ def test_a_heat_map_names_every_task_with_its_items(random_table, tmp_path, task
     assert ("average linkage" in text) == (tasks >= 3)
 
 
+def test_a_heat_map_is_sorted_by_cluster_with_or_without_its_tree(random_table, tmp_path):
+    tables = {f"task {i}": random_table(8, seed=i % 3, n=40) for i in range(12)}
+    sweeps = {name: differences(table) for name, table in tables.items()}
+    found = cluster_tasks(sweeps, seed=0, resamples=1)
+    vectors = interaction_vectors(tables)
+    orders = []
+    for tree in (True, False):
+        text = drawn(draw_heatmap(vectors, tmp_path / "h.png", title="Sorted", clusters=found,
+                                  tree=tree, svg=True))  # fmt: skip
+        assert ("average linkage" in text) == tree
+        orders.append(sorted(vectors.tasks, key=lambda task: text.index(f">{task} (40)")))
+    assert orders == [[found.tasks[leaf] for leaf in found.order]] * 2
+
+
+def test_a_label_too_long_keeps_its_end(random_table, tmp_path):
+    names = [f"a benchmark/a category with a long name, part {i}" for i in range(2)]
+    tables = {name: random_table(3, seed=i) for i, name in enumerate(names)}
+    text = drawn(
+        draw_heatmap(interaction_vectors(tables), tmp_path / "h.png", title="Long", svg=True)
+    )
+    assert "ame, part 0 (40)" in text
+    assert "ame, part 1 (40)" in text
+
+
 @pytest.mark.parametrize("tasks", [2, 40])
 def test_a_transfer_matrix_names_who_chose_which_layer(random_table, tmp_path, tasks):
     runs = {}

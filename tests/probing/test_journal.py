@@ -42,6 +42,17 @@ def test_a_closed_journal_is_one_file_and_reading_it_leaves_no_other(tmp_path):
     assert [found.name for found in tmp_path.iterdir()] == ["scores.sqlite"]
 
 
+def test_a_journal_left_with_its_log_is_read_as_it_stands(tmp_path):
+    with Journal.open(tmp_path / "scores.sqlite", IDENTITY) as journal:
+        journal.append(cells(3))
+        left = killed_copy(journal.path, tmp_path / "killed")
+    # What runs of the first versions left behind: the log is folded in, the mode still its own.
+    sqlite3.connect(left).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for _ in range(2):
+        with Journal.read(left) as journal:
+            assert sum(map(len, journal.outcomes().values())) == 3
+
+
 def test_closing_while_another_process_reads_is_no_error(tmp_path):
     path = tmp_path / "scores.sqlite"
     with Journal.open(path, IDENTITY) as journal:

@@ -6,6 +6,8 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from talo_export.evidence.analyses.alternatives import Alternatives
 from talo_export.evidence.figures.canvas import (
@@ -29,13 +31,12 @@ def draw_alternatives(found: Alternatives, path: Path, *, title: str, svg: bool 
         for axes, (a, b) in zip(panels[:-1], couples, strict=True):
             axes.grid(color=FAINT, linewidth=0.6, zorder=0)
             axes.plot([-reach, reach], [-reach, reach], color=NEUTRAL, linewidth=0.7, zorder=1)
-            axes.scatter(100 * found.gains[a].ravel(), 100 * found.gains[b].ravel(), s=7,
-                         color=GAIN, alpha=0.45, linewidths=0, zorder=2)  # fmt: skip
+            _draw_points(axes, 100 * found.gains[a].ravel(), 100 * found.gains[b].ravel())
             axes.set_xlim(-reach, reach)
             axes.set_ylim(-reach, reach)
             axes.set_box_aspect(1)
             axes.set_xlabel(f"{found.names[a]}: gain (points)")
-            axes.set_ylabel(f"{found.names[b]}", labelpad=0)
+            axes.set_ylabel(f"{found.names[b]}: gain (points)", labelpad=0)
             axes.set_title(f"r = {found.correlation[a, b]:.2f}", fontsize=8.5)
         last = panels[-1]
         at = np.arange(len(found.names))
@@ -53,8 +54,15 @@ def draw_alternatives(found: Alternatives, path: Path, *, title: str, svg: bool 
         last.legend(loc="upper right", fontsize=7)
         tasks = len(found.tasks)
         last.set_title(
-            f"{tasks} task{'' if tasks == 1 else 's'}, {sum(found.n)} items, "
+            f"{tasks} task{'' if tasks == 1 else 's'}, {sum(found.n):,} items, "
             f"{len(found.layers)} layers",
             fontsize=8.5,
         )
     return path
+
+
+def _draw_points(axes: Axes, across: NDArray[np.float64], up: NDArray[np.float64]) -> None:
+    """Accuracies come in steps, so that thousands of pairs lie on few points: more are darker."""
+    places, counts = np.unique(np.round([across, up], 6), axis=1, return_counts=True)
+    weight = np.log1p(counts) / np.log1p(max(counts.max(), 4))
+    axes.scatter(*places, s=7, color=GAIN, alpha=0.2 + 0.8 * weight, linewidths=0, zorder=2)

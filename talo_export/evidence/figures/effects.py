@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from talo_export.evidence.analyses.cases import Cases
 from talo_export.evidence.analyses.side_effects import SideEffects
@@ -93,6 +94,7 @@ def draw_cases(found: Cases, path: Path, *, title: str, svg: bool = False) -> Pa
             axes.set_xticks([0, 1])
             axes.set_xticklabels([name for _, _, name in groups])
             axes.set_ylabel("items")
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     return path
 

@@ -28,12 +28,13 @@ def draw_heatmap(
     *,
     title: str,
     clusters: Clusters | None = None,
+    tree: bool = True,
     svg: bool = False,
 ) -> Path:
     """Tasks x layers in points, blue gains, vermilion losses; a ring marks each task's best layer.
 
-    With `clusters` the tasks stand in the order of its tree, which is drawn at the left; without,
-    in the order given.
+    With `clusters` the tasks stand in the order of its tree, lines between the clusters, and the
+    tree is drawn at the left unless `tree` is False; without, in the order given.
     """
     count, depth = vectors.gains.shape
     order = list(range(count))
@@ -42,14 +43,14 @@ def draw_heatmap(
         order = [place[clusters.tasks[leaf]] for leaf in clusters.order]
     points = 100 * vectors.gains[order]
     height = 1.9 + max(0.14 * count, 0.26 * min(count, 12))
-    width = 4.6 + max(0.085 * depth, 0.2 * min(depth, 20)) + (0.9 if clusters else 0)
+    width = 4.6 + max(0.085 * depth, 0.2 * min(depth, 20)) + (0.9 if clusters and tree else 0)
     with figure(path, width, height, svg=svg) as drawing:
         drawing.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-        axes = drawing.add_subplot() if clusters is None else None
-        if axes is None:
-            assert clusters is not None
-            tree, axes = drawing.subplots(1, 2, width_ratios=[0.9, width - 3.4])
-            _draw_tree(tree, clusters)
+        if clusters is not None and tree:
+            left, axes = drawing.subplots(1, 2, width_ratios=[0.9, width - 3.4])
+            _draw_tree(left, clusters)
+        else:
+            axes = drawing.add_subplot()
         _draw_cells(axes, vectors, points, order)
         if clusters is not None:
             _draw_borders(axes, [clusters.labels[leaf] for leaf in clusters.order])
