@@ -61,7 +61,9 @@ TrustRemoteCode = Annotated[
 ]  # fmt: skip
 BatchSize = Annotated[
     str,
-    typer.Option(metavar="N|auto", rich_help_panel=MODEL, help="Items in work at a time."),
+    typer.Option(
+        metavar="N|auto", rich_help_panel=MODEL, help="Items in work at a time; no pass mixes them."
+    ),
 ]
 States = Annotated[
     Literal["device", "host"],

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from talo_export.evidence.differences import Differences
 from talo_export.evidence.layer_plot import draw_layers
 from talo_export.evidence.noise_floor import noise_floor
@@ -168,6 +170,8 @@ def _document(
             "check_evaluations": cost.check_evaluations,
             "seconds": cost.seconds,
             "peak_memory_bytes": cost.peak_memory_bytes,
+            # Sums are rounded in another order with another number: the last bits of scores.
+            "threads": torch.get_num_threads(),
         },
     }
 

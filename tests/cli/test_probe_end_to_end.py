@@ -85,7 +85,7 @@ def test_the_document_has_the_fields_of_the_contract(finished: tuple[Path, dict[
     )
     assert {
         "layer_evaluations", "layer_evaluations_naive", "vision_evaluations", "seconds",
-        "peak_memory_bytes",
+        "peak_memory_bytes", "threads",
     } <= set(document["cost"])  # fmt: skip
 
 
