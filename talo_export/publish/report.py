@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 from markupsafe import Markup
@@ -126,10 +126,20 @@ def _page(run: RunFacts) -> dict[str, Any]:
         ),
         "side_effects": _side_effects(run),
         "cases": [
-            {"title": title, "cases": [case for case in run.cases if case.turned == kind]}
-            for kind, title in (("right", "Turned right"), ("wrong", "Turned wrong"))
+            _case_group(run, "right", "Turned right"),
+            _case_group(run, "wrong", "Turned wrong"),
         ],
     }
+
+
+def _case_group(run: RunFacts, kind: Literal["right", "wrong"], title: str) -> dict[str, Any]:
+    """The cases at hand, and of how many: a page shows the largest changes, not all."""
+    shown = [case for case in run.cases if case.turned == kind]
+    counts = (run.unseen.turned_right, run.unseen.turned_wrong) if run.unseen else (None, None)
+    count = counts[kind == "wrong"]
+    some = count is not None and count > len(shown)
+    said = f"{len(shown)} of {count}, the largest changes" if some else f"{len(shown)}"
+    return {"title": f"{title} ({said})", "cases": shown}
 
 
 def _gains(run: RunFacts) -> dict[str, Any]:

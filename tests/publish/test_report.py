@@ -120,6 +120,15 @@ def test_pictures_stand_in_the_page_and_are_small() -> None:
     assert len(picture["src"] or "") < 5_000
 
 
+def test_the_cases_shown_are_told_from_all_that_turned() -> None:
+    facts = run()
+    assert facts.unseen is not None
+    many = replace(facts.unseen, turned_right=11, turned_wrong=1)
+    shown = page(replace(facts, unseen=many, cases=(case(0), replace(case(1), turned="wrong"))))
+    assert "Turned right (1 of 11, the largest changes)" in shown.text
+    assert "Turned wrong (1)" in shown.text
+
+
 def test_several_runs_make_one_page_with_a_table_of_all() -> None:
     shown = page(run(), replace(run(), task="capitals"))
     assert [a["href"] for tag, a in shown.elements if tag == "a"] == ["#run1", "#run2"]
