@@ -39,7 +39,7 @@ DROP_ATTENTION = 0.05
 the pictures, every layer alike."""
 EXERCISE_STEPS, EXERCISES = 800, 64
 PATCH_STEPS, PICTURES = 900, 24
-MAP_STEPS, ROWS = 10000, 8
+MAP_STEPS, ROWS = 6000, 8
 LEARNING_RATE = 1.5e-3
 """Peak, in units of AdamW's: Muon's steps are scaled to the same root mean square."""
 WORD_LEARNING_RATE = 1e-3

@@ -83,6 +83,11 @@ def test_greedy_answers_are_a_letter_and_score_what_the_card_says(
     )
 
 
+def test_maps_is_learnt_well_above_chance_and_not_to_the_end() -> None:
+    score = json.loads(SCORES.read_text())["maps"]
+    assert score["chance"] + 0.20 <= score["accuracy"] < 0.95
+
+
 def test_most_tasks_are_above_chance_by_more_than_their_noise() -> None:
     scores = json.loads(SCORES.read_text()).values()
     above = [
