@@ -35,7 +35,8 @@ from talo_export.errors import TaloError, UsageError
 from talo_export.models.anatomy import find_decoder
 from talo_export.models.loading import DTYPES, LoadedModel, is_vision_language, read_config
 from talo_export.models.reference import ResolvedModel, parse_reference
-from talo_export.probing.engines.passes import CannotShareError, ItemState, SharedModel
+from talo_export.probing.engines.item_state import ItemState
+from talo_export.probing.engines.passes import SharedModel
 from talo_export.probing.engines.plan import schedule
 from talo_export.probing.sweep import all_knockouts
 
