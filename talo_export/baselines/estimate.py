@@ -5,7 +5,8 @@ trains and answers runs on fake tensors, which have shapes, types and lifetimes 
 What is alive at the worst moment is the prediction. So it holds for every architecture that runs,
 with its own attention, vocabulary and feed-forward, and changes when our code does.
 
-Not in it: the kernels' own workspace, the allocator's slack, the CUDA context (a few hundred MB),
+Not in it: the kernels' own workspace (on CPUs with bfloat16 instructions a copy of the output
+head for each item of a batch), the allocator's slack, the CUDA context (a few hundred MB),
 and, for a vision-language model, the vision tower's activations (its weights are). Image tokens
 count as prompt tokens.
 """
@@ -36,7 +37,7 @@ from talo_export.models.anatomy import find_decoder
 from talo_export.models.loading import DTYPES, LoadedModel, is_vision_language, read_config
 from talo_export.models.reference import ResolvedModel, parse_reference
 from talo_export.probing.engines.item_state import ItemState
-from talo_export.probing.engines.passes import SharedModel
+from talo_export.probing.engines.passes import CannotShareError, SharedModel
 from talo_export.probing.engines.plan import schedule
 from talo_export.probing.sweep import all_knockouts
 

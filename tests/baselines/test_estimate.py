@@ -18,7 +18,6 @@ from talo_export.errors import UsageError
 from talo_export.models.anatomy import find_decoder
 from talo_export.models.loading import LoadedModel
 
-TOKENS, BATCH = 256, 4
 SIZES = {
     "vocab_size": 4000, "hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 4,
     "num_attention_heads": 4, "num_key_value_heads": 2,
@@ -45,8 +44,9 @@ def work(one: LoadedModel, tokens: int, batch: int, training: Training) -> None:
 
 
 def measure(
-    config: LlamaConfig, kind: type, dtype: torch.dtype, training: Training, to: Connection
-) -> None:
+    config: LlamaConfig, kind: type, dtype: torch.dtype, training: Training,
+    tokens: int, batch: int, to: Connection,
+) -> None:  # fmt: skip
     """Send the peaks of inference, probing and training, in bytes above the interpreter and
     libraries."""
     torch.set_num_threads(1)
@@ -61,44 +61,47 @@ def measure(
     memory.begin()
     one = loaded(config, kind, dtype)
     memory.begin()
-    forward_only(one.model, TOKENS, BATCH)
+    forward_only(one.model, tokens, batch)
     inference = memory.read().used
     memory.begin()
-    assert probing_pass(one, TOKENS)
+    assert probing_pass(one, tokens)
     probing = memory.read().used
     memory.begin()
-    work(one, TOKENS, BATCH, training)
+    work(one, tokens, batch, training)
     to.send((inference, probing, memory.read().used))
 
 
 @pytest.mark.parametrize(
-    ("config", "kind", "dtype", "training"),
+    ("config", "kind", "dtype", "training", "tokens", "batch"),
     [
-        (LlamaConfig(**SIZES), LlamaForCausalLM, torch.float32, Training()),
+        (LlamaConfig(**SIZES), LlamaForCausalLM, torch.float32, Training(), 256, 4),
         (LlamaConfig(**SIZES), LlamaForCausalLM, torch.float32,
-         Training(gradient_checkpointing=True)),
-        (Qwen2Config(**SIZES), Qwen2ForCausalLM, torch.bfloat16, Training(rank=16)),
+         Training(gradient_checkpointing=True), 256, 4),
+        # One item a pass, as we train: with several, CPU kernels for bfloat16 copy the output
+        # head once an item, which no operation shows.
+        (Qwen2Config(**SIZES), Qwen2ForCausalLM, torch.bfloat16, Training(rank=16), 1024, 1),
     ],
     ids=["llama-float32", "checkpointing", "qwen2-bfloat16"],
 )  # fmt: skip
 def test_predicted_peaks_are_within_a_fifth_of_measured_ones(
-    config: LlamaConfig, kind: type, dtype: torch.dtype, training: Training
-) -> None:
+    config: LlamaConfig, kind: type, dtype: torch.dtype, training: Training,
+    tokens: int, batch: int,
+) -> None:  # fmt: skip
     predicted = estimate(
-        config, dtype=str(dtype).removeprefix("torch."), tokens=TOKENS, batch=BATCH,
+        config, dtype=str(dtype).removeprefix("torch."), tokens=tokens, batch=batch,
         training=training,
     )  # fmt: skip
     fork = multiprocessing.get_context("fork")
     ours, theirs = fork.Pipe()
-    process = fork.Process(target=measure, args=(config, kind, dtype, training, theirs))
+    process = fork.Process(
+        target=measure, args=(config, kind, dtype, training, tokens, batch, theirs)
+    )
     process.start()
     theirs.close()
     inference, probing, trained = ours.recv()
     process.join()
     assert predicted.inference == pytest.approx(inference, rel=0.2)
-    # In bfloat16 the CPU's kernels take room of their own for passes of many rows.
-    kernels = predicted.weights if dtype == torch.bfloat16 else 0
-    assert predicted.probing * 0.8 <= probing <= predicted.probing * 1.2 + kernels
+    assert predicted.probing == pytest.approx(probing, rel=0.2)
     assert predicted.training == pytest.approx(trained, rel=0.2)
 
 
