@@ -28,7 +28,8 @@ from talo_export.probing.engines.finish import (
 )
 from talo_export.probing.engines.host_states import HostStatesError
 from talo_export.probing.engines.interventions import filled
-from talo_export.probing.engines.passes import ItemState, SharedModel
+from talo_export.probing.engines.item_state import ItemState
+from talo_export.probing.engines.passes import SharedModel
 from talo_export.probing.engines.plan import Variant, schedule
 from talo_export.probing.settings import Scoring
 
