@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from left_out import report
 from tables import load_tables
 
 from talo_export.evidence.analyses.shots import Trials
@@ -181,10 +182,10 @@ def table(lines: list[Line]) -> str:
 
 
 def against_paper(found: dict[tuple[str, int], dict[str, Trials]]) -> str:
-    """Markdown: the default and the same with a prior against the paper's rule, task by task."""
+    """Markdown: the default and its neighbours against the paper's rule, task by task."""
     rows = ["| rule | shots | tasks | gain more | hurts less | tasks better / worse in gain |",
             "|---|---|---|---|---|---|"]  # fmt: skip
-    for rule in (DEFAULT, f"{FAMILY}, prior, t > 1"):
+    for rule in (DEFAULT, "margin, t > 1.5", "margin, t > 2", f"{FAMILY}, prior, t > 1"):
         for shots in SHOTS:
             by_task = found.get((rule, shots), {})
             paper = found.get((PAPER, shots), {})
@@ -245,7 +246,9 @@ def main() -> None:
     sweeps = {name: differences(one) for name, one in tables.items()}
     found = simulate(sweeps, arguments.runs)
     lines = summarise(found | leave_threshold_out(found, FAMILY))
-    text = f"{table(lines)}\n\n{against_paper(found)}\n"
+    alone = [name for name, (_, prior) in rules().items() if not prior]
+    judged = report(found, alone, PAPER, DEFAULT)
+    text = f"{table(lines)}\n\n{against_paper(found)}\n\n{judged}\n"
     (arguments.out / "table.md").write_text(text)
     (arguments.out / "study.json").write_text(
         json.dumps([asdict(line) for line in lines], indent=1) + "\n"

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 SCORING = Scoring(kind="likelihood", choice_text=True)
 STEP = 20
 LEAST = 40
-"""A task with fewer items than this in its journal is left out of the collection."""
-APART = {torch.float32: 1e-3, torch.bfloat16: 1.0}
+"""A task with fewer items than this in its journal, and more in its file, is not collected."""
+APART = {torch.float32: 1e-3, torch.bfloat16: 2.0}
 """Most that a choice's score may differ between the two engines, nats. In bfloat16 the plain
 engine itself is that far from its float32 self on choices of many tokens."""
 
@@ -125,7 +125,7 @@ def collect(
             for item in sample(task, most)
             if all(item.id in seen for seen in outcomes.values())
         ]
-        if outcomes and len(complete) >= LEAST:
+        if outcomes and len(complete) >= min(LEAST, len(task)):
             tables[task.name] = ScoreTable.build(complete, outcomes)
     return tables
 

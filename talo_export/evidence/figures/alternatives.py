@@ -63,6 +63,6 @@ def draw_alternatives(found: Alternatives, path: Path, *, title: str, svg: bool 
 
 def _draw_points(axes: Axes, across: NDArray[np.float64], up: NDArray[np.float64]) -> None:
     """Accuracies come in steps, so that thousands of pairs lie on few points: more are darker."""
-    places, counts = np.unique(np.round([across, up], 6), axis=1, return_counts=True)
+    (x, y), counts = np.unique(np.round([across, up], 6), axis=1, return_counts=True)
     weight = np.log1p(counts) / np.log1p(max(counts.max(), 4))
-    axes.scatter(*places, s=7, color=GAIN, alpha=0.2 + 0.8 * weight, linewidths=0, zorder=2)
+    axes.scatter(x, y, s=7, color=GAIN, alpha=0.2 + 0.8 * weight, linewidths=0, zorder=2)
