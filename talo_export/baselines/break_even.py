@@ -51,8 +51,10 @@ class BreakEven:
             where = f"{self.method} is level with {self.rival} or ahead from {first} shots on"
         else:
             where = f"{self.method} overtakes {self.rival} at about {self.estimate:.0f} shots"
-        if self.ahead_at_first == 1.0 or self.never == 1.0:
-            return f"{where}, in every resample."
+        sure = max(self.ahead_at_first, self.never)
+        if sure > 0.975:
+            often = "every resample" if sure == 1.0 else f"{sure:.1%} of resamples"
+            return f"{where}, in {often}."
         return (
             f"{where} (95 % between {self._bound(self.low)} and {self._bound(self.high)}; "
             f"ahead at {first} in {self.ahead_at_first:.0%}, never up to {last} in "

@@ -77,7 +77,7 @@ def verdicts(
     found = []
     for shots in sorted({row.shots for row in rows if row.shots}):
         tested = [base, *(r for r in rows if r.shots == shots and r.accuracy is not None)]
-        best = max(tested, key=lambda row: row.accuracy or 0.0)
+        best = max(tested, key=_accuracy)
         at_hand = {row.method for row in tested} - {best.method}
         rival = "knockout" if "knockout" in at_hand else "base"
         pairs = _pairs(requests, results, best, rival) if best is not base else []
@@ -92,11 +92,16 @@ def verdicts(
                 lead=None if clusters is None else clusters.mean,
                 lead_ci95=None if clusters is None else gain_interval(clusters, seed=seed),
                 level=tuple(
-                    r.method for r in tested if r is not best and r.accuracy == best.accuracy
+                    r.method for r in tested if r is not best and _accuracy(r) == _accuracy(best)
                 ),
             )
         )
     return tuple(found)
+
+
+def _accuracy(row: Row) -> float:
+    """Rounded, so that means of the same answers are equal whatever the order of the seeds."""
+    return round(row.accuracy or 0.0, 9)
 
 
 def _pairs(
