@@ -55,14 +55,15 @@ def accuracy_table(documents: Documents, columns: Sequence[tuple[str, int]]) -> 
     """Accuracy in % ± its deviation over seeds; bold where the paired interval excludes 0."""
     heads = [f"{name}, {shots}" for name, shots in columns]
     lines = [
-        f"| task (test items, chance) | base | {' | '.join(heads)} |",
+        f"| task (test items x seeds, chance) | base | {' | '.join(heads)} |",
         f"|---|{'---:|' * (len(columns) + 1)}",
     ]
     for document in documents:
         rows = {(row["name"], row["shots"]): row for row in document["methods"]}
         cells = [_accuracy(rows[("base", 0)])]
         cells += [_accuracy(rows.get(column)) for column in columns]
-        about = f"{document['test_n']}, {document['chance']:.0%}"
+        seeds = max(row["seeds"] for row in document["methods"])
+        about = f"{document['test_n']} x {seeds}, {document['chance']:.0%}"
         lines.append(f"| `{document['task']}` ({about}) | {' | '.join(cells)} |")
     gains = []
     for column in columns:
