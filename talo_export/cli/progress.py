@@ -9,10 +9,9 @@ from __future__ import annotations
 import sys
 import time
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from talo_export.cli.live import LiveDisplay
+from talo_export.cli.live import LiveDisplay, OnDisplay
 from talo_export.cli.output import Sink
 from talo_export.cli.strip import strip
 
@@ -27,7 +26,7 @@ PLAIN_EVERY = 15.0
 """Seconds between plain lines where stderr is not a terminal."""
 
 
-class SweepProgress:
+class SweepProgress(OnDisplay):
     """A context; call it with a phase's name to get the watcher of that phase."""
 
     def __init__(self, sink: Sink) -> None:
@@ -37,17 +36,8 @@ class SweepProgress:
     def __enter__(self) -> SweepProgress:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._live.stop()
-
     def __call__(self, phase: str) -> Watcher | None:
         """Begin a phase ("probing 20 items"); the one before is over."""
-        self._live.stop()
         if self._sink.mode != "human":
             return None
         started = last = time.monotonic()

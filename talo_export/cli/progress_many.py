@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from talo_export.cli.live import LiveDisplay
+from talo_export.cli.live import LiveDisplay, OnDisplay
 from talo_export.cli.output import Sink
 from talo_export.cli.progress import PLAIN_EVERY, bar, clock, line
 
@@ -24,7 +23,7 @@ FIRST_PHASE = 0.9
 """A task's share of the bar that its first phase fills; what follows it is short."""
 
 
-class ManyProgress:
+class ManyProgress(OnDisplay):
     """A context. `begin` announces a task, calling it a phase of that task; `note` a remark."""
 
     def __init__(self, sink: Sink) -> None:
@@ -39,14 +38,6 @@ class ManyProgress:
     def __enter__(self) -> ManyProgress:
         self._live.start()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._live.stop()
 
     def begin(self, number: int, total: int, name: str) -> None:
         """A task begins: the `number`th of `total`."""

@@ -23,11 +23,7 @@ from talo_export.jobs.probe_write import write_and_prove
 from talo_export.jobs.report import run_report
 from talo_export.jobs.run import RunDirectory, default_directory, write_atomically
 from talo_export.jobs.scores import read_run
-from talo_export.jobs.task_words import (
-    DEFAULT_TASK,
-    load_words,
-    meaning,
-)
+from talo_export.jobs.task_words import DEFAULT_TASK, load_words, meaning
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import parse_reference, resolve
 from talo_export.probing.company import answer_in_company

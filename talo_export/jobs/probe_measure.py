@@ -10,11 +10,7 @@ from talo_export.evidence.confirmation import Confirmation, confirm
 from talo_export.evidence.differences import Differences
 from talo_export.evidence.layer_prior import LayerPrior, fit_prior
 from talo_export.evidence.racing import STEP, Contest, race_order
-from talo_export.evidence.selection import (
-    Selection,
-    criterion_named,
-    select,
-)
+from talo_export.evidence.selection import Selection, criterion_named, select
 from talo_export.jobs.evaluate import Watch
 from talo_export.jobs.probe_request import ProbeRequest
 from talo_export.knockout import Knockout

@@ -112,7 +112,7 @@ def load_model(
     resolved = resolve(reference)
     config = read_config(resolved, trust_remote_code)
     is_vlm = is_vision_language(config)
-    model = load_weights(
+    model, report = load_reported(
         resolved,
         config,
         dtype=dtype,
@@ -123,6 +123,7 @@ def load_model(
         max_memory=max_memory,
         load_in_4bit=load_in_4bit,
     )
+    refuse_gaps(resolved.name, report)
     processor, tokenizer = load_processor(resolved, is_vlm, trust_remote_code)
     return LoadedModel(
         model=model,
@@ -180,34 +181,6 @@ def is_vision_language(config: PreTrainedConfig) -> bool:
     )
 
 
-def load_weights(
-    resolved: ResolvedModel,
-    config: PreTrainedConfig,
-    *,
-    dtype: str = "auto",
-    device: str = "auto",
-    trust_remote_code: bool = False,
-    device_map: str | None = None,
-    offload_folder: Path | None = None,
-    max_memory: Mapping[str, str] | None = None,
-    load_in_4bit: bool = False,
-) -> nn.Module:
-    """The network alone, complete, in eval mode and without gradients. Raises TaloError."""
-    model, report = load_reported(
-        resolved,
-        config,
-        dtype=dtype,
-        device=device,
-        trust_remote_code=trust_remote_code,
-        device_map=device_map,
-        offload_folder=offload_folder,
-        max_memory=max_memory,
-        load_in_4bit=load_in_4bit,
-    )
-    refuse_gaps(resolved.name, report)
-    return model
-
-
 def load_reported(
     resolved: ResolvedModel,
     config: PreTrainedConfig,
@@ -220,7 +193,8 @@ def load_reported(
     max_memory: Mapping[str, str] | None = None,
     load_in_4bit: bool = False,
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """The network as it loads, and transformers' report of the keys that did not fit."""
+    """The network alone, as it loads, in eval mode and without gradients; and transformers' report
+    of the keys that did not fit. Raises TaloError."""
     if dtype != "auto" and dtype not in DTYPES:
         raise UsageError(f"dtype {dtype!r} is none of auto, {', '.join(DTYPES)}")
     auto = AutoModelForImageTextToText if is_vision_language(config) else AutoModelForCausalLM
