@@ -7,7 +7,8 @@ A random bfloat16 Llama checkpoint in four shards is written once; then every co
 output projection of one layer, each in a process of its own, with the base dropped from the page
 cache before it starts:
 
-- `cp -r`: no edit at all, the floor for a full copy; and `cp -r`, synced to disk;
+- `cp -r`: no edit at all, the floor for a full copy; and `cp -r`, synced to disk; where the file
+  system has reflinks, `cp -r` makes them, and `cp -r --reflink=never` is the full copy;
 - writing alone: talo-export's copy with overwritten byte ranges, synced to disk, manifest with
   hashes; and the same with hard links for the untouched shards;
 - `talo-export export` (with `--command`): all of it, which first imports torch and transformers
@@ -33,6 +34,7 @@ from pathlib import Path
 
 import numpy as np
 
+from talo_export.checkpoint.copying import can_reflink
 from talo_export.checkpoint.diff import diff_checkpoints
 
 SHARDS = 4
@@ -231,8 +233,10 @@ def contenders(
         run = [sys.executable, "-m", "talo_export", "export", *what, "--out", str(out)]
         return [*run, "--quiet", *options]
 
-    commands = {
-        "cp -r": ["cp", "-r", str(base), str(out)],
+    copies = {"cp -r": ["cp", "-r", str(base), str(out)]}
+    if can_reflink(base / "config.json", out.parent):
+        copies["cp -r --reflink=never"] = ["cp", "-r", "--reflink=never", str(base), str(out)]
+    commands = copies | {
         "cp -r, synced": ["sh", "-c", 'cp -r "$0" "$1" && sync "$1"/*', str(base), str(out)],
         "writing alone": python(TALO, shape.layers, 0),
         "writing alone, links": python(TALO, shape.layers, 1),

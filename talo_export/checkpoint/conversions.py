@@ -17,6 +17,7 @@ from torch import nn
 from transformers.core_model_loading import (
     Chunk,
     Concatenate,
+    ErnieFuseAndSplitTextVisionExperts,
     Interleave,
     MergeModulelist,
     PermuteForRope,
@@ -46,18 +47,23 @@ class Conversions:
         self._transposed = transposed_parameters(model)
         self._rows: dict[Any, Runs] = {}
 
-    def pieces(self, converter: WeightConverter, parameters: Sequence[str]) -> tuple[Piece, ...]:
-        """What a stored tensor that `converter` turns into `parameters` is made of.
+    def pieces(
+        self, converter: WeightConverter, parameters: Sequence[str], stored: str
+    ) -> tuple[Piece, ...]:
+        """What the tensor `stored`, which `converter` turns into `parameters`, is made of.
 
         `parameters` are in the order of the converter's targets. Empty where it cannot be told:
         an operation that computes, or one that splits along another dimension than the first.
         """
-        if any(type(operation) not in _MOVES for operation in converter.operations):
-            return ()
         targets = converter.target_patterns
         if len(parameters) != len(targets) or not self._shapes.keys() >= set(parameters):
             return ()
         shapes = [self._shapes[name] for name in parameters]
+        kinds = {type(operation) for operation in converter.operations}
+        if kinds == {ErnieFuseAndSplitTextVisionExperts}:
+            return self._member(converter, parameters, shapes, stored)
+        if not kinds <= {*_MOVES}:
+            return ()
         if len(targets) == 1:
             return (self._piece(parameters[0], shapes[0], 1),)
         along = [getattr(operation, "dim", 0) for operation in converter.operations]
@@ -76,6 +82,38 @@ class Conversions:
         if len(shape) < 2:
             return Piece(name, elements, None)
         return Piece(name, elements, shape[-1 if name in self._transposed else 0])
+
+    def _member(
+        self,
+        converter: WeightConverter,
+        parameters: Sequence[str],
+        shapes: Sequence[tuple[int, ...]],
+        stored: str,
+    ) -> tuple[Piece, ...]:
+        """One tensor of a numbered list that is dealt out: it goes whole to one of `parameters`."""
+        if len(converter.source_patterns) != 1:
+            return ()
+        labels = [
+            torch.full((shape[0], *(1 for _ in shape[1:])), number)
+            for number, shape in enumerate(shapes)
+        ]
+        reverse: Any = converter.reverse_transform()
+        dealt = dict(zip(reverse.source_patterns, ([label] for label in labels), strict=True))
+        members = self._run(reverse, dealt, parameters[0])
+        again = self._run(
+            converter, {converter.source_patterns[0]: [*members.values()]}, parameters[0]
+        )
+        if not all(
+            torch.equal(again[pattern], label)
+            for pattern, label in zip(converter.target_patterns, labels, strict=True)
+        ):
+            return ()
+        for ending, label in members.items():
+            if stored.endswith("." + ending):
+                number = int(label)
+                elements = torch.Size(shapes[number][1:]).numel()
+                return (self._piece(parameters[number], shapes[number], elements),)
+        return ()
 
     def _trace(
         self, converter: WeightConverter, first: str, shapes: Sequence[tuple[int, ...]]

@@ -119,7 +119,9 @@ def name_parameters(model: nn.Module, tensors: Iterable[str]) -> Naming:
             converter = by_pattern[pattern]
             first, *others = converter.target_patterns
             found += tuple(_swapped(renamed, first, other) for other in others)
-            altered[name] = conversions.pieces(converter, found)
+            pieces = altered[name] = conversions.pieces(converter, found, name)
+            # Of a list that is dealt out to several parameters, each tensor feeds one.
+            found = tuple(dict.fromkeys(piece.parameter for piece in pieces)) or found
         return tuple(dict.fromkeys(first_name.get(name, name) for name in found))
 
     stored: dict[str, dict[str, None]] = defaultdict(dict)

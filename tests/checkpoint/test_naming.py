@@ -116,11 +116,13 @@ def test_what_loading_permutes_row_by_row_is_followed_and_what_it_computes_is_no
     turned = PermuteForRope(permute_layer_names=["q.weight", "k.weight"])
     splits = WeightConverter(["qkv.weight"], names, operations=[Chunk(0), turned])
     conversions = Conversions(Fused())
-    assert conversions.pieces(splits, names) == tuple(Piece(name, 24, 8) for name in names)
+    assert conversions.pieces(splits, names, "qkv.weight") == tuple(
+        Piece(name, 24, 8) for name in names
+    )
     columns = WeightConverter(["qkv.weight"], names, operations=[Chunk(1)])
-    assert conversions.pieces(columns, names) == ()
+    assert conversions.pieces(columns, names, "qkv.weight") == ()
     computes = WeightConverter(["q.code"], ["q.weight"], operations=[Computes()])
-    assert conversions.pieces(computes, ["q.weight"]) == ()
+    assert conversions.pieces(computes, ["q.weight"], "q.code") == ()
 
 
 class Computes(ConversionOps):

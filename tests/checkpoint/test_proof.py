@@ -10,7 +10,7 @@ import pytest
 import torch
 from proving import make_subject
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import plan_export
@@ -113,24 +113,33 @@ def test_files_and_memory_agree_for_every_scope_and_fill(
     [
         ("sarvam_moe", "attention"),  # q, k and v of three sizes are stored as one.
         ("sarvam_moe", "mlp"),  # The experts are stored apart and joined.
+        ("mixtral", "mlp"),
+        ("jamba", "mlp"),
+        ("qwen3_vl_moe", "mlp"),  # The stack of experts is stored transposed.
+        ("ernie4_5_vl_moe", "mlp"),  # One list of experts is dealt out to text and to images.
     ],
 )
 def test_files_and_memory_agree_where_loading_splits_or_joins_tensors(
     tmp_path: Path, kind: str, scope: str, fill: str
 ) -> None:
     base = tmp_path / "base"
-    live = make_subject("causal-lm", kind, base)
+    sees = "_vl_" in kind
+    live = make_subject("image-text-to-text" if sees else "causal-lm", kind, base)
+    auto = AutoModelForImageTextToText if sees else AutoModelForCausalLM
     knockout = Knockout(1, scope, fill)  # type: ignore[arg-type]
-    plan = plan_export(base, knockout, checkpoint_anatomy(base))
-    live_names = {name for name, _ in live.named_parameters()}
-    assert any(edit.tensor not in live_names for edit in plan.edits)
+    anatomy = checkpoint_anatomy(base)
+    plan = plan_export(base, knockout, anatomy)
+    assert {edit.tensor for edit in plan.edits} & {one.name for one in anatomy.layers[1].altered}
     write_export(plan, tmp_path / "out", base="base")
     assert verify_files(tmp_path / "out", base).ok
-    exported = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype="auto").eval()
+    exported = auto.from_pretrained(tmp_path / "out", dtype="auto").eval()
     with torch.no_grad():
-        untouched, found = live(IDS).logits, exported(IDS).logits
+        untouched, found = live(input_ids=IDS).logits, exported(input_ids=IDS).logits
         with knock_out(live, find_decoder(live), knockout):
-            expected = live(IDS).logits
+            expected = live(input_ids=IDS).logits
+            silenced = {name: value.clone() for name, value in live.named_parameters()}
+    for name, value in exported.named_parameters():
+        assert torch.equal(value, silenced[name]), name
     assert torch.equal(found, expected)
     assert not torch.equal(found, untouched)
 
