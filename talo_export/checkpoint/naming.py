@@ -114,7 +114,7 @@ def name_parameters(model: nn.Module, tensors: Iterable[str]) -> Naming:
             renamed, pattern = rename_source_key(name, [], [], prefix, known)
         if renamed not in known:
             return ()
-        found = (renamed,)
+        found: tuple[str, ...] = (renamed,)
         if pattern is not None:
             converter = by_pattern[pattern]
             first, *others = converter.target_patterns
