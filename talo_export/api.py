@@ -80,7 +80,7 @@ def probe(
     shots: int | None = 20,
     seed: int = 0,
     scoring: Scoring | None = None,
-    min_gain: float = 0.0,
+    min_gain: float | None = None,
     criterion: str | None = None,
     scope: Scope = "attention",
     fill: Fill = "zero",
@@ -103,8 +103,9 @@ def probe(
 ) -> dict[str, Any]:
     """Find the layer that hurts a task, confirm it, write and prove the patched checkpoint.
 
-    `shots=None` probes every item and selects none; `min_gain` is a share (0.05 is five points).
-    `race` is the rate at which a race may choose otherwise, None to see all layers through.
+    `shots=None` probes every item and selects none; `min_gain` is a share of accuracy (0.05 is five
+    points), None for what the criterion asks. `race` is the rate at which a race may choose
+    otherwise, None to see all layers through.
     `prior` are earlier runs on the same model that inform the choice; `noise_floor` asks the base
     again in other batches. `device_map`, `offload` and `max_memory` are for a model that is larger
     than the device. A `task` that is a pattern (`demo/*`, `FILE:*`) probes each of many, a run

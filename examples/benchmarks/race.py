@@ -53,7 +53,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sources", nargs="+", type=Path)
     parser.add_argument("--criterion", default=DEFAULT_CRITERION)
-    parser.add_argument("--min-gain", type=float, default=0.0, help="as probe has it")
+    parser.add_argument("--min-gain", type=float, help="as probe has it")
     parser.add_argument("--least", type=int, default=80, help="items a task must have")
     parser.add_argument("--tasks", nargs="*", help="only these")
     parser.add_argument("--orders", type=int, default=5)
@@ -87,7 +87,7 @@ def raced(table: ScoreTable, args: argparse.Namespace) -> np.ndarray:
     depth = 1 + max(variant.layer for variant in table.variants if variant)
     # The choices' places: their texts, which the product knows, are not in a file of scores.
     classes = class_columns([str(gold) for gold in table.gold.tolist()])
-    contest = Contest(classes, args.criterion, args.min_gain / 100, args.error)
+    contest = Contest(classes, args.criterion, least_gain(args), args.error)
     scored = table.scored.copy()
     seen = STEP
     while seen < n:
@@ -110,9 +110,14 @@ def raced(table: ScoreTable, args: argparse.Namespace) -> np.ndarray:
 def choice(table: ScoreTable, args: argparse.Namespace) -> object:
     """The knockout that the criterion chooses, None for the base."""
     try:
-        return select(table, criterion=args.criterion, min_gain=args.min_gain / 100).knockout
+        return select(table, criterion=args.criterion, min_gain=least_gain(args)).knockout
     except TaloError as error:
         return str(error)
+
+
+def least_gain(args: argparse.Namespace) -> float | None:
+    """The minimum gain as a share."""
+    return None if args.min_gain is None else args.min_gain / 100
 
 
 if __name__ == "__main__":

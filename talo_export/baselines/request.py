@@ -47,7 +47,7 @@ class CellRequest:
     scoring: Scoring = field(default_factory=Scoring)
     training: Training = field(default_factory=Training)
     criterion: str = "accuracy"
-    min_gain: float = 0.0
+    min_gain: float | None = None
 
     @property
     def name(self) -> str:

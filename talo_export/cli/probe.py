@@ -36,20 +36,21 @@ def probe(
         ),
     ] = "20",
     min_gain: Annotated[
-        float,
+        float | None,
         typer.Option(
             rich_help_panel=options.SEARCH,
             metavar="POINTS",
+            show_default="what --criterion asks",
             help="Keep the base unless a layer gains more than this, in points of accuracy.",
         ),
-    ] = 0.0,
+    ] = None,
     criterion: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
             rich_help_panel=options.SEARCH,
             show_default="by measurement",
-            help="What makes a layer the best one: accuracy, probability, margin, ...",
+            help="What makes a layer the best one: margin-t, accuracy, probability, gain-t, ...",
         ),
     ] = None,
     prior: Annotated[
@@ -194,7 +195,7 @@ def probe(
                 prompt=prompt,
                 system=system,
             ),
-            min_gain=min_gain / 100,
+            min_gain=None if min_gain is None else min_gain / 100,
             criterion=criterion or DEFAULT_CRITERION,
             scope=scope,
             fill=fill,

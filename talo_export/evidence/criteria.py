@@ -50,9 +50,8 @@ class LayerMoments:
 class Criterion:
     """How layers are ranked, and what a layer must reach to be chosen at all.
 
-    A layer is admissible when its mean exceeds the minimum gain (in the unit of `measure`) and its
-    t exceeds `min_t`; the admissible layer with the highest mean is chosen. With `and_accuracy` the
-    minimum gain is one of accuracy, which a layer must have besides, and `measure` must exceed 0.
+    A layer is admissible when its mean exceeds 0, its t exceeds `min_t`, and accuracy gains more
+    than `accuracy_asked` says; the admissible layer with the highest mean is chosen.
     """
 
     name: str
@@ -62,6 +61,17 @@ class Criterion:
     says: str
     """Completes "chosen by ...", for the sentence a person reads."""
     and_accuracy: bool = False
+    """Whether accuracy must gain too, where it is not what is ranked."""
+
+    def accuracy_asked(self, min_gain: float | None) -> float | None:
+        """The gain in accuracy (a share) that a layer must exceed; None where none is asked.
+
+        A `min_gain` holds under every criterion. Without one, criteria that rank accuracy or name
+        it ask for any gain, the others for none: their own threshold is the demand.
+        """
+        if min_gain is None and (self.and_accuracy or self.measure == "accuracy"):
+            return 0.0
+        return min_gain
 
     def moment(self, moments: LayerMoments) -> Moment | None:
         """The moment this criterion ranks; None where the scores for it do not exist."""
@@ -113,22 +123,27 @@ CRITERIA: Mapping[str, Criterion] = {
 
 
 def choose(
-    criterion: Criterion, moments: LayerMoments, allowed: NDArray[np.bool_], min_gain: float = 0.0
+    criterion: Criterion,
+    moments: LayerMoments,
+    allowed: NDArray[np.bool_],
+    min_gain: float | None = None,
 ) -> NDArray[np.int64]:
     """Index of the chosen layer along the last axis, -1 for "keep the base"; shape (...).
 
     Ties go to the larger margin gain, then to the larger probability gain, and to the smaller
-    index only when those are equal or unknown. `allowed` is (..., L) or (L,).
+    index only when those are equal or unknown. `allowed` is (..., L) or (L,); `min_gain` is a
+    share of accuracy.
     """
     moment = criterion.moment(moments)
     if moment is None:
         raise ValueError(f"criterion {criterion.name!r} needs scores this table does not have")
     with np.errstate(invalid="ignore"):
         open_ = allowed & (moment.t > criterion.min_t)
-        if criterion.and_accuracy:
-            open_ = open_ & (moment.mean > 0) & (moments.accuracy.mean > min_gain)
-        else:
-            open_ = open_ & (moment.mean > min_gain)
+        if criterion.measure != "accuracy":
+            open_ = open_ & (moment.mean > 0)
+        asked = criterion.accuracy_asked(min_gain)
+        if asked is not None:
+            open_ = open_ & (moments.accuracy.mean > asked)
     keys: list[Callable[[], Array | None]] = [
         lambda: moment.mean,
         lambda: None if moments.margin is None else moments.margin.mean,

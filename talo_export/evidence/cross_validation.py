@@ -91,7 +91,7 @@ def cross_validate(
     repeats: int = 20,
     seed: int,
     level: float = 0.95,
-    min_gain: float = 0.0,
+    min_gain: float | None = None,
     resamples: int = RESAMPLES,
 ) -> CrossValidated:
     """Choose on all folds but one, judge on the one, `repeats` times over; groups stay whole.
@@ -142,7 +142,7 @@ def _folds(
 
 
 def _choose_on_all(
-    sweep: Differences, rule: Criterion, allowed: NDArray[np.bool_], min_gain: float
+    sweep: Differences, rule: Criterion, allowed: NDArray[np.bool_], min_gain: float | None
 ) -> NDArray[np.int64]:
     moments = moments_of_subsets(sweep, np.ones((1, sweep.n_items)))
     return choose(rule, moments, allowed, min_gain)[0]

@@ -4,9 +4,9 @@ A race asks one thing: which layer, or none, the criterion would choose on the w
 N items, swept in an order drawn at random. For a layer to be that choice, each of these must hold
 on the whole set:
 
-- what the criterion ranks (say, the margin) gains more than the criterion demands of it: more
-  than the minimum gain, and so many standard errors as its t must exceed;
-- where the criterion demands it, accuracy gains more than the minimum too;
+- what the criterion ranks (say, the margin) gains, and by more standard errors than its t must
+  exceed;
+- where the criterion or a minimum gain demands it, accuracy gains more than that;
 - no layer that meets these demands ranks higher.
 
 Against each of them `race_bets` keeps evidence e: a number that starts at 1 and, were the demand
@@ -61,12 +61,16 @@ class Contest:
 
     classes: Array
     criterion: str = DEFAULT_CRITERION
-    min_gain: float = 0.0
+    min_gain: float | None = None
     error: float = ERROR
 
     @classmethod
     def over(
-        cls, items: Sequence[Item], criterion: str, min_gain: float = 0.0, error: float = ERROR
+        cls,
+        items: Sequence[Item],
+        criterion: str,
+        min_gain: float | None = None,
+        error: float = ERROR,
     ) -> Contest:
         """A race over these items, in this order.
 
@@ -131,15 +135,15 @@ class Contest:
         answers = right(table).astype(np.float64)
         scores = {"accuracy": answers, "probability": table.probability, "margin": table.margin}
         demands = []
-        for measure in dict.fromkeys((rule.measure, *["accuracy"] * rule.and_accuracy)):
+        asked = rule.accuracy_asked(self.min_gain)
+        for measure in dict.fromkeys((rule.measure, *["accuracy"] * (asked is not None))):
             values = scores[measure]
             assert values is not None
             gains = values[rows] - values[table.row(None)]
             # An item without a score, or left out, tells no layer from the base.
             gains = np.where(np.isfinite(gains), gains, 0.0)
             counts = measure == "accuracy"
-            own = counts or not rule.and_accuracy
-            most = np.full(len(rows), self.min_gain * len(self.classes) if own else 0.0)
+            most = np.full(len(rows), (asked or 0.0) * len(self.classes) if counts else 0.0)
             if measure == rule.measure and np.isfinite(rule.min_t):
                 error = gains.std(axis=1, ddof=1) * np.sqrt(len(self.classes))
                 most = np.maximum(most, rule.min_t * error)

@@ -22,7 +22,7 @@ ByLayer: TypeAlias = tuple["float | None", ...]
 DEFAULT_CRITERION = "auto"
 """`WITH_SCORES` where every item has scored choices, else `accuracy`."""
 
-WITH_SCORES = "gain-t"
+WITH_SCORES = "margin-t"
 """The criterion that did best where choices are scored: examples/selection_study."""
 
 
@@ -35,7 +35,8 @@ class Selection:
     reason: str
     """One sentence for a person."""
     criterion: str
-    min_gain: float
+    min_gain: float | None
+    """Gain in accuracy (a share) that was asked for; None where only what the criterion asks."""
     n: int
     """Probing items the base answered."""
     base_accuracy: float
@@ -78,7 +79,7 @@ class Selection:
 def select(
     table: ScoreTable,
     *,
-    min_gain: float = 0.0,
+    min_gain: float | None = None,
     criterion: str = DEFAULT_CRITERION,
     scope: Scope = "attention",
     fill: Fill = "zero",
@@ -87,12 +88,11 @@ def select(
 ) -> Selection:
     """Choose among the knockouts of one scope and fill by a criterion of `CRITERIA`, or "auto".
 
-    `min_gain` is a share for the accuracy and probability criteria, nats for the margin ones; a
-    layer must exceed it. Under "auto" it is a share of accuracy, whatever else is weighed. A
-    `prior` from earlier runs shrinks what is ranked; the gains reported stay as measured. Never
-    chosen: a layer with a NaN or Inf among its logits, and one that did not see every item the
-    base saw (a race dropped it). `n_layers` is the decoder's depth where layers at its end were
-    not swept.
+    `min_gain` is a gain in accuracy, as a share, that a layer must exceed whatever else is weighed;
+    without it a layer must gain accuracy only where the criterion says so. A `prior` from earlier
+    runs shrinks what is ranked; the gains reported stay as measured. Never chosen: a layer with a
+    NaN or Inf among its logits, and one that did not see every item the base saw (a race dropped
+    it). `n_layers` is the decoder's depth where layers at its end were not swept.
 
     Raises UsageError for an unknown criterion or one that needs scores where only text was
     generated, TaloError where the table has no such knockouts or the base's logits are broken.
@@ -246,11 +246,12 @@ def _reason(
     if knockout is None:
         return f"No layer's knockout earns its place on {items}, judged by {says}{aside}."
     gain = 100 * moments.accuracy.mean[chosen]
+    says_gain = (
+        f"gains {gain:+.1f} points" if gain > 0 else f"changes accuracy by {gain:+.1f} points"
+    )
     tied = int((np.abs(moments.accuracy.mean - moments.accuracy.mean[chosen]) < 1e-9).sum()) - 1
     tie = ""
     if name.startswith("accuracy") and tied:
         by = "index, the margin being unknown" if moments.margin is None else "margin"
         tie = f", ahead of {tied} layer{'' if tied == 1 else 's'} with the same gain by its {by}"
-    return (
-        f"Layer {knockout.layer} gains {gain:+.1f} points on {items}, chosen by {says}{tie}{aside}."
-    )
+    return f"Layer {knockout.layer} {says_gain} on {items}, chosen by {says}{tie}{aside}."

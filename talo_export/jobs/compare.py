@@ -45,7 +45,7 @@ class CompareRequest:
     scoring: Scoring = field(default_factory=Scoring)
     training: Training = field(default_factory=Training)
     criterion: str = DEFAULT_CRITERION
-    min_gain: float = 0.0
+    min_gain: float | None = None
     fresh: bool = False
 
 

@@ -27,7 +27,7 @@ from talo_export.tasks.item import Task
 class ProbeRequest:
     """What `talo-export probe` was asked for. `shots` None probes every item and selects none.
 
-    `min_gain` is a share: 0.05 is five points.
+    `min_gain` is a share of accuracy: 0.05 is five points; None asks what the criterion asks.
     """
 
     setup: Setup = field(default_factory=Setup)
@@ -39,7 +39,7 @@ class ProbeRequest:
     shots: int | None = 20
     seed: int = 0
     scoring: Scoring = field(default_factory=Scoring)
-    min_gain: float = 0.0
+    min_gain: float | None = None
     criterion: str = DEFAULT_CRITERION
     scope: Scope = "attention"
     fill: Fill = "zero"
@@ -132,7 +132,7 @@ def command_line(request: ProbeRequest) -> str:
     option("--normalise", request.scoring.normalise, default.scoring.normalise)
     option("--prompt", request.scoring.prompt_style or DEFAULT_PROMPT, DEFAULT_PROMPT)
     option("--system", request.scoring.system, None)
-    option("--min-gain", 100 * request.min_gain, 100 * default.min_gain)
+    option("--min-gain", None if request.min_gain is None else 100 * request.min_gain, None)
     option("--criterion", request.criterion, default.criterion)
     option("--scope", request.scope, default.scope)
     option("--fill", request.fill, default.fill)

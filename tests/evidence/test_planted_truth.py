@@ -25,7 +25,7 @@ RUNS, PROBED, UNSEEN, CHANGED = 4000, 20, 60, 0.2
 NOTHING = (0.0,) * 20
 MOSTLY_HARM = tuple(np.linspace(-0.15, 0.05, 20))
 ONE_HELPS = (0.2, *(0.0,) * 19)
-RULES = sorted({"accuracy", "margin-t", WITH_SCORES})
+RULES = sorted({"accuracy", "gain-t", WITH_SCORES})
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def test_a_layer_that_helps_is_confirmed_as_often_as_the_power_says():
     found = simulate(ONE_HELPS, WITH_SCORES)
     helps = found.truth > 0
     rate = share(found.unseen, "confirmed", helps) * RUNS / helps.sum()
-    assert helps.sum() > RUNS / 4
+    assert helps.sum() > RUNS / 5  # often enough to be judged
     assert rate == pytest.approx(power(UNSEEN, ONE_HELPS[0], changed=ONE_HELPS[0]), abs=0.05)
 
 

@@ -124,7 +124,7 @@ def test_a_leader_that_may_not_meet_the_demands_drops_nobody() -> None:
     ahead = base + 3.0 + 0.1 * generator.normal(size=100)
     second = base + 0.5 + 0.1 * generator.normal(size=100)
     table = scored_table(np.vstack([base, ahead, second])[:, :50])
-    standing = contest(100).standing(table)
+    standing = contest(100, min_gain=0.0).standing(table)
     assert Knockout(1) in standing.racing
 
 

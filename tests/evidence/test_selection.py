@@ -160,12 +160,12 @@ def test_a_score_criterion_on_generated_text_is_a_usage_error(make_table):
         select(make_table(BASE, [ONE_BETTER]), criterion="margin")
 
 
-def test_by_default_probabilities_choose_where_choices_were_scored_and_accuracy_elsewhere(
+def test_by_default_margins_choose_where_choices_were_scored_and_accuracy_elsewhere(
     make_table,
 ):
     assert select(make_table(BASE, [ONE_BETTER])).criterion == "accuracy"
     table = make_table(BASE, [ONE_BETTER], scores=scores_with_margins(0.0, 0.5))
-    assert select(table).criterion == "gain-t"
+    assert select(table).criterion == "margin-t"
     holes = table.scores.copy()
     holes[:, 3] = np.nan
     assert select(dataclasses.replace(table, scores=holes)).criterion == "accuracy"
@@ -188,11 +188,16 @@ def test_the_json_has_one_entry_a_layer_and_null_where_only_text_was_generated(m
     assert found["unparsed"] == [0, 4]
 
 
-def test_by_default_a_better_probability_without_a_gain_in_accuracy_keeps_the_base(make_table):
+def test_by_default_a_margin_that_surely_gains_is_enough_and_accuracy_is_asked_on_request(
+    make_table,
+):
     margins = np.linspace(0.4, 0.6, 10)
     table = make_table(BASE, [BASE], scores=scores_with_margins(0.0, margins))
-    assert select(table, criterion="probability-t").knockout == Knockout(0)
-    assert select(table).knockout is None
+    chosen = select(table)
+    assert chosen.knockout == Knockout(0)
+    assert "changes accuracy by +0.0 points" in chosen.reason
+    assert select(table, min_gain=0.0).knockout is None
+    assert select(table, criterion="gain-t").knockout is None
 
 
 def test_by_default_a_gain_in_accuracy_within_the_margins_noise_keeps_the_base(make_table):
@@ -220,8 +225,10 @@ def test_a_prior_that_does_not_know_a_layer_is_an_error(make_table):
         select(table, criterion="accuracy", prior=prior)
 
 
-def test_by_default_the_minimum_gain_is_one_of_accuracy(make_table):
+@pytest.mark.parametrize("criterion", ["auto", "margin", "probability-t", "gain-t", "accuracy"])
+def test_the_minimum_gain_is_one_of_accuracy_under_every_criterion(make_table, criterion):
     margins = np.linspace(0.4, 0.6, 10)
     table = make_table(BASE, [TWO_BETTER], scores=scores_with_margins(0.0, margins))
-    assert select(table).knockout == Knockout(0)
-    assert select(table, min_gain=0.2).knockout is None
+    assert select(table, criterion=criterion).knockout == Knockout(0)
+    assert select(table, criterion=criterion, min_gain=0.19).knockout == Knockout(0)
+    assert select(table, criterion=criterion, min_gain=0.2).knockout is None

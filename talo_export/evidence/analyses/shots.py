@@ -90,7 +90,7 @@ def simulate_selection(
     *,
     runs: int,
     seed: int,
-    min_gain: float = 0.0,
+    min_gain: float | None = None,
     prior: LayerPrior | None = None,
 ) -> Trials:
     """Choose on `runs` random probing sets of `shots` items, judge each on the other items.

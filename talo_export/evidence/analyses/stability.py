@@ -73,7 +73,7 @@ def stability(
     shots: Sequence[int] = (5, 10, 15, 20, 50, 100),
     runs: int = 1000,
     seed: int,
-    min_gain: float = 0.0,
+    min_gain: float | None = None,
 ) -> Stability:
     """Bootstrap the probing set (groups with replacement), and draw smaller ones from it."""
     if criterion not in CRITERIA:
