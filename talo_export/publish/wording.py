@@ -1,8 +1,9 @@
-"""How numbers are written, the same on the card, in the notes and on the report page."""
+"""How numbers are written, the same on the card, in the notes and on the report page.
+
+Minus is the hyphen, as in the terminal and in CSV: found by a search, copied into a sheet.
+"""
 
 from __future__ import annotations
-
-MINUS = "\N{MINUS SIGN}"
 
 
 def percent(fraction: float) -> str:
@@ -15,7 +16,7 @@ def signed(fraction: float) -> str:
     number = f"{100 * fraction:.1f}"
     if float(number) == 0:
         return "0.0"
-    return f"+{number}" if fraction > 0 else number.replace("-", MINUS)
+    return f"+{number}" if fraction > 0 else number
 
 
 def points(fraction: float) -> str:
@@ -69,4 +70,4 @@ def one_line(text: str) -> str:
 def tick(fraction: float) -> str:
     """0.05 -> `+5`, 0.125 -> `+12.5`: a label of an axis in points."""
     text = f"{abs(100 * fraction):.2f}".rstrip("0").rstrip(".")
-    return text if text == "0" else ("+" if fraction > 0 else MINUS) + text
+    return text if text == "0" else ("+" if fraction > 0 else "-") + text

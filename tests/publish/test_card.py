@@ -64,7 +64,7 @@ def test_the_model_index_states_the_confirmed_accuracy_not_the_probed_one() -> N
 def test_methods_stand_with_spread_interval_and_what_diverged() -> None:
     text = body(FULL)
     lora = next(line for line in text.splitlines() if line.startswith("| lora |"))
-    assert lora.startswith("| lora | 58.0 % ± 2.0 | \N{MINUS SIGN}1.0 to +5.0 | 123.4 |")
+    assert lora.startswith("| lora | 58.0 % ± 2.0 | -1.0 to +5.0 | 123.4 |")
     assert "| dora | 3 of 3 diverged |" in text
     assert "At 20 shots lora is the most accurate." in text
 

@@ -28,6 +28,8 @@ _STYLE: dict[str, Any] = {
     "font.size": 9,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
+    # The axes write minus as the captions do.
+    "axes.unicode_minus": False,
     "axes.edgecolor": NEUTRAL,
     "axes.labelcolor": INK,
     "text.color": INK,

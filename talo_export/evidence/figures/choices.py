@@ -70,8 +70,8 @@ def _draw_agreement(axes: Axes, found: Stability) -> None:
         axes.legend(loc="best")
     axes.set_ylim(-3, 103)
     axes.set_xlabel("shots")
-    axes.set_ylabel("%")
-    axes.set_title("random probing sets", fontsize=8.5)
+    axes.set_ylabel("share (%)")
+    axes.set_title(f"random probing sets out of {found.n} items", fontsize=8.5)
 
 
 def draw_shots(curve: ShotsCurve, path: Path, *, title: str, svg: bool = False) -> Path:

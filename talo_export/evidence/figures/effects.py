@@ -87,6 +87,7 @@ def draw_cases(found: Cases, path: Path, *, title: str, svg: bool = False) -> Pa
             axes.plot([], [], color=colour, marker="o", markersize=3, label=label)
         if known:
             zero_line(axes)
+            axes.set_xlim(-0.3, 3.5)
             axes.set_xticks([0, 1, 2.2, 3.2])
             axes.set_xticklabels(["base", f"without\nlayer {found.knockout.layer}"] * 2)
             axes.set_ylabel("margin of the right choice (nats)")
@@ -94,7 +95,9 @@ def draw_cases(found: Cases, path: Path, *, title: str, svg: bool = False) -> Pa
             axes.set_xticks([0, 1])
             axes.set_xticklabels([name for _, _, name in groups])
             axes.set_ylabel("items")
-            axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            axes.yaxis.set_major_locator(
+                MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+            )
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     return path
 

@@ -42,7 +42,7 @@ def draw_heatmap(
         place = {task: i for i, task in enumerate(vectors.tasks)}
         order = [place[clusters.tasks[leaf]] for leaf in clusters.order]
     points = 100 * vectors.gains[order]
-    height = 1.9 + max(0.14 * count, 0.26 * min(count, 12))
+    height = 2.1 + max(0.14 * count, 0.26 * min(count, 12))
     width = 4.6 + max(0.085 * depth, 0.2 * min(depth, 20)) + (0.9 if clusters and tree else 0)
     with figure(path, width, height, svg=svg) as drawing:
         drawing.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
@@ -56,9 +56,15 @@ def draw_heatmap(
             _draw_borders(axes, [clusters.labels[leaf] for leaf in clusters.order])
         image = axes.images[0]
         bar = drawing.colorbar(
-            image, ax=axes, location="bottom", extend="both", aspect=40, shrink=0.6, pad=0.01
+            image, ax=axes, location="bottom", extend="both", aspect=40, shrink=0.6,
+            pad=0.12 / height,
+        )  # fmt: skip
+        grey = "" if np.isfinite(points).all() else "; grey: not measured"
+        bar.set_label(
+            "gain in accuracy when the layer is knocked out (points)\n"
+            f"ring: the task's best layer; in brackets: items{grey}",
+            fontsize=8,
         )
-        bar.set_label("gain in accuracy when the layer is knocked out (points)", fontsize=8)
         bar.outline.set_visible(False)
     return path
 
@@ -84,7 +90,7 @@ def _draw_cells(
     axes.set_xticks(range(0, depth, step))
     axes.set_xticklabels([str(layer) for layer in vectors.layers[::step]])
     axes.tick_params(length=2)
-    axes.set_xlabel("decoder layer knocked out (ring: the task's best; in brackets: items)")
+    axes.set_xlabel("decoder layer knocked out")
     for side in axes.spines.values():
         side.set_visible(False)
 
@@ -106,7 +112,7 @@ def _draw_tree(axes: Axes, clusters: Clusters) -> None:
     axes.invert_xaxis()
     axes.set_yticks([])
     axes.tick_params(axis="x", labelsize=6.5)
-    axes.set_xlabel("1 − correlation", fontsize=7)
+    axes.set_xlabel("1 - correlation", fontsize=7)
     for side in ("left", "top", "right"):
         axes.spines[side].set_visible(False)
     axes.set_title(

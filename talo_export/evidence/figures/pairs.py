@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from talo_export.evidence.analyses.pairs import Pairs
 from talo_export.evidence.figures.canvas import DIVERGING, INK, figure, symmetric_limit
 
@@ -30,18 +32,19 @@ def draw_pairs(found: Pairs, path: Path, *, title: str, svg: bool = False) -> Pa
         for (first, second), marker, name in marks:
             axes.plot([at[second], at[first]], [at[first], at[second]], marker, markersize=8,
                       markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.3,
-                      linestyle="none", label=name)  # fmt: skip
+                      linestyle="none", label=name, clip_on=False)  # fmt: skip
         low, high = (100 * bound for bound in found.greedy.interval)
         axes.set_title(
             f"greedy: layers {found.greedy.first} and {found.greedy.second}, "
             f"{100 * found.greedy.more:+.1f} points more than layer {found.greedy.first} alone "
             f"({low:+.1f} to {high:+.1f})\nbest pair: {found.best[0]} and {found.best[1]}, "
-            f"{100 * found.best_gain:+.1f} points · {found.evaluated} pairs · {found.n} items",
+            f"{100 * found.best_gain:+.1f} points · {found.evaluated:,} pairs · {found.n} items"
+            f"{'' if np.isfinite(points).all() else ' · grey: not scored'}",
             fontsize=8,
         )
         axes.set_xlabel("decoder layer knocked out")
         axes.set_ylabel("and this one (diagonal: alone)")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
+        drawing.legend(loc="outside lower center", ncols=2)
         bar = drawing.colorbar(image, ax=axes, shrink=0.7, extend="both", pad=0.02)
         bar.set_label("gain against the base (points)", fontsize=8)
         bar.outline.set_visible(False)

@@ -52,8 +52,9 @@ def draw_transfer(found: Transfer, path: Path, *, title: str, svg: bool = False)
                     continue
                 certain = verdict in ("confirmed", "harmful")
                 if count <= MOST_NUMBERED:
-                    axes.text(b, a, f"{points[a, b]:+.0f}", ha="center", va="center", fontsize=7.5,
-                              color="white" if abs(points[a, b]) > 0.75 * limit else INK,
+                    strong = abs(points[a, b]) > 0.75 * limit
+                    axes.text(b, a, _signed(found.gains[a, b]), ha="center", va="center",
+                              fontsize=7, color="white" if strong else INK,
                               fontweight="bold" if certain else "normal")  # fmt: skip
                 elif certain:
                     axes.plot([b], [a], ".", color=INK, markersize=2.5)
@@ -66,12 +67,13 @@ def draw_transfer(found: Transfer, path: Path, *, title: str, svg: bool = False)
         known = found.n[found.n > 0]
         items = _items(known)
         axes.set_title(
-            f"own task {_signed(found.own)}, other tasks {_signed(found.abroad)} points on "
-            f"average\n{mark}: 95 % interval excludes 0 · {items} · framed: own task · "
-            "grey: not scored",
+            f"own task {_signed(found.own)}, other tasks {_signed(found.abroad)} points on average"
+            f" · {items}\n{mark}: 95 % interval excludes 0 · framed: own task · grey: not scored",
             fontsize=8.5,
         )
-        bar = drawing.colorbar(image, ax=axes, shrink=0.6, extend="both", pad=0.01)
+        bar = drawing.colorbar(
+            image, ax=axes, shrink=min(0.6, 3.5 / height), aspect=25, extend="both", pad=0.01
+        )
         bar.set_label("gain (points)", fontsize=8)
         bar.outline.set_visible(False)
     return path
@@ -85,4 +87,6 @@ def _items(known: NDArray[np.int64]) -> str:
 
 
 def _signed(share: float) -> str:
-    return "—" if np.isnan(share) else f"{100 * share:+.1f}"
+    if np.isnan(share):
+        return "unknown"
+    return f"{100 * share:+.1f}" if round(100 * share, 1) else "0"
