@@ -19,7 +19,8 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from talo_export.errors import TaloError
 from talo_export.models.examples import smallest_inputs
-from talo_export.models.flow import Recorder, Trace, layer_paths
+from talo_export.models.flow import Trace, layer_paths
+from talo_export.models.recorder import Recorder
 
 PRIMES = (13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
 
