@@ -25,7 +25,7 @@ from left_out import report
 from tables import load_tables
 
 from talo_export.evidence.analyses.shots import Trials
-from talo_export.evidence.criteria import CRITERIA, Criterion, choose
+from talo_export.evidence.criteria import CRITERIA, KEPT, Criterion, choose
 from talo_export.evidence.differences import (
     Differences,
     differences,
@@ -72,8 +72,9 @@ def rules() -> dict[str, tuple[Criterion, bool]]:
     found = {TIES: (CRITERIA["accuracy"], False), DEFAULT: (CRITERIA[WITH_SCORES], False)}
     families = {measure: CRITERIA[measure] for measure in ("accuracy", "probability", "margin")}
     families |= {
-        f"{measure} where accuracy gains": replace(families[measure], and_accuracy=True)
+        f"{measure} where accuracy {says}": replace(families[measure], least_accuracy=least)
         for measure in ("probability", "margin")
+        for says, least in (("does not fall", KEPT), ("gains", 0.0))
     }
     for name, plain in families.items():
         for least in THRESHOLDS:

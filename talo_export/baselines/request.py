@@ -14,7 +14,7 @@ from talo_export.probing.settings import Scoring
 
 Status = Literal["done", "diverged", "out of memory", "not applicable", "failed"]
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def probe(
             metavar="NAME",
             rich_help_panel=options.SEARCH,
             show_default="by measurement",
-            help="What makes a layer the best one: margin-t, accuracy, probability, gain-t, ...",
+            help="What makes a layer the best one: kept-t, accuracy, margin, probability, ...",
         ),
     ] = None,
     prior: Annotated[

@@ -60,18 +60,18 @@ class Criterion:
     min_t: float
     says: str
     """Completes "chosen by ...", for the sentence a person reads."""
-    and_accuracy: bool = False
-    """Whether accuracy must gain too, where it is not what is ranked."""
+    least_accuracy: float | None = None
+    """What the gain in accuracy (a share) must exceed where something else is ranked."""
 
     def accuracy_asked(self, min_gain: float | None) -> float | None:
         """The gain in accuracy (a share) that a layer must exceed; None where none is asked.
 
-        A `min_gain` holds under every criterion. Without one, criteria that rank accuracy or name
-        it ask for any gain, the others for none: their own threshold is the demand.
+        A `min_gain` holds under every criterion. Without one, criteria that rank accuracy ask for
+        any gain, the others for what their `least_accuracy` says.
         """
-        if min_gain is None and (self.and_accuracy or self.measure == "accuracy"):
-            return 0.0
-        return min_gain
+        if min_gain is not None:
+            return min_gain
+        return 0.0 if self.measure == "accuracy" else self.least_accuracy
 
     def moment(self, moments: LayerMoments) -> Moment | None:
         """The moment this criterion ranks; None where the scores for it do not exist."""
@@ -83,6 +83,9 @@ class Criterion:
         """Whether it needs log-likelihoods of the choices, not just generated text."""
         return self.measure != "accuracy"
 
+
+KEPT = -1e-9
+"""Accuracy does not fall: a single answer weighs more than this."""
 
 CRITERIA: Mapping[str, Criterion] = {
     criterion.name: criterion
@@ -102,14 +105,14 @@ CRITERIA: Mapping[str, Criterion] = {
             1.0,
             "the margin over the best wrong choice, where its paired t exceeds 1 and accuracy "
             "gains too",
-            and_accuracy=True,
+            least_accuracy=0.0,
         ),
         Criterion(
             "gain-bounded",
             "probability",
             1.0,
             "the right choice's probability, where its paired t exceeds 1 and accuracy gains too",
-            and_accuracy=True,
+            least_accuracy=0.0,
         ),
         Criterion("margin", "margin", -np.inf, "the margin over the best wrong choice"),
         Criterion(
@@ -117,6 +120,14 @@ CRITERIA: Mapping[str, Criterion] = {
             "margin",
             2.0,
             "the margin over the best wrong choice, where its paired t exceeds 2",
+        ),
+        Criterion(
+            "kept-t",
+            "margin",
+            2.0,
+            "the margin over the best wrong choice, where its paired t exceeds 2 and accuracy does "
+            "not fall",
+            least_accuracy=KEPT,
         ),
     )
 }

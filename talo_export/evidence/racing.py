@@ -81,7 +81,7 @@ class Contest:
         if rule is not None and rule.measure == "margin" and not rule.min_t > 0:
             raise UsageError(
                 f"a race cannot foresee what criterion {rule.name!r} chooses, since one item may "
-                "outweigh all others: use one that asks for a t, such as gain-t or margin-t."
+                "outweigh all others: use one that asks for a t, such as kept-t or margin-t."
             )
         return cls(class_columns(right_choices(items)), criterion, min_gain, error)
 
@@ -143,11 +143,14 @@ class Contest:
             # An item without a score, or left out, tells no layer from the base.
             gains = np.where(np.isfinite(gains), gains, 0.0)
             counts = measure == "accuracy"
-            most = np.full(len(rows), (asked or 0.0) * len(self.classes) if counts else 0.0)
+            # Answers are whole: the most that does not meet what is asked is a whole number too.
+            most = np.full(
+                len(rows), np.floor((asked or 0.0) * len(self.classes) + 1e-9) if counts else 0.0
+            )
             if measure == rule.measure and np.isfinite(rule.min_t):
                 error = gains.std(axis=1, ddof=1) * np.sqrt(len(self.classes))
                 most = np.maximum(most, rule.min_t * error)
-            least = np.floor(most + 1e-9) + 1.0 if counts else most
+            least = np.floor(most) + 1.0 if counts else most
             one = ONE_ANSWER if counts else float(np.median(np.abs(gains).max(axis=1)))
             demands.append((drawn(gains, self.classes), least, most, one))
         return demands

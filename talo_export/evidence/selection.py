@@ -22,7 +22,7 @@ ByLayer: TypeAlias = tuple["float | None", ...]
 DEFAULT_CRITERION = "auto"
 """`WITH_SCORES` where every item has scored choices, else `accuracy`."""
 
-WITH_SCORES = "margin-t"
+WITH_SCORES = "kept-t"
 """The criterion that did best where choices are scored: examples/selection_study."""
 
 
@@ -246,12 +246,12 @@ def _reason(
     if knockout is None:
         return f"No layer's knockout earns its place on {items}, judged by {says}{aside}."
     gain = 100 * moments.accuracy.mean[chosen]
-    says_gain = (
-        f"gains {gain:+.1f} points" if gain > 0 else f"changes accuracy by {gain:+.1f} points"
-    )
+    did = f"gains {gain:+.1f} points" if gain else "leaves accuracy as it is"
+    if gain < 0:
+        did = f"changes accuracy by {gain:+.1f} points"
     tied = int((np.abs(moments.accuracy.mean - moments.accuracy.mean[chosen]) < 1e-9).sum()) - 1
     tie = ""
     if name.startswith("accuracy") and tied:
         by = "index, the margin being unknown" if moments.margin is None else "margin"
         tie = f", ahead of {tied} layer{'' if tied == 1 else 's'} with the same gain by its {by}"
-    return f"Layer {knockout.layer} {says_gain} on {items}, chosen by {says}{tie}{aside}."
+    return f"Layer {knockout.layer} {did} on {items}, chosen by {says}{tie}{aside}."

@@ -119,7 +119,7 @@ def test_shots_fills_and_side_effects_are_drawn(plant, random_table, tmp_path):
     sweep = plant(np.random.default_rng(0), 60, [0.1, 0.0])
     curve = shots_curve(sweep, shots=(5, 20), runs=20)
     text = drawn(draw_shots(curve, tmp_path / "s.png", title="Shots", svg=True))
-    assert "margin-t" in text
+    assert "kept-t" in text
     assert "60 items" in text
     fills = [Knockout(k, "attention", f) for f in ("zero", "uniform", "mean") for k in range(4)]
     tables = {f"task {i}": random_table(12, seed=i, knockouts=fills) for i in range(2)}

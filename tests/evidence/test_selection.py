@@ -165,7 +165,7 @@ def test_by_default_margins_choose_where_choices_were_scored_and_accuracy_elsewh
 ):
     assert select(make_table(BASE, [ONE_BETTER])).criterion == "accuracy"
     table = make_table(BASE, [ONE_BETTER], scores=scores_with_margins(0.0, 0.5))
-    assert select(table).criterion == "margin-t"
+    assert select(table).criterion == "kept-t"
     holes = table.scores.copy()
     holes[:, 3] = np.nan
     assert select(dataclasses.replace(table, scores=holes)).criterion == "accuracy"
@@ -188,16 +188,21 @@ def test_the_json_has_one_entry_a_layer_and_null_where_only_text_was_generated(m
     assert found["unparsed"] == [0, 4]
 
 
-def test_by_default_a_margin_that_surely_gains_is_enough_and_accuracy_is_asked_on_request(
-    make_table,
-):
+def test_by_default_a_margin_that_surely_gains_is_enough_where_accuracy_does_not_fall(make_table):
     margins = np.linspace(0.4, 0.6, 10)
     table = make_table(BASE, [BASE], scores=scores_with_margins(0.0, margins))
     chosen = select(table)
     assert chosen.knockout == Knockout(0)
-    assert "changes accuracy by +0.0 points" in chosen.reason
+    assert "leaves accuracy as it is" in chosen.reason
     assert select(table, min_gain=0.0).knockout is None
     assert select(table, criterion="gain-t").knockout is None
+
+
+def test_by_default_a_layer_that_loses_a_single_answer_keeps_the_base(make_table):
+    margins = np.linspace(0.4, 0.6, 10)
+    table = make_table(BASE, [WORSE], scores=scores_with_margins(0.0, margins))
+    assert select(table, criterion="margin-t").knockout == Knockout(0)
+    assert select(table).knockout is None
 
 
 def test_by_default_a_gain_in_accuracy_within_the_margins_noise_keeps_the_base(make_table):

@@ -67,9 +67,9 @@ def test_the_rules_are_compared_on_any_scores(scores: Path, tmp_path: Path) -> N
     run("study.py", scores, "--out", tmp_path / "out", "--runs", 20)
     lines = json.loads((tmp_path / "out" / "study.json").read_text())
     by_rule = {line["rule"]: line for line in lines if line["shots"] == 20}
-    assert by_rule["default (margin-t)"]["gain"] > 10
-    assert by_rule["default (margin-t)"]["hurts"] < 5
-    assert "| default (margin-t) |" in (tmp_path / "out" / "table.md").read_text()
+    assert by_rule["default (kept-t)"]["gain"] > 10
+    assert by_rule["default (kept-t)"]["hurts"] < 5
+    assert "| default (kept-t) |" in (tmp_path / "out" / "table.md").read_text()
     assert (tmp_path / "out" / "study.png").is_file()
 
 
