@@ -19,6 +19,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.pytorch_utils import Conv1D
 
+from talo_export.checkpoint.adapter_files import ADAPTER, CONFIG, WEIGHTS
 from talo_export.checkpoint.files import safe_name
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, current_versions
 from talo_export.checkpoint.staging import check_output, staged
@@ -29,9 +30,6 @@ from talo_export.models.anatomy import find_decoder
 from talo_export.models.loading import is_vision_language, read_config
 from talo_export.models.reference import ResolvedModel
 from talo_export.models.targets import knockout_targets
-
-CONFIG = "adapter_config.json"
-WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,7 @@ def write_adapter(
         base=base,
         revision=revision,
         knockout=plan.knockout,
-        storage="adapter",
+        storage=ADAPTER,
         edits=(),
         files={},
         added=tuple(sorted({MANIFEST, CONFIG, WEIGHTS, *(extra or {})})),

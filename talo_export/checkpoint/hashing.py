@@ -26,35 +26,27 @@ def hash_edited(
 ) -> tuple[str, str]:
     """SHA-256 of a file's bytes, and of the same bytes with the edits in place.
 
-    The second hash is forked from the first at the first edited byte, and from there on has a
-    thread of its own. Stops early, with hashes of no use, when `abandoned` is set.
+    What lies before the first edited byte is hashed once. From there on the second hash has a
+    thread of its own, which never waits for the first: what one has read, the other finds in the
+    page cache. Stops early, with hashes of no use, when `abandoned` is set.
     """
+    touching = [edit for edit in edits if edit.nbytes]
+    fork = min((edit.offset for edit in touching), default=size)
+    stop = abandoned or threading.Event()
     plain = hashlib.sha256()
-    edited: hashlib._Hash | None = None
-    position = 0
-    buffer = memoryview(bytearray(min(HASHED_BYTES, max(size, 1))))
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        while position < size and not (abandoned is not None and abandoned.is_set()):
-            read = os.preadv(fd, [buffer[: min(len(buffer), size - position)]], position)
-            if not read:
-                raise OSError(errno.EIO, "the file became shorter while it was read")
-            chunk = buffer[:read]
-            touching = [
-                edit for edit in edits if edit.offset < position + read and edit.end > position
-            ]
-            if touching and edited is None:
-                edited = plain.copy()
-            if edited is None:
-                plain.update(chunk)
-            else:
-                after = _patched(chunk, position, touching) if touching else chunk
-                updated = beside.submit(edited.update, after)
-                plain.update(chunk)
-                updated.result()
-            position += read
-            progress(read)
-    digest = plain.hexdigest()
-    return digest, digest if edited is None else edited.hexdigest()
+    _update(plain, fd, range(fork), (), stop, progress)
+    edited = plain.copy()
+    if fork < size:
+        rest = range(fork, size)
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            other = beside.submit(_update, edited, fd, rest, touching, stop)
+            try:
+                _update(plain, fd, rest, (), stop, progress)
+            except BaseException:
+                stop.set()
+                raise
+            other.result()
+    return plain.hexdigest(), edited.hexdigest()
 
 
 def file_sha256(path: Path, progress: Callable[[int], None] = lambda _: None) -> str:
@@ -67,13 +59,33 @@ def edited_sha256(
 ) -> str:
     """SHA-256 that a file would have with the edits in place."""
     with path.open("rb") as file:
+        digest = hashlib.sha256()
         size = os.fstat(file.fileno()).st_size
-        return hash_edited(file.fileno(), size, edits, progress=progress)[1]
+        _update(digest, file.fileno(), range(size), edits, threading.Event(), progress)
+        return digest.hexdigest()
 
 
-def _patched(chunk: memoryview, position: int, edits: Sequence[Edit]) -> bytearray:
-    patched = bytearray(chunk)
-    for edit in edits:
-        begin, end = max(edit.offset, position), min(edit.end, position + len(chunk))
-        patched[begin - position : end - position] = edit.filling(begin - edit.offset, end - begin)
-    return patched
+def _update(
+    digest: hashlib._Hash,
+    fd: int,
+    positions: range,
+    edits: Sequence[Edit],
+    stop: threading.Event,
+    progress: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Hash the bytes at `positions` of a file as they are with the edits in place."""
+    buffer = memoryview(bytearray(min(HASHED_BYTES, max(len(positions), 1))))
+    position = positions.start
+    while position < positions.stop and not stop.is_set():
+        read = os.preadv(fd, [buffer[: min(len(buffer), positions.stop - position)]], position)
+        if not read:
+            raise OSError(errno.EIO, "the file became shorter while it was read")
+        chunk = buffer[:read]
+        for edit in edits:
+            begin, end = max(edit.offset, position), min(edit.end, position + read)
+            if begin < end:
+                filling = edit.filling(begin - edit.offset, end - begin)
+                chunk[begin - position : end - position] = filling
+        digest.update(chunk)
+        position += read
+        progress(read)

@@ -117,11 +117,13 @@ def prove_export(
     knockout: Knockout,
     inputs: Path | None = None,
     *,
+    is_adapter: bool = False,
     trust_remote_code: bool = False,
 ) -> LogitProof:
     """Compare the logits of the export with those of the live knockout and of the base.
 
     `base` is a checkpoint's directory or a `.gguf` file, of which `export` has one of that name.
+    An export that is an adapter is run on the base, through stock PEFT.
     `inputs` is a safetensors file of forward arguments named EXAMPLE/ARGUMENT, by default the
     least that the model runs on, mostly a few text tokens. Raises `ProofError` where one of the
     processes fails or logits are not finite.
@@ -139,9 +141,10 @@ def prove_export(
             None,
         )  # fmt: skip
         exported = run_stock(
-            export,
+            base if is_adapter else export,
             given,
             gguf=base.name if base.suffix == GGUF else None,
+            adapter=export if is_adapter else None,
             trust_remote_code=trust_remote_code,
         )
     knocked_out, original = _part(live, "knockout/"), _part(live, "base/")

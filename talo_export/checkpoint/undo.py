@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from talo_export.checkpoint.adapter_files import ADAPTER
 from talo_export.checkpoint.copying import copy_edited
 from talo_export.checkpoint.files import BaseFile, list_files
 from talo_export.checkpoint.hashing import file_sha256
@@ -56,11 +57,15 @@ def undo_export(
     """Rebuild the base of the export in `directory` as the new directory `out`.
 
     The original tensors come from `base` where given, else from the export's own undo file.
-    Raises `UsageError` where there is neither, `ProofError` where a rebuilt file does not have the
-    recorded hash; then nothing is left.
+    Raises `UsageError` where there is neither, and for an adapter; `ProofError` where a rebuilt
+    file does not have the recorded hash; then nothing is left.
     """
     started = time.perf_counter()
     manifest = read_manifest(directory)
+    if manifest.storage == ADAPTER:
+        raise UsageError(
+            f"{directory} is an adapter and changed nothing: load {manifest.base} without it."
+        )
     present = {file.name: file for file in list_files(directory)}
     originals = _originals(directory, manifest, present, base)
     target = check_output(out, directory)

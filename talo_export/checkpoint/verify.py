@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from talo_export.checkpoint.adapter_files import ADAPTER, missing_and_extra, scaling_vectors
 from talo_export.checkpoint.comparing import same_bytes
 from talo_export.checkpoint.copying import CHUNK_BYTES
 from talo_export.checkpoint.files import BaseFile, list_files
@@ -81,6 +82,8 @@ def verify_files(
     where there is no sound manifest, or a directory cannot be read.
     """
     manifest = read_manifest(directory)
+    if manifest.storage == ADAPTER:
+        return _adapter(directory, manifest)
     present = {file.name: file for file in list_files(directory)}
     origin = {} if base is None else {file.name: file for file in list_files(base)}
     verdicts: dict[str, list[str]] = {
@@ -127,6 +130,24 @@ def holds_fill(path: Path, edit: Edit) -> bool:
     """Whether the file at `path` has `edit`'s pattern in all of its range."""
     with path.open("rb") as file:
         return _range_is_filled(file.fileno(), edit)
+
+
+def _adapter(directory: Path, manifest: Manifest) -> FileReport:
+    """An adapter holds nothing of the base: vectors that must be zero, and files beside them."""
+    missing, extra = missing_and_extra(directory, manifest)
+    vectors = scaling_vectors(directory)
+    return FileReport(
+        identical=(),
+        edited=(),
+        missing=tuple(missing),
+        extra=tuple(extra),
+        wrong=(),
+        unchecked=(),
+        other_base=(),
+        tensors_identical=0,
+        tensors_filled=tuple(name for name, zero in vectors.items() if zero),
+        tensors_other=tuple(name for name, zero in vectors.items() if not zero),
+    )
 
 
 def _bytes_to_hash(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from talo_export.checkpoint.adapter_files import ADAPTER
 from talo_export.checkpoint.manifest import Manifest, read_manifest
 from talo_export.checkpoint.proof import prove_export
 from talo_export.checkpoint.verify import FileReport, verify_files
@@ -35,7 +36,11 @@ def run_verify(
         # Bytes that are wrong are reported as such; computing with them would prove nothing.
         try:
             proof = prove_export(
-                directory, origin.place, manifest.knockout, trust_remote_code=trust_remote_code
+                directory,
+                origin.place,
+                manifest.knockout,
+                is_adapter=manifest.storage == ADAPTER,
+                trust_remote_code=trust_remote_code,
             )
         except ProofError as error:
             problems.append(str(error))

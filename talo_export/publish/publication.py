@@ -15,9 +15,8 @@ from typing import Any
 
 import yaml
 
-from talo_export.checkpoint.adapter import CONFIG, WEIGHTS
+from talo_export.checkpoint.adapter_files import ADAPTER, CONFIG
 from talo_export.checkpoint.files import list_files
-from talo_export.checkpoint.header import read_header
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, read_manifest
 from talo_export.checkpoint.verify import verify_files
 from talo_export.errors import TaloError, UsageError
@@ -71,8 +70,8 @@ def open_publication(
     if not directory.is_dir():
         raise UsageError(f"{shown} is no directory: give one that talo-export wrote.")
     manifest = read_manifest(directory)
-    kind: Kind = "adapter" if manifest.storage == "adapter" else "checkpoint"
-    wrong = _wrong_in_adapter(directory, manifest) if kind == "adapter" else _wrong(directory)
+    kind: Kind = "adapter" if manifest.storage == ADAPTER else "checkpoint"
+    wrong = _wrong(directory)
     if wrong:
         named = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
         raise TaloError(
@@ -177,24 +176,10 @@ def _stays_home(name: str, source: Path) -> bool:
 
 
 def _wrong(directory: Path) -> list[str]:
-    """What in a checkpoint is not as its manifest says."""
+    """What in a checkpoint or an adapter is not as its manifest says."""
     report = verify_files(directory)
     wrong = [*report.wrong, *report.missing, *report.extra, *report.tensors_other]
     return wrong or ([] if report.ok else ["nothing was edited"])
-
-
-def _wrong_in_adapter(directory: Path, manifest: Manifest) -> list[str]:
-    """What in an adapter is not as its manifest says: other files, or weights that are not 0."""
-    present = {file.name: file.source for file in list_files(directory)}
-    wrong = sorted(present.keys() ^ set(manifest.added))
-    if WEIGHTS in present:
-        header = read_header(present[WEIGHTS])
-        with present[WEIGHTS].open("rb") as file:
-            for name, entry in header.tensors.items():
-                file.seek(entry.offset)
-                if file.read(entry.nbytes).strip(b"\0"):
-                    wrong.append(name)
-    return wrong
 
 
 def _refuse_unconfirmed(shown: Path, manifest: Manifest) -> None:

@@ -42,6 +42,8 @@ What no library here runs on a CPU is proved in the test suite. Fine-grained fp8
 by logits, unpacked by transformers itself (`tests/checkpoint/test_formats_logits.py`). Every
 format, ModelOpt's NVFP4 too, by its public rule of decoding (`tests/checkpoint/quantised.py`).
 Every GGML type that the `gguf` package decodes, by that package (`tests/checkpoint/test_gguf.py`).
+
+gptqmodel 7.7.0 asks for torch 2.14.1 or newer; it ran beside the older torch named above.
 """
 IDS = torch.tensor([[1, 5, 9, 2]])
 BITSANDBYTES = {

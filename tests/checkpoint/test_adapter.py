@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import save_file
 from tiny_bases import tiny_gpt2, tiny_llama
 from transformers import (
     AutoModelForCausalLM,
@@ -21,8 +22,11 @@ from transformers import (
 )
 
 from talo_export.checkpoint.adapter import plan_adapter, write_adapter
+from talo_export.checkpoint.adapter_files import WEIGHTS
 from talo_export.checkpoint.manifest import read_manifest
+from talo_export.checkpoint.undo import undo_export
 from talo_export.errors import TaloError, UsageError
+from talo_export.jobs.verify import run_verify
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import find_decoder
 from talo_export.models.interventions import knock_out
@@ -127,6 +131,33 @@ def test_the_models_own_load_adapter_gives_the_logits_of_the_knockout(
     model = load(bases[name])
     model.load_adapter(str(tmp_path / "out"))
     assert torch.equal(logits(model), knocked_out(bases[name], Knockout(1)))
+
+
+def test_verify_runs_an_adapter_on_its_base_and_notices_a_changed_vector(
+    bases: dict[str, Path], tmp_path: Path
+) -> None:
+    out, base = tmp_path / "out", str(bases["gpt2"])
+    write_adapter(plan_adapter(bases["gpt2"], Knockout(1)), out, base=base)
+    report = run_verify(out)
+    assert report["ok"], report["problems"]
+    assert report["logits"]["max_abs_difference_to_knockout"] == 0.0
+    assert report["logits"]["max_abs_difference_to_base"] > 0.0
+    (vector,) = report["tensors"]["filled"]
+
+    save_file({vector: torch.ones(32, 1, dtype=torch.bfloat16)}, out / WEIGHTS)
+    assert run_verify(out)["tensors"]["other"] == [vector]
+    (out / "stranger.bin").write_bytes(b"")
+    (out / WEIGHTS).unlink()
+    files = run_verify(out)["files"]
+    assert (files["missing"], files["extra"]) == ([WEIGHTS], ["stranger.bin"])
+
+
+def test_undo_says_that_an_adapter_changed_nothing(bases: dict[str, Path], tmp_path: Path) -> None:
+    base = bases["llama"]
+    write_adapter(plan_adapter(base, Knockout(1)), tmp_path / "out", base=str(base))
+    with pytest.raises(UsageError, match="changed nothing"):
+        undo_export(tmp_path / "out", tmp_path / "back", base=base)
+    assert not (tmp_path / "back").exists()
 
 
 def test_it_weighs_a_few_kilobytes_and_names_its_base(

@@ -1,0 +1,34 @@
+"""The two files of a PEFT adapter, and whether they still are what `adapter.py` wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from talo_export.checkpoint.files import list_files
+from talo_export.checkpoint.header import read_header
+from talo_export.checkpoint.manifest import Manifest
+
+ADAPTER = "adapter"
+"""The manifest's `storage` of an adapter."""
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+
+
+def scaling_vectors(directory: Path) -> dict[str, bool]:
+    """The vectors of an adapter -> whether each is all zeros. Raises `TaloError` on bad files."""
+    path = directory / WEIGHTS
+    if not path.is_file():
+        return {}
+    header = read_header(path)
+    with path.open("rb") as file:
+        found = {}
+        for name, entry in header.tensors.items():
+            file.seek(entry.offset)
+            found[name] = not file.read(entry.nbytes).strip(b"\0")
+    return found
+
+
+def missing_and_extra(directory: Path, manifest: Manifest) -> tuple[list[str], list[str]]:
+    """Files of the manifest that are not there, and files there that it does not name."""
+    present, planned = {file.name for file in list_files(directory)}, set(manifest.added)
+    return sorted(planned - present), sorted(present - planned)
