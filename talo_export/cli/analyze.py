@@ -13,7 +13,7 @@ from talo_export.cli.output import Sink
 
 Kind = Literal[
     "vectors", "heatmap", "clusters", "transfer", "stability", "fills", "modules", "pairs",
-    "cases", "side-effects", "shots",
+    "cases", "answers", "side-effects", "shots",
 ]  # fmt: skip
 
 
@@ -23,7 +23,7 @@ def analyze(
         typer.Argument(
             metavar="ANALYSIS",
             help="vectors, heatmap, clusters, transfer, stability, fills, modules, pairs, cases, "
-            "side-effects or shots.",
+            "answers, side-effects or shots.",
         ),
     ],
     runs: Annotated[

@@ -22,6 +22,10 @@ _SYSTEM_ERRORS: dict[int, str] = {
     errno.EROFS: "the file system is read-only: name a writable directory with --out",
     errno.EACCES: "permission denied: check who owns it, or name another directory with --out",
     errno.EPERM: "not permitted: check who owns it, or name another directory with --out",
+    errno.EEXIST: "is there and no directory: name another place with --out",
+    errno.ENOTDIR: "a part of this path is a file: name another place with --out",
+    errno.EISDIR: "is a directory, where a file was to be written: name a file with --out",
+    errno.ENAMETOOLONG: "is too long a name for this file system: name another with --out",
 }
 
 
@@ -30,7 +34,9 @@ def sentence(error: BaseException) -> str | None:
     if isinstance(error, TaloError):
         return str(error)
     if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
-        where = f"{error.filename}: " if error.filename else ""
+        # Of a renaming, which is how files are written, the place asked for is the second.
+        place = error.filename2 or error.filename
+        where = f"{place}: " if place else ""
         return f"{where}{_SYSTEM_ERRORS[error.errno]}."
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for this
         return (

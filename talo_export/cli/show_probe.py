@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from talo_export.cli.strip import strip
@@ -112,7 +113,8 @@ def _verdict(document: dict[str, Any]) -> str:
 def _meaning(evidence: dict[str, Any]) -> list[str]:
     """What the scores mean beyond the confirmation, a sentence each."""
     parts = ("calibration", "null", "cross_validation", "noise_floor")
-    return [evidence[part]["sentence"] for part in parts if evidence.get(part)]
+    said = [evidence[part]["sentence"] for part in parts if evidence.get(part)]
+    return [f"{sentence.removesuffix('.')}." for sentence in said]
 
 
 def _cost(cost: dict[str, Any]) -> str:
@@ -127,11 +129,10 @@ def _cost(cost: dict[str, Any]) -> str:
 
 def _row(to: Console, label: str, text: str, style: str = "") -> None:
     """A label and its text, the text's own lines hanging under each other."""
-    from rich.table import Table
     from rich.text import Text
 
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=7)
-    grid.add_column(overflow="fold")
-    grid.add_row(Text(label, style="dim"), Text(text, style=style))
-    to.print(grid)
+    # Wrapped here and not by a table, which would fill every line with blanks up to its width.
+    lines = wrap(text, max(20, to.width - 8), break_on_hyphens=False) or [""]
+    for number, line in enumerate(lines):
+        head = label if number == 0 else ""
+        to.print(Text.assemble((f"{head:<7} ", "dim"), (line, style)))

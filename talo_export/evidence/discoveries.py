@@ -35,6 +35,9 @@ class Discoveries:
     rate: float
     tasks: tuple[Discovery, ...]
     kept: tuple[str, ...]
+    swept: bool = False
+    """Whether the p-values are those of the best layer on the items that were swept, corrected
+    over the layers, and not of confirmations on unseen items."""
 
     @property
     def discovered(self) -> int:
@@ -45,6 +48,12 @@ class Discoveries:
     def sentence(self) -> str:
         """One sentence for a person."""
         total = len(self.tasks) + len(self.kept)
+        if self.swept:
+            return (
+                f"In {self.discovered} of {total} tasks some layer's knockout helps on the items "
+                f"that were swept, at a false discovery rate of {self.rate:.0%} "
+                "(p-values corrected over the layers)."
+            )
         return (
             f"In {self.discovered} of {total} tasks a layer's knockout helps on unseen items at a "
             f"false discovery rate of {self.rate:.0%} ({len(self.kept)} tasks keep the base)."
@@ -55,6 +64,7 @@ class Discoveries:
         return {
             "rate": self.rate,
             "discovered": self.discovered,
+            "swept": self.swept,
             "tasks": [asdict(task) for task in self.tasks],
             "kept": list(self.kept),
         }
@@ -75,12 +85,15 @@ def discover(confirmations: Mapping[str, Confirmation], *, rate: float = 0.05) -
     return discover_from(tested, rate=rate)
 
 
-def discover_from(tested: Mapping[str, Tested | None], *, rate: float = 0.05) -> Discoveries:
+def discover_from(
+    tested: Mapping[str, Tested | None], *, rate: float = 0.05, swept: bool = False
+) -> Discoveries:
     """Benjamini-Hochberg over the confirmations of several tasks, by their two-sided p-values.
 
     None stands for a task that keeps the base. Confirmations on unseen items of different tasks
     are independent of how their layers were chosen, so nothing else needs correcting. Losses take
-    part, but are no discoveries.
+    part, but are no discoveries. `swept`: the p-values are those of each full sweep's best layer,
+    corrected over its layers, so that each is one of "no layer helps on this task".
     """
     if not 0 < rate < 1:
         raise UsageError(f"A false discovery rate lies between 0 and 1, not at {rate}.")
@@ -107,4 +120,5 @@ def discover_from(tested: Mapping[str, Tested | None], *, rate: float = 0.05) ->
         rate=rate,
         tasks=tuple(sorted(found, key=lambda d: (d.q_value, -d.gain, d.task))),
         kept=tuple(sorted(set(tested) - set(known))),
+        swept=swept,
     )

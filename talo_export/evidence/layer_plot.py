@@ -27,7 +27,7 @@ from talo_export.evidence.figures.canvas import (
     layer_ticks,
     zero_line,
 )
-from talo_export.evidence.paired import accuracy_clusters, gain_interval
+from talo_export.evidence.paired import layer_gains
 from talo_export.evidence.selection import Selection
 from talo_export.knockout import Fill, Scope
 from talo_export.probing.scores import ScoreTable
@@ -76,20 +76,10 @@ def draw_layers(
 
 
 def _bars(table: ScoreTable, scope: Scope, fill: Fill, seed: int) -> _Bars:
-    base = table.row(None)
-    layers, gains, lows, highs = [], [], [], []
-    for knockout in table.variants:
-        if knockout is None or (knockout.scope, knockout.fill) != (scope, fill):
-            continue
-        if not (table.scored[base] & table.scored[table.row(knockout)]).any():
-            continue
-        clusters = accuracy_clusters(table, knockout)
-        low, high = gain_interval(clusters, seed=seed, resamples=_RESAMPLES)
-        layers.append(knockout.layer)
-        gains.append(100 * clusters.mean)
-        lows.append(100 * low)
-        highs.append(100 * high)
-    return _Bars(np.array(layers), np.array(gains), np.array(lows), np.array(highs))
+    found = layer_gains(table, scope=scope, fill=fill, seed=seed, resamples=_RESAMPLES)
+    gains = np.array([gain for gain, _ in found.values()], dtype=np.float64)
+    intervals = np.array([ends for _, ends in found.values()], dtype=np.float64).reshape(-1, 2)
+    return _Bars(np.array(list(found)), 100 * gains, 100 * intervals[:, 0], 100 * intervals[:, 1])
 
 
 def _frame(bars: _Bars, shown: Confirmation | None) -> tuple[float, float]:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talo_export.errors import TaloError
-from talo_export.knockout import Knockout
+from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
 
 RESAMPLES = 10_000
@@ -104,6 +104,27 @@ def gain_interval(
     low = np.quantile(gains, tail, method="lower")
     high = np.quantile(gains, 1 - tail, method="higher")
     return max(-1.0, float(low)), min(1.0, float(high))
+
+
+def layer_gains(
+    table: ScoreTable, *, scope: Scope, fill: Fill, seed: int, resamples: int = RESAMPLES
+) -> dict[int, tuple[float, tuple[float, float]]]:
+    """Layer -> its gain and 95 % interval, as shares, for the knockouts of one kind in a table.
+
+    Layers that share no item with the base are left out. Not corrected for being many.
+    """
+    found = {}
+    for knockout in table.variants:
+        if knockout is None or (knockout.scope, knockout.fill) != (scope, fill):
+            continue
+        if not seen_by_both(table, knockout).any():
+            continue
+        clusters = accuracy_clusters(table, knockout)
+        found[knockout.layer] = (
+            clusters.mean,
+            gain_interval(clusters, seed=seed, resamples=resamples),
+        )
+    return found
 
 
 def sign_flip_p_value(clusters: Clusters) -> float:

@@ -23,20 +23,23 @@ from talo_export.evidence.analyses.side_effects import side_effects
 from talo_export.evidence.analyses.stability import stability
 from talo_export.evidence.analyses.transfer import TaskRun, transfer
 from talo_export.evidence.analyses.vectors import interaction_vectors, write_vectors
+from talo_export.evidence.calibration import calibrate_answers
 from talo_export.evidence.differences import Differences, differences
 from talo_export.evidence.figures.alternatives import draw_alternatives
 from talo_export.evidence.figures.choices import draw_shots, draw_stability
-from talo_export.evidence.figures.effects import draw_cases, draw_side_effects
+from talo_export.evidence.figures.effects import draw_answers, draw_cases, draw_side_effects
 from talo_export.evidence.figures.heatmap import draw_heatmap
 from talo_export.evidence.figures.pairs import draw_pairs
 from talo_export.evidence.figures.transfer import draw_transfer
 from talo_export.jobs.evaluate import Watch, unwatched
+from talo_export.jobs.evidence import letters_scored_throughout
 from talo_export.jobs.more_scores import Load, loader, score_more, second_sweep
 from talo_export.jobs.run import write_atomically
 from talo_export.jobs.scores import FinishedRun, read_run
 from talo_export.jobs.side_effects import record_side_effects
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
+from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import all_knockouts
 
 
@@ -62,12 +65,15 @@ class Runs:
     full: bool = False
     """Of pairs: every first layer, not only the best."""
 
-    @property
-    def only(self) -> FinishedRun:
+    def only(self, kind: str) -> FinishedRun:
         """The one run, for analyses of one. Raises UsageError where there are several."""
+        first = next(iter(self.by_task.values()))
         if len(self.by_task) != 1:
-            raise UsageError(f"this analysis is about one run, not {len(self.by_task)}.")
-        return next(iter(self.by_task.values()))
+            raise UsageError(
+                f"{kind} is about one run, and {len(self.by_task)} were named: call it once for "
+                f"each, as in `talo-export analyze {kind} {first.run.path}`."
+            )
+        return first
 
     def probed(self) -> dict[str, ScoreTable]:
         """Every task's probing table."""
@@ -105,12 +111,17 @@ def run_analysis(
     found = [read_run(path, data=data) for path in paths]
     fingerprints = {one.request["scores"]["model_fingerprint"] for one in found}
     if len(fingerprints) > 1:
-        raise UsageError("the runs are about different models: analyse one model at a time.")
+        models = " and ".join(sorted({str(one.request["model"]) for one in found}))
+        raise UsageError(
+            f"the runs are about different models ({models}): analyse one model at a time."
+        )
     if full and kind != "pairs":
         raise UsageError(f"--full is about pairs; {kind} has no such matrix.")
     runs = Runs({one.task.name: one for one in found}, loader(found[0]), progress, seed, full)
     if len(runs.by_task) < len(found):
-        raise UsageError("two of the runs are about the same task: name one of them.")
+        names = [one.task.name for one in found]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UsageError(f"two of the runs are about the same task, {twice}: name one of them.")
     result, draw = ANALYSES[kind](runs)
     if kind == "side-effects":
         record_side_effects(found[0], result.to_json(), data=data)
@@ -158,7 +169,7 @@ def _clusters(runs: Runs) -> tuple[Result, Draw]:
 
 
 def _stability(runs: Runs) -> tuple[Result, Draw]:
-    run = runs.only
+    run = runs.only("stability")
     found = stability(
         runs.sweeps()[run.task.name],
         criterion=run.document["probe"]["criterion"],
@@ -170,24 +181,47 @@ def _stability(runs: Runs) -> tuple[Result, Draw]:
 
 
 def _shots(runs: Runs) -> tuple[Result, Draw]:
-    run = runs.only
+    run = runs.only("shots")
     found = shots_curve(runs.sweeps()[run.task.name], seed=runs.seed)
     title = f"{run.task.name}: gain on unseen items against shots"
     return found, lambda path, svg: draw_shots(found, path, title=title, svg=svg)
 
 
 def _cases(runs: Runs) -> tuple[Result, Draw]:
-    run = runs.only
+    run = runs.only("cases")
     knockout = _chosen(run)
     found = cases(run.probed if run.unseen is None else run.unseen, knockout)
     title = f"{run.task.name}: answers that turned without layer {knockout.layer}"
     return found, lambda path, svg: draw_cases(found, path, title=title, svg=svg)
 
 
+def _answers(runs: Runs) -> tuple[Result, Draw]:
+    run = runs.only("answers")
+    knockout = _chosen(run)
+    found = calibrate_answers(
+        run.probed if run.unseen is None else run.unseen,
+        knockout,
+        seed=runs.seed,
+        same_choices=letters_scored_throughout(run.task.items, Scoring(**run.request["scoring"]))
+        or None,
+    )
+    if found is None:
+        raise TaloError(
+            f"{run.run.path} has no answers whose preference could be taken out: its choices "
+            "differ from item to item, or only text was generated. Probe lettered choices with "
+            "--scoring likelihood."
+        )
+    title = f"{run.task.name}: is it the layer or the letter?"
+    return found, lambda path, svg: draw_answers(found, path, title=title, svg=svg)
+
+
 def _transfer(runs: Runs) -> tuple[Result, Draw]:
     chosen = {run.knockout for run in runs.by_task.values()} - {None}
     if not chosen:
-        raise TaloError("none of the runs selected a layer, so there is nothing to transfer.")
+        raise TaloError(
+            "none of the runs selected a layer, so there is nothing to transfer; "
+            "`talo-export analyze heatmap` shows what every layer does on every task."
+        )
     variants = sorted(knockout for knockout in chosen if knockout is not None)
     tasks = {
         task: TaskRun(run.knockout, run.probed, _unseen(runs, run, variants), _contents(run))
@@ -201,7 +235,10 @@ def _transfer(runs: Runs) -> tuple[Result, Draw]:
 def _side_effects(runs: Runs) -> tuple[Result, Draw]:
     own, *others = runs.by_task.values()
     if not others:
-        raise UsageError("side-effects needs the run that chose a layer, then runs of other tasks.")
+        raise UsageError(
+            "side-effects needs the run that chose a layer, then runs of other tasks: "
+            f"`talo-export analyze side-effects {own.run.path} OTHER_RUN...`."
+        )
     knockout = _chosen(own)
     tables = {run.task.name: _unseen(runs, run, [knockout]) for run in others}
     found = side_effects(knockout, tables, seed=runs.seed, own_task=own.task.name)
@@ -224,7 +261,7 @@ def _modules(runs: Runs) -> tuple[Result, Draw]:
 
 
 def _pairs(runs: Runs) -> tuple[Result, Draw]:
-    run = runs.only
+    run = runs.only("pairs")
     scope, fill = run.request["scope"], run.request["fill"]
     singles = [
         v for v in run.probed.variants if v is not None and (v.scope, v.fill) == (scope, fill)
@@ -263,6 +300,7 @@ ANALYSES: dict[str, Callable[[Runs], tuple[Result, Draw]]] = {
     "modules": _modules,
     "pairs": _pairs,
     "cases": _cases,
+    "answers": _answers,
     "side-effects": _side_effects,
     "shots": _shots,
 }
@@ -270,7 +308,10 @@ ANALYSES: dict[str, Callable[[Runs], tuple[Result, Draw]]] = {
 
 def _chosen(run: FinishedRun) -> Knockout:
     if run.knockout is None:
-        raise TaloError(f"{run.run.path} selected no layer, so there is nothing to analyse here.")
+        raise TaloError(
+            f"{run.run.path} selected no layer, so there is nothing to analyse here; "
+            f"`talo-export analyze vectors {run.run.path}` shows every layer's gain."
+        )
     return run.knockout
 
 

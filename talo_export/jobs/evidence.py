@@ -93,9 +93,24 @@ def _cross_validated(sweep: Differences, selection: Selection, seed: int) -> dic
     ).to_json()
 
 
+def _best_tested(tests: Mapping[str, Any]) -> tuple[int, int, float, float]:
+    """Layer, items, gain and corrected p-value of a sweep's best layer."""
+    best = min(tests["layers"], key=lambda one: (one["p_gain"], -one["gain"]))
+    return best["layer"], tests["n"], best["gain"], best["p_gain"]
+
+
 def discoveries(documents: Mapping[str, Mapping[str, Any]]) -> Discoveries | None:
-    """False discovery rate over many runs' confirmations; None for fewer than two."""
+    """False discovery rate over many runs' confirmations, or, where every item was swept and
+    none confirms, over the best layer of each sweep. None for fewer than two."""
     judged = {task: one["confirm"] for task, one in documents.items() if one["confirm"] is not None}
+    swept = {
+        task: one["evidence"]["layer_tests"]
+        for task, one in documents.items()
+        if one["shots"] is None and one.get("evidence")
+    }
+    if len(judged) < 2 <= len(swept):
+        best = {task: _best_tested(tests) for task, tests in swept.items()}
+        return discover_from(best, swept=True)
     if len(judged) < 2:
         return None
     return discover_from(

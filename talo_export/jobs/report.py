@@ -13,6 +13,7 @@ from talo_export.evidence.analyses.cases import Case, cases
 from talo_export.evidence.analyses.stability import stability
 from talo_export.evidence.calibration import calibrate_answers
 from talo_export.evidence.differences import differences
+from talo_export.evidence.paired import layer_gains
 from talo_export.jobs.card import side_effect_facts
 from talo_export.jobs.comparison import (
     comparison_of,
@@ -28,6 +29,7 @@ from talo_export.publish.report import render_report
 from talo_export.publish.report_facts import (
     CalibrationFacts,
     CaseFacts,
+    LayerFacts,
     ReportFacts,
     RunFacts,
     StabilityFacts,
@@ -35,6 +37,9 @@ from talo_export.publish.report_facts import (
     run_facts,
 )
 from talo_export.tasks.item import Item
+
+DRAWN = 2_000
+"""Resamples behind an interval that is drawn and not quoted."""
 
 SHOWN_CASES = 6
 """Of each kind, the largest change of margin first."""
@@ -76,8 +81,10 @@ def facts_of(finished: FinishedRun) -> RunFacts:
     document = finished.document
     effects = side_effect_facts(document.get("side_effects"))
     compared = comparison_of(finished.run.path, document)
+    facts = run_facts(document)
     return replace(
-        run_facts(document),
+        facts,
+        layers=_with_intervals(facts.layers, finished),
         side_effects=effects,
         side_effects_sentence=None if effects is None else document["side_effects"]["sentence"],
         p_gains=_p_gains(document),
@@ -87,6 +94,22 @@ def facts_of(finished: FinishedRun) -> RunFacts:
         cases=_cases(finished),
         comparison=() if compared is None else method_facts(compared),
         comparison_says=() if compared is None else sentences(compared),
+    )
+
+
+def _with_intervals(layers: Sequence[LayerFacts], finished: FinishedRun) -> tuple[LayerFacts, ...]:
+    """Every layer with the paired interval of its gain on the probing items."""
+    request = finished.request
+    found = layer_gains(
+        finished.probed,
+        scope=request["scope"],
+        fill=request["fill"],
+        seed=request["seed"],
+        resamples=DRAWN,
+    )
+    return tuple(
+        replace(layer, interval=found[layer.layer][1]) if layer.layer in found else layer
+        for layer in layers
     )
 
 

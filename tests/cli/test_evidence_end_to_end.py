@@ -163,6 +163,32 @@ def test_side_effects_stand_in_result_report_and_card(run: Path, others: list[Pa
     assert document_of(run)["side_effects"]["tasks"].keys() == {"first", "last"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "of"),
+    [("vectors", 3), ("heatmap", 3), ("clusters", 3), ("transfer", 3), ("stability", 1),
+     ("shots", 1), ("cases", 1), ("answers", 1)],
+)  # fmt: skip
+def test_every_analysis_is_told_in_a_sentence(
+    run: Path, others: list[Path], tmp_path: Path, kind: str, of: int
+) -> None:
+    found = run_analysis(kind, [run, *others][:of], out=tmp_path)
+    assert found["sentence"].endswith(".")
+    assert json.loads((tmp_path / f"{kind}.json").read_text())["sentence"] == found["sentence"]
+    assert {Path(file).suffix for file in found["files"]} >= {".json", ".png", ".svg"}
+
+
+@pytest.mark.parametrize("kind", ["stability", "shots", "cases", "answers", "pairs"])
+def test_an_analysis_of_one_run_says_how_to_do_several(
+    run: Path, others: list[Path], tmp_path: Path, kind: str
+) -> None:
+    with pytest.raises(UsageError, match=f"{kind} is about one run, and 3 were named: call it"):
+        run_analysis(kind, [run, *others], out=tmp_path)
+
+
+def test_the_page_draws_every_layers_interval(run: Path) -> None:
+    assert (run / "report.html").read_text().count('class="whisker"') == LAYERS
+
+
 def test_many_runs_are_corrected_for_being_many(folder: Path, tmp_path: Path, request_for) -> None:
     asked = request_for(folder / "first.jsonl", out=tmp_path / "many")
     rows = [json.loads(line) for line in (folder / "first.jsonl").read_text().splitlines()]

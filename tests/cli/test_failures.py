@@ -33,6 +33,21 @@ def test_a_full_disk_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err.startswith("error: /data/x: the disk is full: free some space")
 
 
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [(errno.EEXIST, "no directory"), (errno.ENOTDIR, "a file"), (errno.EISDIR, "a directory")],
+)
+def test_an_output_that_stands_in_the_way_is_named(
+    number: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files are written beside and renamed: the place that was asked for is the second name."""
+    assert status_of(OSError(number, "as it says", ".out.1.tmp", None, "out")) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: out: ")
+    assert says in said
+    assert "--out" in said
+
+
 def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(KeyboardInterrupt()) == 130
     assert "run the same line again" in capsys.readouterr().err

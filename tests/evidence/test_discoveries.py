@@ -12,6 +12,7 @@ from talo_export.errors import TaloError
 from talo_export.evidence.confirmation import Confirmation, confirm
 from talo_export.evidence.discoveries import discover, discover_from
 from talo_export.evidence.paired import Clusters, sign_flip_p_value
+from talo_export.jobs.evidence import discoveries
 from talo_export.knockout import Knockout
 
 
@@ -50,6 +51,26 @@ def test_tasks_that_keep_the_base_are_named(make_table):
     assert found.kept == ("kept",)
     assert "1 of 2 tasks" in found.sentence
     assert json.loads(json.dumps(found.to_json()))["discovered"] == 1
+
+
+def test_full_sweeps_of_many_tasks_are_corrected_by_their_best_layers():
+    documents = {
+        f"task-{i}": {
+            "shots": None,
+            "confirm": None,
+            "evidence": {"layer_tests": {"n": 100, "layers": [
+                {"layer": 0, "gain": 0.0, "p_gain": 1.0},
+                {"layer": 1, "gain": 0.1, "p_gain": p_value},
+            ]}},
+        }
+        for i, p_value in enumerate([0.001, 0.04, 0.9])
+    }  # fmt: skip
+    found = discoveries(documents)
+    assert found is not None
+    assert [task.task for task in found.tasks if task.discovered] == ["task-0"]
+    assert found.tasks[0].layer == 1
+    assert "1 of 3 tasks" in found.sentence
+    assert "that were swept" in found.sentence
 
 
 @pytest.mark.parametrize("real", [0, 5])

@@ -57,9 +57,34 @@ class Alternatives:
         """Of the alternatives, in order."""
         return tuple(alternative.name for alternative in self.alternatives)
 
+    @property
+    def sentence(self) -> str:
+        """One sentence for a person, in points."""
+        found = ", ".join(
+            f"{one.name} {100 * one.cross_validated_gain:+.1f} points (best layer, optimistic: "
+            f"{100 * one.best_gain:+.1f})"
+            for one in sorted(self.alternatives, key=lambda one: -one.cross_validated_gain)
+        )
+        alike = ", ".join(f"{pair} {value:.2f}" for pair, value in self.correlations.items())
+        return (
+            f"Mean cross-validated gain of choosing a layer over {len(self.tasks)} "
+            f"task{'' if len(self.tasks) == 1 else 's'}: {found}; correlation of the gains over "
+            f"{len(self.tasks) * len(self.layers):,} task-layer pairs: {alike}."
+        )
+
+    @property
+    def correlations(self) -> dict[str, float]:
+        """Correlation of every two alternatives' gains, under `a-b`."""
+        return {
+            f"{self.names[a]}-{self.names[b]}": float(self.correlation[a, b])
+            for a in range(len(self.names))
+            for b in range(a + 1, len(self.names))
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
+            "sentence": self.sentence,
             "kind": self.kind,
             "tasks": list(self.tasks),
             "layers": list(self.layers),
@@ -73,11 +98,7 @@ class Alternatives:
                 }
                 for one in self.alternatives
             ],
-            "correlation": {
-                f"{self.names[a]}-{self.names[b]}": float(self.correlation[a, b])
-                for a in range(len(self.names))
-                for b in range(a + 1, len(self.names))
-            },
+            "correlation": self.correlations,
         }
 
 

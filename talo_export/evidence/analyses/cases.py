@@ -33,11 +33,20 @@ class Cases:
     turned_right: tuple[Case, ...]
     turned_wrong: tuple[Case, ...]
 
+    @property
+    def sentence(self) -> str:
+        """One sentence for a person."""
+        return (
+            f"Without layer {self.knockout.layer}, {len(self.turned_right)} of {self.n} items "
+            f"turned right and {len(self.turned_wrong)} turned wrong."
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
             "layer": self.knockout.layer,
             "n": self.n,
+            "sentence": self.sentence,
             "turned_right": [asdict(case) for case in self.turned_right],
             "turned_wrong": [asdict(case) for case in self.turned_wrong],
         }

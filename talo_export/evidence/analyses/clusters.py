@@ -58,9 +58,20 @@ class Clusters:
         """Number of clusters."""
         return max(self.labels)
 
+    @property
+    def sentence(self) -> str:
+        """One sentence for a person."""
+        return (
+            f"{len(self.tasks)} tasks fall into {self.count} clusters ({self.linkage} linkage, "
+            f"distance 1 - correlation): silhouette {self.silhouette:.2f}, cophenetic correlation "
+            f"{self.cophenetic:.2f}, stability under other items {self.stability:.2f} "
+            "(1 always the same, 0 as good as random)."
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
+            "sentence": self.sentence,
             "linkage": self.linkage,
             "distance": "1 - Pearson correlation of the interaction vectors",
             "tasks": [

@@ -78,9 +78,25 @@ class ShotsCurve:
     n_items: int
     points: tuple[ShotsPoint, ...]
 
+    @property
+    def sentence(self) -> str:
+        """One sentence for a person, in points, at the largest number of shots."""
+        most = max(point.shots for point in self.points)
+        by_rule = [
+            f"{point.criterion} gains {100 * point.mean_gain:+.1f} points on the others on average "
+            f"and loses more than one in {point.hurts:.0%} of the runs"
+            for point in self.points
+            if point.shots == most
+        ]
+        return f"Choosing by {most} of {self.n_items} items, {'; '.join(by_rule)}."
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {"n_items": self.n_items, "points": [asdict(point) for point in self.points]}
+        return {
+            "sentence": self.sentence,
+            "n_items": self.n_items,
+            "points": [asdict(point) for point in self.points],
+        }
 
 
 def simulate_selection(

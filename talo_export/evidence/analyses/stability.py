@@ -50,9 +50,19 @@ class Stability:
             return self.kept_base
         return self.shares[self.layers.index(self.knockout.layer)]
 
+    @property
+    def sentence(self) -> str:
+        """One sentence for a person."""
+        choice = "keep the base" if self.knockout is None else f"choose layer {self.knockout.layer}"
+        return (
+            f"{self.same:.0%} of {self.runs:,} resamples of the {self.n} probing items {choice}, "
+            f"as the items themselves do (by {self.criterion})."
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
+            "sentence": self.sentence,
             "n": self.n,
             "criterion": self.criterion,
             "runs": self.runs,

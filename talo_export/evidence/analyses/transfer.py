@@ -68,9 +68,26 @@ class Transfer:
         """Mean gain on all other tasks."""
         return _mean(self.gains[~np.eye(len(self.tasks), dtype=bool)])
 
+    @property
+    def sentence(self) -> str:
+        """One sentence for a person, in points."""
+        verdicts = [
+            verdict
+            for a, row in enumerate(self.verdicts)
+            for b, verdict in enumerate(row)
+            if a != b and verdict is not None
+        ]
+        return (
+            f"A chosen layer gains {_points(self.own)} points on unseen items of its own task and "
+            f"{_points(self.abroad)} on those of other tasks, on average; of {len(verdicts)} "
+            f"applications to another task {verdicts.count('confirmed')} gain and "
+            f"{verdicts.count('harmful')} lose beyond their 95 % interval."
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain values; null where not measured."""
         return {
+            "sentence": self.sentence,
             "tasks": list(self.tasks),
             "layers": list(self.layers),
             "gains": _plain(self.gains),
@@ -128,6 +145,10 @@ def transfer(runs: Mapping[str, TaskRun], *, seed: int, resamples: int = 2_000) 
 def _mean(values: Array) -> float:
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else float("nan")
+
+
+def _points(share: float) -> str:
+    return "unknown" if np.isnan(share) else f"{100 * share:+.1f}"
 
 
 def _number(value: float) -> float | None:

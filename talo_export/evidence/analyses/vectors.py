@@ -56,9 +56,25 @@ class InteractionVectors:
                     )
                 )  # fmt: skip
 
+    @property
+    def sentence(self) -> str:
+        """One sentence for a person, in points."""
+        best = np.where(np.isfinite(self.gains), self.gains, -np.inf)
+        helped = int((best.max(axis=1) > 0).sum())
+        task, column = np.unravel_index(int(best.argmax()), best.shape)
+        many = len(self.tasks) > 1
+        where = f" on {self.tasks[task]}" if many else ""
+        return (
+            f"On {helped} of {len(self.tasks)} task{'s' if many else ''} the knockout of some "
+            f"layer gains accuracy on the probing items; the most, {100 * best[task, column]:+.1f} "
+            f"points on {self.n[task]} items, layer {self.layers[column]}{where}: the best of "
+            f"{best.size:,}, and so partly luck."
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, null where a layer was not measured."""
         return {
+            "sentence": self.sentence,
             "layers": list(self.layers),
             "scope": self.scope,
             "fill": self.fill,
