@@ -28,7 +28,7 @@ def show_probe(document: dict[str, Any], to: Console) -> None:
     _row(to, "probe", f"{probe['n']} items, base {probe['base_accuracy']:.1%}")
     gains = [None if gain is None else 100 * gain for gain in probe["gains"]]
     to.print()
-    to.print("        points of accuracy gained without each layer's attention", style="dim")
+    _row(to, "", "points of accuracy gained without each layer's attention", style="dim")
     for line in strip(gains, width=to.width - 8, chosen=chosen):
         to.print("        ", line, sep="")
     to.print()
