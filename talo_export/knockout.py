@@ -16,7 +16,8 @@ that no other layer reads); `o_proj` the output projection alone (the same funct
 
 Fill = Literal["zero", "uniform", "mean"]
 """What stands in its place: `zero`; `uniform`, every weight 1/d_out and every bias 0; `mean`,
-every entry its own tensor's mean. `uniform` and `mean` exist for the float formats only."""
+every entry its own tensor's mean. `uniform` and `mean` exist for the float formats only; of experts
+stacked in one parameter, d_out is their number."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -76,6 +76,30 @@ def test_a_copy_has_exactly_the_edits_and_the_hashes_say_so(
     assert copied.sha256_edited == (hashlib.sha256(after).hexdigest() if edits else None)
 
 
+def test_of_cloned_files_only_the_edited_one_is_read_and_what_precedes_the_edit_but_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def counted(fd: int, buffers: Any, offset: int) -> int:
+        read.append(preadv(fd, buffers, offset))
+        return read[-1]
+
+    preadv = os.preadv
+    monkeypatch.setattr(os, "preadv", counted)
+    monkeypatch.setattr(copying, "_reflink", clone)
+    monkeypatch.setattr(copying, "HASHED_ANYWAY", 100)
+    source = tmp_path / "source"
+    source.write_bytes(bytes(range(200)) * 5)
+    copy_edited(source, tmp_path / "untouched")
+    assert read == []
+    copy_edited(source, tmp_path / "edited", [edit(700, 10)])
+    assert sum(read) == 700 + 2 * 300
+    read.clear()
+    hashing.edited_sha256(source, [edit(700, 10)])
+    assert sum(read) == 1000
+
+
 def clone(source: int, target: int) -> bool:
     os.pwrite(target, os.pread(source, os.fstat(source).st_size, 0), 0)
     return True
