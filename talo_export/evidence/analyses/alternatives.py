@@ -87,6 +87,7 @@ class Alternatives:
             "sentence": self.sentence,
             "kind": self.kind,
             "tasks": list(self.tasks),
+            "n": list(self.n),
             "layers": list(self.layers),
             "alternatives": [
                 {
