@@ -92,7 +92,7 @@ def test_a_race_chooses_what_the_whole_set_chooses(shift: float) -> None:
 
 
 def resting_on_a_few(generator: np.random.Generator, n: int, noise: str) -> np.ndarray:
-    """Margins of the base and twelve layers; one gains much on every twentieth item, the others lose.
+    """Margins of the base and twelve layers: one gains much on every twentieth item, others lose.
 
     What a look at the first items cannot know: most orders have seen none or one of them by then.
     """
