@@ -92,7 +92,7 @@ def read_layout(directory: Path) -> Layout:
     tensors = _locate(headers, directory)
     warnings = _check_index(weight_map, tensors, directory, index)
     warnings += tuple(
-        f"{name} is not loaded by stock engines' rules, so it is copied as it is."
+        f"{name} is not loaded by stock engines' rules, so it is carried over as it is."
         for name in names
         if name.endswith(".safetensors") and name not in headers and not _is_ours(name)
     )
