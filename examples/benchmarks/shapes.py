@@ -50,6 +50,28 @@ def built(name: str, device: torch.device, *, small: bool = False) -> tuple[Load
     return loaded, Encoded(item, inputs, length, ((5,), (6,), (7,)), lettered=True)
 
 
+def smolvlm_256m(small: bool) -> Made:
+    """SmolLM2's 30 layers of 576; a square picture in 4 x 4 tiles and whole, 1,088 image tokens.
+
+    The published config is an Idefics 3 of these sizes. It runs on a CPU, too.
+    """
+    side, patch, scale, tiles = (64, 16, 2, 3) if small else (512, 16, 4, 17)
+    tower = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+             "num_attention_heads": 2} if small else {
+             "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
+             "num_attention_heads": 12}  # fmt: skip
+    words = llama(64, 2, 1, 96, 3, 256) if small else llama(576, 9, 3, 1536, 30, 49280)
+    token = words["vocab_size"] - 8
+    config = tf.Idefics3Config(
+        vision_config={**tower, "image_size": side, "patch_size": patch},
+        text_config={**words, "model_type": "llama", "pad_token_id": 0},
+        image_token_id=token, scale_factor=scale, pad_token_id=0, tie_word_embeddings=False,
+    )  # fmt: skip
+    inputs = around(tiles * (side // patch // scale) ** 2, token)
+    inputs["pixel_values"] = torch.randn(1, tiles, 3, side, side)
+    return tf.Idefics3ForConditionalGeneration(config), inputs
+
+
 def qwen2_vl_2b(small: bool) -> Made:
     """28 layers of 1,536; a picture of 1008 x 756 pixels, 972 image tokens."""
     rows, columns = (4, 8) if small else (54, 72)
@@ -144,6 +166,7 @@ def around(tokens: int, token: int) -> dict[str, Tensor]:
 
 
 SHAPES: dict[str, tuple[Callable[[bool], Made], bool]] = {
+    "smolvlm-256m": (smolvlm_256m, False),
     "qwen2-vl-2b": (qwen2_vl_2b, False),
     "llava-next-8b": (llava_next_8b, False),
     "decoder-40b": (decoder_40b, True),

@@ -7,11 +7,11 @@
 
 The *hook loop* is what one would write by hand: for the base and for every layer a stock pass over
 a batch of items, the layer's attention output set to zero by a hook. An *engine* is the product's,
-measured without its check. The *bound* is the time of the evaluations the engine counted, run
-bare: the model's own layers in the same shapes, its vision tower, and nothing around them.
-Everything is measured in one process, in turns, `--repeat` times; each number is the smallest. On a
-machine that does other work too, `--clock cpu` counts this process's processor time in place of
-the wall's.
+measured without its check, as wide as `--engine auto` makes it where there is memory enough. The
+*bound* is the time of the evaluations the engine counted, run bare: the model's own layers in the
+same shapes, its vision tower, and nothing around them. Everything is measured in one process, in
+turns, `--repeat` times; each number is the smallest. On a machine that does other work too,
+`--clock cpu` counts this process's processor time in place of the wall's.
 
 `--shapes` builds models of true sizes with random weights (`shapes.py`), on an accelerator where
 there is one; `--small` makes them small enough for any machine. Peak memory is then the device's.
@@ -42,7 +42,9 @@ from talo_export.models.targets import knockout_targets
 from talo_export.probing.cost import metered
 from talo_export.probing.encoding import Encoded, encode, is_per_token
 from talo_export.probing.engines.finish import prompt_inputs
+from talo_export.probing.engines.fit import most_tokens
 from talo_export.probing.engines.passes import SharedModel
+from talo_export.probing.engines.plan import schedule
 from talo_export.probing.engines.shared import Sharing
 from talo_export.probing.forwards import Forward, all_replaced
 from talo_export.probing.settings import Scoring
@@ -50,7 +52,7 @@ from talo_export.probing.sweep import all_knockouts
 from talo_export.probing.vision import vision_entries
 from talo_export.tasks.item import Item
 
-WIDTHS = {"resume": 1, "lockstep": 10**6}
+ENGINES = ("resume", "lockstep")
 MIB = 2**20
 HEAD = (
     "| tokens | batch | way | seconds | layer evaluations | vision | peak MiB | x hook loop "
@@ -113,7 +115,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--lengths", type=int, nargs="*", help="tokens; as they are for pictures")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--generate", type=int, help="new tokens; without it letters are scored")
-    parser.add_argument("--engines", nargs="+", default=list(WIDTHS), choices=list(WIDTHS))
+    parser.add_argument("--engines", nargs="+", default=ENGINES, choices=ENGINES)
     parser.add_argument("--passes", type=int, help="of the hook loop's passes, run only so many")
     parser.add_argument("--items", type=int, help="of a batch's items, run only so many")
     parser.add_argument("--repeat", type=int, default=2)
@@ -216,6 +218,7 @@ def by_engine(
 ) -> Cell:
     """A batch of items by one of the product's engines, and its layers run bare."""
     variants = (None, *all_knockouts(loaded.decoder))
+    width = 1 if engine == "resume" else widest(loaded, encoded)
     ran = min(batch, items or batch)
     with metered(loaded.model, loaded.decoder) as meter:
         shared = SharedModel(loaded.model, loaded.decoder)
@@ -223,7 +226,7 @@ def by_engine(
             sharing = Sharing(loaded, scoring, meter, shared)
             started = clock()
             for _ in range(ran):
-                list(sharing.answer_item(encoded, variants, WIDTHS[engine]))
+                list(sharing.answer_item(encoded, variants, width))
             synchronise()
             seconds = clock() - started
         seconds *= batch / ran
@@ -232,7 +235,7 @@ def by_engine(
     if scoring.kind == "likelihood":
         layers = [loaded.model.get_submodule(layer.path) for layer in loaded.decoder.layers]
         with torch.inference_mode():
-            calls, looks = bare_calls(loaded, encoded, scoring, engine)
+            calls, looks = bare_calls(loaded, encoded, scoring, width)
             started = clock()
             for index, positional, named in calls:
                 layers[index](*positional, **named)
@@ -243,8 +246,13 @@ def by_engine(
     return Cell(engine, seconds, *counts, memory[0], bound)
 
 
+def widest(loaded: LoadedModel, encoded: Encoded) -> int:
+    """Variants that run at once where memory is no matter."""
+    return max(1, most_tokens(loaded.model, loaded.device) // encoded.length)
+
+
 def bare_calls(
-    loaded: LoadedModel, encoded: Encoded, scoring: Scoring, engine: str
+    loaded: LoadedModel, encoded: Encoded, scoring: Scoring, width: int
 ) -> tuple[list[tuple[int, tuple[Any, ...], dict[str, Any]]], list[tuple[Forward, Any, Any]]]:
     """The calls of decoder layers that an engine makes for one item, and those of the tower."""
     calls: list[tuple[int, tuple[Any, ...], dict[str, Any]]] = []
@@ -277,17 +285,14 @@ def bare_calls(
     for handle in handles:
         handle.remove()
     assert [index for index, _, _ in calls] == list(range(depth))
-    cut = {knockout.layer for knockout in all_knockouts(loaded.decoder)}
     found = []
-    for index, args, kwargs in calls:
-        rows = 1 + sum(layer <= index for layer in cut)
-        hidden, rest = (args[0], args[1:]) if args else (kwargs["hidden_states"], ())
-        named = {name: value for name, value in kwargs.items() if name != "hidden_states"}
-        if engine == "resume":
-            found += [(index, (hidden, *rest), named)] * rows
-        else:
-            whole = hidden.expand(rows, *hidden.shape[1:]).clone()
-            found.append((index, (whole, *rest), named))
+    for plan, _ in schedule((None, *all_knockouts(loaded.decoder)), width):
+        end = depth if plan.variants or plan.handover is None else plan.handover
+        for index, args, kwargs in calls[plan.start : end]:
+            hidden, rest = (args[0], args[1:]) if args else (kwargs["hidden_states"], ())
+            named = {name: value for name, value in kwargs.items() if name != "hidden_states"}
+            whole = hidden.expand(len(plan.active(index)), *hidden.shape[1:])
+            found.append((index, (whole.clone(), *rest), named))
     return found, looks
 
 

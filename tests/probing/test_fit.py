@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from accelerate import cpu_offload
 from probe_models import loaded_llama
 
 from talo_export.probing.engines import fit
-from talo_export.probing.engines.fit import MOST_TOKENS, fitting_tokens, free_bytes, layer_bytes
+from talo_export.probing.engines.fit import fitting_tokens, free_bytes, layer_bytes
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import all_knockouts, sweep
 
@@ -29,11 +30,11 @@ def test_what_a_layer_makes_grows_with_the_tokens_and_holds_its_states():
 def test_the_number_is_a_power_of_two_within_half_of_the_free_memory():
     room = free_bytes(CPU)
     for bytes_per_token in (room / 100, room / 1000):
-        tokens = fitting_tokens(bytes_per_token, CPU)
+        tokens = fitting_tokens(bytes_per_token, CPU, 2**40)
         assert tokens & (tokens - 1) == 0
         assert tokens * bytes_per_token <= room * 0.55
-    assert fitting_tokens(1, CPU) == MOST_TOKENS["cpu"]
-    assert fitting_tokens(4 * room, CPU) == 1
+    assert fitting_tokens(1, CPU, 512) == 512
+    assert fitting_tokens(4 * room, CPU, 512) == 1
 
 
 @pytest.mark.parametrize("free", [2**40, 3 * 10**5])
@@ -47,3 +48,17 @@ def test_a_machine_short_of_memory_cuts_the_same_sweep_finer(make_items, monkeyp
     assert found.cost.layer_evaluations == whole.cost.layer_evaluations
     finer = found.cost.layer_calls > whole.cost.layer_calls
     assert finer == (free < 2**40)
+
+
+@pytest.mark.parametrize("offloaded", [False, True])
+def test_more_than_a_cpu_is_busy_with_runs_at_once_only_where_weights_are_brought_in(
+    make_items, monkeypatch, offloaded
+):
+    loaded = loaded_llama()
+    if offloaded:
+        cpu_offload(loaded.model, execution_device=CPU)
+    variants = (None, *all_knockouts(loaded.decoder))
+    monkeypatch.setitem(fit.MOST_TOKENS, "cpu", 1)
+    cost = sweep(loaded, make_items(3), variants, Scoring("likelihood")).cost
+    each_layer_once_an_item = cost.layer_calls == 3 * len(loaded.decoder)
+    assert each_layer_once_an_item == offloaded

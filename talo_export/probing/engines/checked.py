@@ -23,7 +23,7 @@ from talo_export.probing.answers import Answered
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
 from talo_export.probing.engines.check import disagreement, nudged_embeddings
-from talo_export.probing.engines.fit import fitting_tokens, layer_bytes
+from talo_export.probing.engines.fit import fitting_tokens, layer_bytes, most_tokens
 from talo_export.probing.engines.host_states import HostStatesError
 from talo_export.probing.engines.memory import is_out_of_memory, too_large
 from talo_export.probing.engines.naive import Naive
@@ -140,7 +140,9 @@ class Checked:
                 with self._naive.variant(variant), layer_bytes(middle) as made:
                     answers[variant] = self._naive.ask(variant, encoded)
                 if kind_of(encoded) not in self._most_tokens and self._shares_by_itself:
-                    fit = fitting_tokens(max(made) / encoded.length, self._loaded.device)
+                    device = self._loaded.device
+                    most = most_tokens(self._loaded.model, device)
+                    fit = fitting_tokens(max(made) / encoded.length, device, most)
                     self._most_tokens[kind_of(encoded)] = fit
         return answers
 

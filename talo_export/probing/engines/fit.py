@@ -20,8 +20,12 @@ from torch.utils._pytree import tree_leaves
 
 from talo_export.probing.forwards import Forward, replaced
 
-MOST_TOKENS = {"cpu": 8192, "cuda": 65536}
-"""By type of device, over all rows: enough to keep it busy."""
+MOST_TOKENS = {"cpu": 2048, "cuda": 65536}
+"""By type of device, over all rows: enough to keep it busy. On a CPU more is slower: the states of
+2,048 tokens stay in its caches and are written where others just were, larger ones are paged in."""
+
+MOST_TOKENS_OFFLOADED = 65536
+"""Where weights are brought in for each call: that costs more than a cache would spare."""
 
 
 class Made(TorchDispatchMode):
@@ -63,9 +67,15 @@ def layer_bytes(layer: nn.Module) -> Iterator[list[int]]:
         yield found
 
 
-def fitting_tokens(bytes_per_token: float, device: torch.device) -> int:
-    """Tokens at once: a power of two that half of the free memory holds, `MOST_TOKENS` at most."""
-    most = MOST_TOKENS.get(device.type, MOST_TOKENS["cpu"])
+def most_tokens(model: nn.Module, device: torch.device) -> int:
+    """Tokens at once beyond which nothing is gained."""
+    if any(parameter.device.type == "meta" for parameter in model.parameters()):
+        return MOST_TOKENS_OFFLOADED
+    return MOST_TOKENS.get(device.type, MOST_TOKENS["cpu"])
+
+
+def fitting_tokens(bytes_per_token: float, device: torch.device, most: int) -> int:
+    """Tokens at once: a power of two that half of the free memory holds, `most` at most."""
     room = int(free_bytes(device) / 2 / max(bytes_per_token, 1.0))
     return min(most, 1 << (room.bit_length() - 1)) if room else 1
 
