@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from talo_export.knockout import Knockout
@@ -23,6 +24,10 @@ class Answered:
     variant: Knockout | None
     outcome: Outcome
     logits: Tensor
+
+    def same_bits(self, other: Answered) -> bool:
+        """Whether the outcomes and every logit are equal."""
+        return self.outcome == other.outcome and torch.equal(self.logits, other.logits)
 
 
 BROKEN = Outcome(correct=False, parsed=False, answer="", finite=False)

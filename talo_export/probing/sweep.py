@@ -86,10 +86,6 @@ def sweep(
     rounds = [items] if race is None else list(batches(items, race.every))
     pending = [lacking(part, variants, outcomes) for part in rounds]
     shares = [part[team.rank :: team.size] for part in pending]
-    if engine == "auto" and (len(variants) < 3 or len(items) < 2):
-        # A base and one knockout have little in common to share; and stock passes, item by item,
-        # are what an exported checkpoint will be held against.
-        engine = "naive"
     left = sum(map(len, shares))
     watch = Watch(len(items) - sum(map(len, pending)) + left, variants, outcomes, progress)
     racing, too_long = tuple(variants), set[str]()
@@ -97,7 +93,15 @@ def sweep(
     with (
         metered(loaded.model, loaded.decoder) as meter,
         Checked(
-            loaded, scoring, meter, engine, check=check, note=watch.report, states=states
+            loaded,
+            scoring,
+            meter,
+            engine,
+            variants=len(variants),
+            items=len(items),
+            check=check,
+            note=watch.report,
+            states=states,
         ) as by,
     ):
 

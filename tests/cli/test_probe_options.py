@@ -123,7 +123,8 @@ def test_more_items_are_checked_on_request_and_counted_apart(
         probed(planted, tmp_path / f"run-{check}", "--shots", 20, "--check", check)["cost"]
         for check in (1, 3)
     ]
-    one_item = (LAYERS + 1) * LAYERS
+    # An item of the sweep, and one of the confirmation.
+    one_item = (LAYERS + 1) * LAYERS + 2 * LAYERS
     assert [cost["check_evaluations"] for cost in costs] == [one_item, 3 * one_item]
     assert costs[0]["layer_evaluations"] == costs[1]["layer_evaluations"]
     refused = run(planted, tmp_path / "none", "--check", "some", "--quiet")

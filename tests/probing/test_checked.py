@@ -120,12 +120,51 @@ def test_what_cannot_be_swept_fast_is_swept_the_plain_way():
     notes = []
     with (
         metered(loaded.model, loaded.decoder) as meter,
-        Checked(loaded, LIKELIHOOD, meter, "auto", check=1, note=notes.append) as engine,
+        Checked(
+            loaded, LIKELIHOOD, meter, "auto", variants=9, items=9, check=1, note=notes.append
+        ) as engine,
     ):
         (cells,) = engine.answer(Work([Todo(encoded, variants)], variants))
         assert engine.name == "naive"
     assert [note.split()[0] for note in notes] == ["lockstep", "resume"]
     assert {cell.variant for cell in cells} == set(variants)
+
+
+@pytest.mark.parametrize("scoring", [LIKELIHOOD, Scoring(max_new_tokens=3)])
+def test_a_confirmation_shares_what_it_can_and_gives_the_naive_engines_bits(
+    vision_model, make_items, scoring
+):
+    items, variants = make_items(5, pictures=True), (None, Knockout(2))
+    plain = sweep(vision_model, items, variants, scoring, engine="naive")
+    pair = sweep(vision_model, items, variants, scoring)
+    assert np.array_equal(pair.table.scores, plain.table.scores)
+    assert pair.table.answers == plain.table.answers
+    depth = len(vision_model.decoder)
+    assert plain.cost.layer_evaluations == 5 * 2 * depth
+    assert pair.cost.layer_evaluations == 5 * (2 * depth - 2)
+    assert (plain.cost.vision_evaluations, pair.cost.vision_evaluations) == (10, 5)
+
+
+def test_a_confirmation_whose_bits_would_differ_runs_stock_passes_and_says_nothing(
+    loaded, make_items
+):
+    calls = []
+
+    def wrap(forward):
+        def unsteady(hidden, *args, **kwargs):
+            calls.append(1)
+            return forward(hidden, *args, **kwargs) * (1 + 1e-6 * len(calls))
+
+        return unsteady
+
+    events = []
+    with replaced(loaded.model.model.layers[0], "forward", wrap):
+        cost = sweep(
+            loaded, make_items(5), (None, Knockout(2)), LIKELIHOOD, progress=events.append
+        ).cost
+    # The first item's stock passes were taken for checking.
+    assert cost.layer_evaluations == 4 * 2 * 4
+    assert notes_of(events) == []
 
 
 @pytest.mark.parametrize("scoring", [LIKELIHOOD, Scoring(max_new_tokens=3)])

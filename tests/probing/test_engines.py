@@ -72,6 +72,15 @@ def shared(loaded, encoded, variants, scoring, width) -> Ran:
     return Ran(answers, meter.layer_evaluations, meter.vision_evaluations)
 
 
+def paired(loaded, encoded, variants, scoring) -> Ran:
+    with metered(loaded.model, loaded.decoder) as meter:
+        model = SharedModel(loaded.model, loaded.decoder)
+        with model.installed():
+            answers = Sharing(loaded, scoring, meter, model).answer_pair(encoded, variants)
+            found = {answer.variant: answer for answer in answers}
+    return Ran(found, meter.layer_evaluations, meter.vision_evaluations)
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", MAKERS)
 def test_fast_engines_equal_the_naive_loop(name, mode):
@@ -96,6 +105,23 @@ def test_fast_engines_equal_the_naive_loop(name, mode):
         )
         assert fast.layer_evaluations == bound < plain.layer_evaluations
         assert fast.vision_evaluations == int("pixel_values" in inputs)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_pair_gives_the_very_bits_of_stock_passes_with_the_tower_run_once(name, mode):
+    loaded, inputs = built(name)
+    knockout = all_knockouts(loaded.decoder)[-1]
+    scoring = MODES[mode][0]
+    encoded = encoded_for(inputs, mode)
+    plain = plainly(loaded, encoded, (None, knockout), scoring)
+    pair = paired(loaded, encoded, (None, knockout), scoring)
+    assert set(pair.answers) == {None, knockout}
+    assert all(pair.answers[v].same_bits(plain.answers[v]) for v in plain.answers)
+    sequences = 3 if mode == "texts" else 1
+    spared = sequences * knockout.layer
+    assert pair.layer_evaluations == plain.layer_evaluations - spared < plain.layer_evaluations
+    assert pair.vision_evaluations == int("pixel_values" in inputs)
 
 
 @pytest.mark.parametrize("width", [2, 3])

@@ -94,14 +94,14 @@ def test_one_journal_serves_the_probe_and_the_confirmation(tmp_path, text_model,
     with Journal.open(tmp_path / "scores.sqlite", {}) as journal:
         sweep(text_model, items[:2], (None, Knockout(0), Knockout(1)), LIKELIHOOD, journal=journal)
         confirmed = sweep(text_model, items, (None, Knockout(1)), LIKELIHOOD, journal=journal)
-    assert confirmed.cost.layer_evaluations == 2 * 2 * 4
+    assert confirmed.cost.layer_evaluations == 2 * (2 * 4 - 1)
     assert confirmed.table.variants == (None, Knockout(1))
     assert confirmed.table.scored.all()
 
 
 def test_layer_evaluations_are_counted_on_layers_that_ran(text_model, vision_model, make_items):
     text = sweep(text_model, make_items(3), (None, Knockout(2)), LIKELIHOOD).cost
-    # A base and one knockout are run the plain way.
+    # A base and one knockout on so few items are run the plain way.
     assert text.layer_evaluations == text.layer_evaluations_naive == 3 * 2 * 4
     assert text.vision_evaluations == 0
     items = make_items(3, pictures=True)

@@ -38,9 +38,30 @@ Kind = tuple[object, ...]
 EngineName = Literal["auto", "naive", "resume", "lockstep"]
 Note = Callable[[str], None]
 
+FEWEST_FOR_PAIR = 4
+"""Items of a confirmation: the first is answered twice, for checking."""
+
+
+def candidates(engine: EngineName, variants: int, items: int) -> list[str]:
+    """The engines to try, the best first.
+
+    A base and one knockout are what a confirmation asks for, and stock passes are what an exported
+    checkpoint will be held against: only an engine that gives their bits will do.
+    """
+    if engine != "auto":
+        return [engine]
+    if variants > 2 and items > 1:
+        return ["lockstep", "resume", "naive"]
+    if variants == 2 and items >= FEWEST_FOR_PAIR:
+        return ["pair", "naive"]
+    return ["naive"]
+
 
 class Checked:
-    """Answers batches with the named engine, or with the best one for `auto`."""
+    """Answers batches with the named engine, or with the best one for `auto`.
+
+    `variants` and `items` say how many will be asked, over all.
+    """
 
     def __init__(
         self,
@@ -49,6 +70,8 @@ class Checked:
         meter: Meter,
         engine: EngineName,
         *,
+        variants: int,
+        items: int,
         check: int | Literal["all"],
         note: Note,
         states: StatesIn = "device",
@@ -62,7 +85,7 @@ class Checked:
         self._host = states == "host"
         self._naive = Naive(loaded, scoring, meter)
         self._checked: Counter[Kind] = Counter()
-        self._candidates = ["lockstep", "resume", "naive"] if engine == "auto" else [engine]
+        self._candidates = candidates(engine, variants, items)
         self._most_tokens: dict[Kind, int] = {}
 
     def __enter__(self) -> Checked:
@@ -158,6 +181,9 @@ class Checked:
         plain: dict[Knockout | None, Answered],
     ) -> str | None:
         model = self._loaded.model
+        if self.name == "pair":
+            same = all(fast[variant].same_bits(answer) for variant, answer in plain.items())
+            return None if same else "its answers to base and knockout have other bits"
         for variant, answer in plain.items():
             problem = disagreement(fast[variant], answer, model.dtype)
             if problem is not None and model.dtype in (torch.bfloat16, torch.float16):
@@ -179,7 +205,9 @@ class Checked:
                 f"the {self._asked} engine does not give what the naive one gives: {problem}. "
                 "Use --engine naive, and please report this model."
             )
-        self._note(f"{self.name} cannot sweep this model ({problem}); going on with {to}")
+        if self.name != "pair":
+            # Without it a confirmation takes longer, and nothing else.
+            self._note(f"{self.name} cannot sweep this model ({problem}); going on with {to}")
         while self.name != to:
             self._candidates.pop(0)
 
@@ -192,9 +220,12 @@ class Checked:
         while True:
             before = self._meter.totals()
             try:
-                answers = self._sharing.answer_item(
-                    encoded, variants, width, host=self._host and self.name == "lockstep"
-                )
+                if self.name == "pair":
+                    answers = self._sharing.answer_pair(encoded, variants)
+                else:
+                    answers = self._sharing.answer_item(
+                        encoded, variants, width, host=self._host and self.name == "lockstep"
+                    )
                 return {answer.variant: answer for answer in answers}
             except HostStatesError as error:
                 self._meter.move_aside(before)
@@ -214,7 +245,7 @@ class Checked:
             self._note(f"out of memory: going on with {width} variants at a time")
 
     def _width(self, encoded: Encoded, variants: int) -> int:
-        if self.name == "resume":
+        if self.name in ("resume", "pair"):
             return 1
         most = self._most_tokens.get(kind_of(encoded))
         return variants if most is None else max(1, min(variants, most // encoded.length))

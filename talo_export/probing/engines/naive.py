@@ -6,7 +6,7 @@ its answers are, bit for bit, those of the stock model loaded from an exported c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -75,25 +75,46 @@ def answer_alone(loaded: LoadedModel, encoded: Encoded, scoring: Scoring) -> tup
 
 def passes(encoded: Encoded, scoring: Scoring) -> int:
     """Forward passes over the prompt that the plain way takes for this item."""
-    if scoring.kind == "generate" or all(len(ids) == 1 for ids in encoded.continuations):
+    if scoring.kind == "generate" or one_token_each(encoded):
         return 1
     return len(encoded.continuations)
 
 
+def one_token_each(encoded: Encoded) -> bool:
+    """Whether every choice is told by the logits after the prompt."""
+    return all(len(ids) == 1 for ids in encoded.continuations)
+
+
 def likelihoods(loaded: LoadedModel, encoded: Encoded) -> tuple[list[float], Tensor]:
     """Each choice's log-likelihood in nats after the prompt, and the logits there."""
-    if all(len(ids) == 1 for ids in encoded.continuations):
-        logits = last_logits(loaded, encoded.inputs, 1)
-        row = log_probabilities(logits)[0]
-        return [float(row[ids[0]]) for ids in encoded.continuations], logits[0]
+    return summed(encoded, [last_logits(loaded, *one) for one in sequences(encoded)])
+
+
+def sequences(encoded: Encoded) -> list[tuple[Mapping[str, Any], int]]:
+    """What is read for one item, and of how many last positions the logits are wanted.
+
+    The prompt alone where every choice is one token, else the prompt with each choice.
+    """
+    if one_token_each(encoded):
+        return [(encoded.inputs, 1)]
+    return [(encoded.extended(ids[:-1]), len(ids)) for ids in encoded.continuations]
+
+
+def summed(encoded: Encoded, logits: Sequence[Tensor]) -> tuple[list[float], Tensor]:
+    """Each choice's log-likelihood in nats, and the logits (vocabulary,) after the prompt.
+
+    `logits` are the (positions, vocabulary) of each of `sequences`.
+    """
+    if one_token_each(encoded):
+        row = log_probabilities(logits[0])[0]
+        return [float(row[ids[0]]) for ids in encoded.continuations], logits[0][0]
     sums = []
-    for ids in encoded.continuations:
-        logits = last_logits(loaded, encoded.extended(ids[:-1]), len(ids))
-        picked = log_probabilities(logits).gather(
-            1, torch.tensor(ids, device=logits.device).unsqueeze(1)
+    for ids, rows in zip(encoded.continuations, logits, strict=True):
+        picked = log_probabilities(rows).gather(
+            1, torch.tensor(ids, device=rows.device).unsqueeze(1)
         )
         sums.append(float(picked.double().sum()))
-    return sums, logits[0]
+    return sums, logits[-1][0]
 
 
 def last_logits(loaded: LoadedModel, inputs: Mapping[str, Any], keep: int) -> Tensor:

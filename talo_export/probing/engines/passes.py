@@ -12,11 +12,11 @@ shared key/values, scaled logits) stays its own business.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,8 @@ from talo_export.probing.engines.tensor_rows import (
 from talo_export.probing.forwards import Forward, Place, all_replaced
 from talo_export.probing.vision import vision_entries
 
+Made = TypeVar("Made")
+
 
 class CannotShareError(TaloError):
     """This model does not run in shared passes. The naive engine always can."""
@@ -62,6 +64,10 @@ class Passed:
 
     logits: Tensor
     cache: Cache | None
+
+
+ALL = 2**31
+"""Of a pass's positions: every one, through every module."""
 
 
 class _StopPassError(Exception):
@@ -127,34 +133,46 @@ class SharedModel:
         the device. Raises CannotShareError where the model does not fit.
         """
         rows = (None, *plan.variants) if plan.trunk else plan.variants
-        self._run = run = _Run(
-            plan, state, [rows.index(variant) for variant in wanted], keep, cache
-        )
-        masks: dict[Knockout, Tensor] = {}
+        run = _Run(plan, state, [rows.index(variant) for variant in wanted], keep)
         if on_device is not None:
             run.host = HostStates(self.model, self.decoder, plan, on_device, self._width, keep)
-        for variant, (place, count) in plan.silence().items():
-            if run.host is None:
-                masks[variant] = torch.arange(count) == place
-        try:
-            with silenced(self.model, self.decoder, masks):
-                output = self.model(**inputs, use_cache=cache)
-        except _StopPassError:
-            output = None
-        finally:
-            self._run = None
-        if plan.handover is not None:
-            state.hidden = run.next_hidden
+        output = self._carry_out(run, lambda: self.model(**inputs, use_cache=cache))
         if output is None:
             return None
-        if not run.entered or not run.headed:
-            raise CannotShareError(f"{type(self.model).__name__} passes its stack of layers by")
         kept = cache_of(output) if cache else None
         if cache:
             if kept is None:
                 raise CannotShareError(f"{type(self.model).__name__} keeps no cache")
             select_rows(kept, run.wanted)
         return Passed(output.logits[:, -keep:], kept)
+
+    def generate(self, plan: Pass, state: ItemState, generate: Callable[[], Made]) -> Made | None:
+        """What a stock generation on a batch of one gives, its first forward being this pass.
+
+        The tokens that follow are read by the model as it is, the pass's variant silenced. Nothing
+        for a pass that stops at its handover.
+        """
+        return self._carry_out(_Run(plan, state, [0], ALL, first_forward=True), generate)
+
+    def _carry_out(self, run: _Run, call: Callable[[], Made]) -> Made | None:
+        """What `call` gives while the model's layers follow the pass, None where it stops."""
+        masks: dict[Knockout, Tensor] = {}
+        if run.host is None:
+            for variant, (place, count) in run.plan.silence().items():
+                masks[variant] = torch.arange(count) == place
+        self._run = run
+        try:
+            with silenced(self.model, self.decoder, masks):
+                made = call()
+        except _StopPassError:
+            return None
+        finally:
+            self._run = None
+            if run.plan.handover is not None:
+                run.state.hidden = run.next_hidden
+        if not run.entered or not run.headed:
+            raise CannotShareError(f"{type(self.model).__name__} passes its stack of layers by")
+        return made
 
     def _enter_stack(self, forward: Forward) -> Forward:
         def enter(*args: Any, **kwargs: Any) -> Any:
@@ -239,6 +257,8 @@ class SharedModel:
             if run is None or hidden.shape[0] != run.rows:
                 return forward(hidden, *args, **kwargs)
             run.headed = True
+            if run.first_forward:
+                self._run = None
             index = torch.tensor(run.wanted, device=hidden.device)
             return forward(hidden[:, -run.keep :].index_select(0, index), *args, **kwargs)
 
@@ -268,7 +288,8 @@ class _Run:
     state: ItemState
     wanted: list[int]
     keep: int
-    cache: bool
+    first_forward: bool = False
+    """Whether the pass ends with the model's first forward, and what follows runs as it is."""
     rows: int = 1
     entered: bool = False
     headed: bool = False
