@@ -27,13 +27,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedConfig
 
 from talo_export.baselines.adapters import ADAPTERS, attach, trainable_parameters
-from talo_export.baselines.examples import keeps_logits
 from talo_export.baselines.live_bytes import LiveBytes
 from talo_export.baselines.settings import Training
 from talo_export.baselines.sites import find_sites
 from talo_export.baselines.training import training_mode
 from talo_export.errors import TaloError, UsageError
 from talo_export.models.anatomy import find_decoder
+from talo_export.models.last_logits import at_last
 from talo_export.models.loading import DTYPES, LoadedModel, is_vision_language, read_config
 from talo_export.models.reference import ResolvedModel, parse_reference
 from talo_export.probing.engines.item_state import ItemState
@@ -234,9 +234,8 @@ def probing_pass(loaded: LoadedModel, tokens: int) -> bool:
 def training_pass(model: nn.Module, tokens: int, answer_tokens: int, batch: int) -> torch.Tensor:
     """The loss of `examples.answer_loss`, for a batch."""
     kept = answer_tokens + 1
-    options = {"logits_to_keep": kept} if keeps_logits(model) else {}
     inputs = prompt(model, tokens + answer_tokens, batch)
-    logits = model(**inputs, use_cache=False, **options).logits[:, -kept:-1]
+    logits = model(**inputs, use_cache=False, **at_last(model, kept)).logits[:, -kept:-1]
     wanted = inputs["input_ids"][:, -answer_tokens:]
     return nn.functional.cross_entropy(logits.float().flatten(0, 1), wanted.flatten())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from talo_export.errors import TaloError
+from talo_export.models.last_logits import at_last
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.encoding import (
     Encoded,
@@ -61,17 +61,10 @@ def answer_text(item: Item) -> str:
 def answer_loss(model: nn.Module, example: Example) -> Tensor:
     """Mean negative log-likelihood of the answer's tokens, in nats, with its graph."""
     kept = example.answer_length + 1
-    options = {"logits_to_keep": kept} if keeps_logits(model) else {}
-    logits = model(**example.inputs, use_cache=False, **options).logits[0, -kept:-1]
+    output = model(**example.inputs, use_cache=False, **at_last(model, kept))
+    logits = output.logits[0, -kept:-1]
     wanted = example.inputs["input_ids"][0, -example.answer_length :]
     return nn.functional.cross_entropy(logits.float(), wanted.to(logits.device))
-
-
-def keeps_logits(model: nn.Module) -> bool:
-    """Whether the model can compute its logits at the last positions only: vocabularies are large,
-    and logits over a whole prompt may be most of the memory that training takes."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return "logits_to_keep" in inspect.signature(inner.forward).parameters
 
 
 def end_token(loaded: LoadedModel) -> int:

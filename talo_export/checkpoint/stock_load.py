@@ -17,6 +17,7 @@ Standard output gets one JSON line: the class and the missing, unexpected and mi
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import sys
 from typing import Any
@@ -73,6 +74,9 @@ def run(
 ) -> dict[str, torch.Tensor]:
     """What OUT gets for every example; floating inputs are cast to the model's dtype."""
     found = {}
+    # Over a whole prompt the logits may be most of the memory that a pass takes.
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    takes_logits_to_keep = "logits_to_keep" in inspect.signature(inner.forward).parameters
     for example, given in inputs.items():
         ready = {
             name: tensor.to(model.device, model.dtype if tensor.is_floating_point() else None)
@@ -85,6 +89,8 @@ def run(
                 continue
             if getattr(model.config, "is_encoder_decoder", False):
                 ready.setdefault("decoder_input_ids", ready["input_ids"])
+            if continuation is not None and takes_logits_to_keep:
+                ready["logits_to_keep"] = len(continuation)
             logits = model(**ready, use_cache=False).logits.float()
         found[example] = logits if continuation is None else likelihood(logits, continuation)
     return {example: tensor.cpu().contiguous() for example, tensor in found.items()}

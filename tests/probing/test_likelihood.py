@@ -41,6 +41,16 @@ def test_letter_scores_are_the_log_probabilities_after_the_template(text_model, 
     assert outcome.answer == item.choices[outcome.choice]
 
 
+def test_the_vocabulary_is_computed_where_logits_are_read_alone(text_model, make_items):
+    item, scoring = make_items(1)[0], Scoring("likelihood")
+    positions = []
+    head = text_model.model.get_output_embeddings()
+    handle = head.register_forward_hook(lambda module, args, output: positions.append(output.shape))
+    answer_alone(text_model, encode(text_model, item, scoring), scoring)
+    handle.remove()
+    assert [shape[1] for shape in positions] == [1]
+
+
 @pytest.mark.parametrize(
     ("normalise", "divisor"), [("none", lambda text: 1), ("tokens", lambda text: len(text) + 1),
                                ("characters", len)]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from talo_export.knockout import Knockout
+from talo_export.models.last_logits import at_last
 from talo_export.models.loading import LoadedModel
 from talo_export.models.proof import BaseAnswer
 from talo_export.probing.answers import Answered, by_likelihood, by_text
@@ -119,7 +120,8 @@ def summed(encoded: Encoded, logits: Sequence[Tensor]) -> tuple[list[float], Ten
 
 def last_logits(loaded: LoadedModel, inputs: Mapping[str, Any], keep: int) -> Tensor:
     """(keep, vocabulary) logits at the last positions, in float32."""
-    return loaded.model(**inputs, use_cache=False).logits[0, -keep:].float()
+    output = loaded.model(**inputs, use_cache=False, **at_last(loaded.model, keep))
+    return output.logits[0, -keep:].float()
 
 
 def log_probabilities(logits: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
+from talo_export.models.last_logits import at_last
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.answers import Answered, by_likelihood
 from talo_export.probing.cost import Meter
@@ -100,6 +101,7 @@ class Sharing:
                 return
             for inputs, keep in sequences(encoded):
                 state = ItemState(vision=vision)
+                inputs = {**inputs, **at_last(self._loaded.model, keep)}
                 for plan, wanted in schedule(variants, 1):
                     with self._filled(wanted):
                         passed = self._shared.run(inputs, plan, state, wanted=wanted, keep=ALL)
