@@ -15,13 +15,20 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from tiny import tiny_config
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+)
 
 from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import EditPlan, plan_export
@@ -35,6 +42,10 @@ from talo_export.models.interventions import knock_out
 from talo_export.models.proof import BaseAnswer, logits_of
 
 AUTO = {"image-text-to-text": AutoModelForImageTextToText, "causal-lm": AutoModelForCausalLM}
+NAMES = {
+    "image-text-to-text": MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+    "causal-lm": MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+}
 POSITIONS = 11
 
 
@@ -56,6 +67,8 @@ class Finding:
     """Why transformers itself cannot build, save and load this type small."""
     wrong: str = ""
     """A check that failed: must be empty."""
+    libraries: str = field(default_factory=lambda: libraries())
+    """What it was examined with."""
 
 
 def examine(mapping: str, model_type: str, folder: Path) -> Finding:
@@ -93,7 +106,7 @@ def examine(mapping: str, model_type: str, folder: Path) -> Finding:
 def make_subject(mapping: str, model_type: str, folder: Path) -> Any:
     """A tiny model with random weights, saved to `folder` and loaded back with no key amiss."""
     torch.manual_seed(0)
-    model = AUTO[mapping].from_config(tiny_config(model_type), dtype=torch.float32)
+    model = build(mapping, model_type)
     with torch.no_grad():
         for parameter in model.parameters():
             # Biases start at zero and norms at one: that would hide what is done to them.
@@ -102,11 +115,30 @@ def make_subject(mapping: str, model_type: str, folder: Path) -> Any:
     return load(mapping, folder)
 
 
+def build(mapping: str, model_type: str) -> Any:
+    """The type's tiny model, as the auto class makes it.
+
+    Some types are in a mapping under a config that the mapping's class is not built from: their
+    class is then built as it is, from the part of the config that is its own.
+    """
+    config = tiny_config(model_type)
+    model_class = getattr(transformers, NAMES[mapping][model_type])
+    own = model_class.config_class
+    parts = [config, *(getattr(config, name, None) for name in type(config).sub_configs)]
+    config = next((part for part in parts if type(part) is own), config)
+    if type(config) in AUTO[mapping]._model_mapping:
+        return AUTO[mapping].from_config(config, dtype=torch.float32)
+    return model_class._from_config(config, dtype=torch.float32)
+
+
 def load(mapping: str, folder: Path) -> Any:
-    """Stock `from_pretrained`, which must have nothing to report."""
-    model, report = AUTO[mapping].from_pretrained(
-        folder, dtype=torch.float32, output_loading_info=True
-    )
+    """Stock `from_pretrained`, which must have nothing to report; by the class that the config
+    names where the auto class does not know the config."""
+    config = AutoConfig.from_pretrained(folder)
+    stock = AUTO[mapping]
+    if type(config) not in stock._model_mapping:
+        stock = getattr(transformers, config.architectures[0])
+    model, report = stock.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         assert not report[kind], f"{kind}: {sorted(report[kind])[:3]}"
     return model.eval()
@@ -264,6 +296,14 @@ def reason(decoder: Decoder) -> str:
             if mixer.kind == "self-attention" and mixer.declined:
                 return mixer.declined
     return "no layer has self-attention"
+
+
+def libraries() -> str:
+    """The versions that decide whether a type can be built: some vision towers are timm's."""
+    found = [f"transformers {transformers.__version__}"]
+    if find_spec("timm"):
+        found.append(f"timm {version('timm')}")
+    return ", ".join(found)
 
 
 def one_line(error: BaseException) -> str:

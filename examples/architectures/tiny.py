@@ -120,6 +120,10 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "topk_group": 1,
     },
     "emu3": {"vocabulary_map": VISION_TOKENS},
+    "gemma3n": {
+        "text_config.num_kv_shared_layers": 2,
+        "text_config.layer_types": ["sliding_attention", "full_attention"] * 2,
+    },
     "gemma3n_text": {
         "num_kv_shared_layers": 2,
         "layer_types": ["sliding_attention", "full_attention"] * 2,
@@ -145,6 +149,8 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "lfm2": {"layer_types": ["conv", "full_attention"] * 2},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 2},
     "lfm2_vl": {"text_config.layer_types": ["conv", "full_attention"] * 2},
+    # What comes out of its pixel shuffle: four patches side by side.
+    "llama4": {"vision_config.intermediate_size": 4 * HIDDEN},
     "mamba2": {"num_heads": 8},
     "mistral_large4": {
         "text_config.indexer_types": ["full", "full", "shared", "shared"],
@@ -153,6 +159,20 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     },
     "molmo2": {"adapter_config.vision_feature_layer": [3, 1]},
     "paddleocr_vl": {"text_config.rope_parameters": MROPE},
+    # timm's own names for what its tower is made of.
+    "perception_lm": {
+        "vision_config.architecture": "vit_pe_core_large_patch14_336",
+        "vision_config.model_args": {
+            "embed_dim": HIDDEN,
+            "depth": 2,
+            "num_heads": HEADS,
+            "img_size": [28, 28],
+            "ref_feat_shape": [2, 2],
+            "global_pool": "",
+            "use_post_transformer_norm": False,
+            "init_values": 0.1,
+        },
+    },
     "qwen2_5_omni_thinker": {"text_config.rope_parameters": MROPE},
     "qwen2_5_vl": {"text_config.rope_parameters": MROPE},
     "qwen2_vl": {"text_config.rope_parameters": MROPE},

@@ -24,7 +24,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedConfig
+from transformers import PreTrainedConfig
 
 from talo_export.baselines.adapters import ADAPTERS, attach, trainable_parameters
 from talo_export.baselines.live_bytes import LiveBytes
@@ -34,8 +34,9 @@ from talo_export.baselines.training import training_mode
 from talo_export.errors import TaloError, UsageError
 from talo_export.models.anatomy import find_decoder
 from talo_export.models.last_logits import at_last
-from talo_export.models.loading import DTYPES, LoadedModel, is_vision_language, read_config
+from talo_export.models.loading import DTYPES, LoadedModel, read_config
 from talo_export.models.reference import ResolvedModel, parse_reference
+from talo_export.models.stock import build_empty, is_vision_language
 from talo_export.probing.engines.item_state import ItemState
 from talo_export.probing.engines.passes import CannotShareError, SharedModel
 from talo_export.probing.engines.plan import schedule
@@ -131,10 +132,8 @@ def config_of(reference: str, *, trust_remote_code: bool = False) -> PreTrainedC
 
 def _unloaded(config: PreTrainedConfig, dtype: str) -> LoadedModel:
     """The model on the meta device: shapes only."""
-    auto = AutoModelForImageTextToText if is_vision_language(config) else AutoModelForCausalLM
     number = DTYPES.get(dtype) or config.dtype or config.get_text_config().dtype or torch.float32
-    with torch.device("meta"):
-        model = auto.from_config(config, dtype=number)
+    model = build_empty(config, dtype=number)
     model.eval().requires_grad_(False)
     return LoadedModel(
         model=model, processor=None, tokenizer=None, decoder=find_decoder(model),

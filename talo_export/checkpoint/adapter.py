@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.pytorch_utils import Conv1D
 
 from talo_export.checkpoint.adapter_files import ADAPTER, CONFIG, WEIGHTS
@@ -27,8 +25,9 @@ from talo_export.checkpoint.writer import write_files
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import find_decoder
-from talo_export.models.loading import is_vision_language, read_config
+from talo_export.models.loading import read_config
 from talo_export.models.reference import ResolvedModel
+from talo_export.models.stock import build_empty, is_vision_language
 from talo_export.models.targets import knockout_targets
 
 
@@ -79,12 +78,8 @@ def plan_adapter(
     where the output projection is no module that PEFT can scale.
     """
     config = read_config(ResolvedModel(directory, str(directory), None), trust_remote_code)
-    is_vlm = is_vision_language(config)
-    auto = AutoModelForImageTextToText if is_vlm else AutoModelForCausalLM
-    with torch.device("meta"):
-        model = auto.from_config(
-            config, attn_implementation="eager", trust_remote_code=trust_remote_code
-        )
+    # By name, because a config may ask for an attention that is downloaded code.
+    model = build_empty(config, trust_remote_code=trust_remote_code, attn_implementation="eager")
     modules = output_projections(model, knockout)
     transposed = {isinstance(module, Conv1D) for module in modules.values()}
     return AdapterPlan(
@@ -92,7 +87,7 @@ def plan_adapter(
         directory=directory,
         modules={path: _out_features(module) for path, module in modules.items()},
         transposed=transposed == {True},
-        is_vlm=is_vlm,
+        is_vlm=is_vision_language(config),
     )
 
 

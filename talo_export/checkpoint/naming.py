@@ -14,9 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import (
     WeightConverter,
@@ -31,8 +29,9 @@ from talo_export.checkpoint.formats import parameter_stem
 from talo_export.checkpoint.layout import read_layout
 from talo_export.errors import ProofError, TaloError
 from talo_export.models.anatomy import Altered, Decoder, Layer, Mixer, Piece, find_decoder
-from talo_export.models.loading import first_line, is_vision_language, read_config
+from talo_export.models.loading import first_line, read_config
 from talo_export.models.reference import ResolvedModel
+from talo_export.models.stock import build_empty
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,6 @@ def checkpoint_anatomy(directory: Path, *, trust_remote_code: bool = False) -> D
         return foreign_anatomy(layout)
     resolved = ResolvedModel(directory, str(directory), None)
     config = read_config(resolved, trust_remote_code)
-    auto = AutoModelForImageTextToText if is_vision_language(config) else AutoModelForCausalLM
     count = getattr(config.get_text_config(decoder=True), "num_hidden_layers", 0)
     if isinstance(count, int) and count > len(layout.tensors):
         raise TaloError(f"{directory} claims {count} layers, more than it has tensors.")
@@ -73,11 +71,10 @@ def checkpoint_anatomy(directory: Path, *, trust_remote_code: bool = False) -> D
     if getattr(config, "quantization_config", None) is not None:
         del config.quantization_config
     try:
-        with torch.device("meta"):
-            # By name, because a config may ask for an attention that is downloaded code.
-            model = auto.from_config(
-                config, attn_implementation="eager", trust_remote_code=trust_remote_code
-            )
+        # By name, because a config may ask for an attention that is downloaded code.
+        model = build_empty(
+            config, trust_remote_code=trust_remote_code, attn_implementation="eager"
+        )
     except (ValueError, ImportError, TypeError, AttributeError, RuntimeError) as error:
         raise TaloError(
             f"the model class of {directory} cannot be built from its config alone: "

@@ -25,7 +25,10 @@ from typing import Any
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+)
 
 
 def load(arguments: argparse.Namespace) -> tuple[torch.nn.Module, dict[str, list[str]]]:
@@ -34,14 +37,9 @@ def load(arguments: argparse.Namespace) -> tuple[torch.nn.Module, dict[str, list
     if arguments.gguf:
         options["gguf_file"] = arguments.gguf
     config = transformers.AutoConfig.from_pretrained(arguments.directory, **options)
-    is_vlm = (
-        config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-        or "AutoModelForImageTextToText" in (getattr(config, "auto_map", None) or {})
-    )
     # Weights that a checkpoint lacks are drawn at random, here the same in every process.
     torch.manual_seed(0)
-    auto = transformers.AutoModelForImageTextToText if is_vlm else transformers.AutoModelForCausalLM
-    model, report = auto.from_pretrained(
+    model, report = stock_class(config).from_pretrained(
         arguments.directory, dtype=arguments.dtype, output_loading_info=True, **options
     )
     model.to(arguments.device)
@@ -52,6 +50,19 @@ def load(arguments: argparse.Namespace) -> tuple[torch.nn.Module, dict[str, list
 
         model = PeftModel.from_pretrained(model, arguments.adapter)
     return model.eval(), keys
+
+
+def stock_class(config: Any) -> Any:
+    """The auto class, or where none takes this config the class of the mappings that it names."""
+    vlm, text = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    own_code = getattr(config, "auto_map", None) or {}
+    is_vlm = config.model_type in vlm or "AutoModelForImageTextToText" in own_code
+    auto = transformers.AutoModelForImageTextToText if is_vlm else transformers.AutoModelForCausalLM
+    name = next(iter(config.architectures or ()), "")
+    listed = name in vlm.values() or name in text.values()
+    if own_code or type(config) in auto._model_mapping or not listed:
+        return auto
+    return getattr(transformers, name)
 
 
 def examples(path: str | None) -> dict[str, dict[str, torch.Tensor]]:

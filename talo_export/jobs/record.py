@@ -17,8 +17,8 @@ from typing import Any
 from talo_export.checkpoint.foreign import describes_images, is_foreign
 from talo_export.checkpoint.layout import read_layout
 from talo_export.checkpoint.manifest import Manifest
-from talo_export.models.loading import is_vision_language
 from talo_export.models.reference import ResolvedModel
+from talo_export.models.stock import is_vision_language
 
 _OF_TASK = (
     "task", "task_items", "chance", "scoring", "seed", "shots", "command",
@@ -60,8 +60,7 @@ def about_model(base: ResolvedModel, n_layers: int) -> dict[str, Any]:
 def _takes_images(config: Mapping[str, Any]) -> bool:
     if is_foreign(config):
         return describes_images(config)
-    said = SimpleNamespace(model_type=config.get("model_type"), auto_map=config.get("auto_map"))
-    return is_vision_language(said)
+    return is_vision_language(SimpleNamespace(**{"model_type": None, **config}))
 
 
 def _has_chat_template(directory: Path) -> bool:

@@ -25,12 +25,17 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
     ("input_ids", "bbox"),
     ("input_ids", "cross_attention_states"),
     ("input_ids", "pixel_values", "qformer_input_ids"),
+    ("input_ids", "frames", "qformer_input_ids"),
     ("input_ids", "pixel_values"),
     ("input_ids", "image_embeds", "image_embeds_position_mask"),
     ("input_ids", "image_encoder_embeddings", "image_attention_mask"),
     ("encoder_outputs",),
+    ("codes",),
 )
-"""Arguments to try together, the plainest first; a model's forward must know them all."""
+"""What to try together, the plainest first; a model's forward must know all the arguments."""
+
+ARGUMENTS = {"frames": "pixel_values", "codes": "input_ids"}
+"""The argument that a thing is given as, where it is not called so itself."""
 
 
 def smallest_inputs(model: PreTrainedModel, positions: int) -> Iterator[dict[str, Any]]:
@@ -41,12 +46,12 @@ def smallest_inputs(model: PreTrainedModel, positions: int) -> Iterator[dict[str
     known = inspect.signature(model.forward).parameters
     maker = InputMaker(model, positions)
     for names in VARIANTS:
-        if not all(name in known for name in names):
+        if not all(ARGUMENTS.get(name, name) in known for name in names):
             continue
         if "decoder_input_ids" in known:
             names = (*names, "decoder_input_ids")
         try:
-            inputs = {name: getattr(maker, name)() for name in names}
+            inputs = {ARGUMENTS.get(name, name): getattr(maker, name)() for name in names}
         except (AttributeError, NotImplementedError):
             # The config has not the entries by which these arguments are sized elsewhere.
             continue
@@ -65,11 +70,16 @@ class InputMaker:
     def input_ids(self) -> Tensor:
         """(B, T) consecutive ids, after as many image tokens as a querying transformer puts out."""
         text = torch.arange(FIRST_TOKEN, FIRST_TOKEN + self.positions).unsqueeze(0)
-        queries = getattr(self.model.config, "num_query_tokens", None)
-        image = getattr(self.model.config, "image_token_id", None)
+        config = self.model.config
+        queries = getattr(config, "num_query_tokens", None)
+        image = getattr(config, "image_token_id", getattr(config, "video_token_id", None))
         if queries is None or image is None:
             return text
         return torch.cat([torch.full((1, queries), image), text], dim=1)
+
+    def codes(self) -> Tensor:
+        """(codebooks, T) the same consecutive ids out of every codebook of an audio decoder."""
+        return self.decoder_input_ids().repeat(self.model.config.num_codebooks, 1)
 
     def decoder_input_ids(self) -> Tensor:
         """(B, T)"""
@@ -89,6 +99,10 @@ class InputMaker:
         size = getattr(vision, "image_size", 28)
         height, width = (size, size) if isinstance(size, int) else size
         return self._ramp(1, getattr(vision, "num_channels", 3), height, width)
+
+    def frames(self) -> Tensor:
+        """(B, 1, channels, height, width) a film of one picture."""
+        return self.pixel_values().unsqueeze(1)
 
     def cross_attention_states(self) -> Tensor:
         """(B, T + 2, width) what a vision tower would hand to cross-attention layers."""

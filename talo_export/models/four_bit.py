@@ -8,7 +8,6 @@ Settings are QLoRA's (Dettmers et al. 2023, arXiv 2305.14314): NF4 with double q
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
 
 import torch
 from torch import nn
@@ -16,6 +15,7 @@ from transformers import BitsAndBytesConfig, PreTrainedConfig
 
 from talo_export.errors import TaloError
 from talo_export.models.anatomy import find_decoder
+from talo_export.models.stock import build_empty
 
 EXTRA = "pip install 'talo-export[4bit]'"
 
@@ -27,7 +27,6 @@ def require_bitsandbytes() -> None:
 
 
 def nf4_settings(
-    auto: Any,
     config: PreTrainedConfig,
     name: str,
     dtype: torch.dtype | None,
@@ -49,16 +48,13 @@ def nf4_settings(
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype or own,
-        llm_int8_skip_modules=outside_the_decoder(auto, config, trust_remote_code),
+        llm_int8_skip_modules=outside_the_decoder(config, trust_remote_code),
     )
 
 
-def outside_the_decoder(
-    auto: Any, config: PreTrainedConfig, trust_remote_code: bool = False
-) -> list[str]:
+def outside_the_decoder(config: PreTrainedConfig, trust_remote_code: bool = False) -> list[str]:
     """Full paths of the linear maps that are in none of the decoder's layers, from the config."""
-    with torch.device("meta"):
-        model = auto.from_config(config, trust_remote_code=trust_remote_code)
+    model = build_empty(config, trust_remote_code=trust_remote_code)
     inside = tuple(f"{layer.path}." for layer in find_decoder(model).layers)
     return [
         path

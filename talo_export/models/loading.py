@@ -13,15 +13,9 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForImageTextToText,
     AutoProcessor,
     AutoTokenizer,
     PreTrainedConfig,
-)
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
 )
 
 from talo_export.errors import TaloError, UsageError
@@ -29,6 +23,7 @@ from talo_export.models.anatomy import Decoder, find_decoder
 from talo_export.models.four_bit import keep_trainable, nf4_settings
 from talo_export.models.proof import input_device
 from talo_export.models.reference import ResolvedModel, resolve
+from talo_export.models.stock import is_vision_language, stock_class
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -162,25 +157,6 @@ def read_config(resolved: ResolvedModel, trust_remote_code: bool = False) -> Pre
         ) from error
 
 
-def is_vision_language(config: PreTrainedConfig) -> bool:
-    """Whether the config belongs to the image-text-to-text class. TaloError if to neither kind.
-
-    A type in both mappings (Gemma 3) is a VLM where its config describes a vision part.
-    """
-    auto_map = getattr(config, "auto_map", None) or {}
-    kind = config.model_type
-    if kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
-        return True
-    if "AutoModelForImageTextToText" in auto_map:
-        return True
-    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or "AutoModelForCausalLM" in auto_map:
-        return False
-    raise TaloError(
-        f"model type {kind!r} is neither a vision-language model (image-text-to-text) nor a "
-        "causal language model: only decoders that generate text can be probed"
-    )
-
-
 def load_reported(
     resolved: ResolvedModel,
     config: PreTrainedConfig,
@@ -197,7 +173,7 @@ def load_reported(
     of the keys that did not fit. Raises TaloError."""
     if dtype != "auto" and dtype not in DTYPES:
         raise UsageError(f"dtype {dtype!r} is none of auto, {', '.join(DTYPES)}")
-    auto = AutoModelForImageTextToText if is_vision_language(config) else AutoModelForCausalLM
+    stock = stock_class(config)
     options: dict[str, Any] = {
         "dtype": DTYPES.get(dtype, "auto"),
         "trust_remote_code": trust_remote_code,
@@ -222,12 +198,12 @@ def load_reported(
     if load_in_4bit:
         # bitsandbytes quantises while it places: the model is where it belongs once it is read.
         options["quantization_config"] = nf4_settings(
-            auto, config, resolved.name, DTYPES.get(dtype), trust_remote_code
+            config, resolved.name, DTYPES.get(dtype), trust_remote_code
         )
         options.setdefault("device_map", {"": str(pick_device(device))})
         target = None
     try:
-        model, report = auto.from_pretrained(resolved.directory, **options)
+        model, report = stock.from_pretrained(resolved.directory, **options)
     except SafetensorError as error:
         raise TaloError(
             f"a weight file of {resolved.name} is damaged or cut short ({first_line(str(error))}): "

@@ -37,7 +37,7 @@ def traces(twin: PreTrainedModel) -> Iterator[Trace]:
         kinds = list(smallest_inputs(twin, positions))
     for inputs in kinds:
         try:
-            trace = record(twin, inputs, positions)
+            trace = record(twin, inputs, positions, twin.get_output_embeddings())
         except Exception as error:  # noqa: BLE001
             # Model code raises whatever it likes on inputs it was not made for; the next may do.
             refusals.append(f"{type(error).__name__}: {error}".splitlines()[0])
@@ -81,8 +81,13 @@ def length_unlike(model: nn.Module) -> int:
     return PRIMES[0]
 
 
-def record(twin: nn.Module, inputs: Mapping[str, Any], positions: int) -> Trace:
-    """Run the twin on `inputs` and return what was seen."""
+def record(
+    twin: nn.Module, inputs: Mapping[str, Any], positions: int, head: nn.Module | None = None
+) -> Trace:
+    """Run the twin on `inputs` and return what was seen.
+
+    `head` is the module that puts out the logits, where that is known.
+    """
     recorder = Recorder(dict(twin.named_parameters()), positions)
     for name, value in inputs.items():
         if isinstance(value, Tensor):
@@ -91,10 +96,34 @@ def record(twin: nn.Module, inputs: Mapping[str, Any], positions: int) -> Trace:
             recorder.label_input(name, value.last_hidden_state)
     with torch.device("meta"), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with recorder, watched(twin, recorder):
-            output = twin(**inputs)
-        recorder.trace.logits = recorder.flow(logits_in(output))
+        with recorder, watched(twin, recorder), last_output(head) as put_out:
+            try:
+                logits = logits_in(twin(**inputs))
+            except AttributeError:
+                # transformers 5.24.0 computes the logits of Llama 4 and then fails to wrap them
+                # up, with or without an image. What the files hold is known all the same.
+                if not put_out:
+                    raise
+                logits = put_out[0]
+        recorder.trace.logits = recorder.flow(logits)
     return recorder.trace
+
+
+@contextmanager
+def last_output(module: nn.Module | None) -> Iterator[list[Tensor]]:
+    """A list that holds what the module put out last; empty before, and where there is none."""
+    seen: list[Tensor] = []
+
+    def keep(module: nn.Module, args: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            seen[:] = [output]
+
+    handle = module.register_forward_hook(keep) if isinstance(module, nn.Module) else None
+    try:
+        yield seen
+    finally:
+        if handle is not None:
+            handle.remove()
 
 
 @contextmanager

@@ -11,8 +11,9 @@ import pytest
 import torch
 from proving import load, make_subject
 from safetensors.torch import load_file, save_file
+from tiny import tiny_config
 from torch import nn
-from transformers import LlamaConfig
+from transformers import Llama4ForConditionalGeneration, LlamaConfig
 from transformers.core_model_loading import (
     Chunk,
     ConversionOps,
@@ -55,6 +56,15 @@ def test_a_layout_that_stock_loading_renames_is_cut_under_its_own_names(
     found = logits_of(load("image-text-to-text", tmp_path / "out"), EXAMPLE)
     with knock_out(model, find_decoder(model), Knockout(2)):
         assert torch.equal(found, logits_of(model, EXAMPLE))
+
+
+def test_llama_4_is_read_also_where_its_forward_fails_behind_the_logits(tmp_path: Path) -> None:
+    config = tiny_config("llama4")
+    model = Llama4ForConditionalGeneration(config)
+    model.save_pretrained(tmp_path / "base")
+    anatomy = checkpoint_anatomy(tmp_path / "base")
+    assert anatomy.path == "language_model.model.layers"
+    assert all(layer.attention and not layer.mixers[0].declined for layer in anatomy.layers)
 
 
 def test_tensors_that_the_class_does_not_load_are_kept(tmp_path: Path) -> None:

@@ -78,6 +78,16 @@ def test_a_model_that_does_not_run_on_text_alone_is_given_what_it_needs(tmp_path
     assert proof.class_name == "UdopForConditionalGeneration"
 
 
+def test_a_class_that_no_auto_class_makes_is_loaded_by_its_name(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    make_subject("causal-lm", "mllama", base)
+    plan = plan_export(base, Knockout(1), checkpoint_anatomy(base))
+    write_export(plan, tmp_path / "out", base="base")
+    proof = prove_export(tmp_path / "out", base, Knockout(1))
+    assert proof.ok
+    assert proof.class_name == "MllamaForCausalLM"
+
+
 @pytest.mark.parametrize(
     ("name", "scope", "fill"),
     [

@@ -39,6 +39,9 @@ PROVED = {
     "an encoder's decoder": ("image-text-to-text", "florence2", "cross-attention"),
     "self- and cross-attention merged": ("image-text-to-text", "t5gemma2", "self-attention"),
     "a querying transformer": ("image-text-to-text", "blip-2", "self-attention"),
+    "a film instead of a picture": ("image-text-to-text", "instructblipvideo", "self-attention"),
+    "codebooks instead of text": ("causal-lm", "musicgen", "self-attention"),
+    "a class that no auto class makes": ("causal-lm", "mllama", "cross-attention"),
 }
 DECLINED = {
     "one block for several layers": ("causal-lm", "zamba2", "cutting it would cut them all"),
@@ -80,6 +83,8 @@ def test_the_table_has_nothing_wrong_and_nearly_all_of_it_proved() -> None:
         for row in TABLE.read_text(encoding="utf-8").splitlines()
         if re.match(r"\| (image-text-to-text|causal-lm) \|", row)
     ]
+    # Behind a verdict may stand the libraries that it took.
+    verdicts = [re.sub(r"^proved \(.*\)$", "proved", verdict) for verdict in verdicts]
     built = [verdict for verdict in verdicts if not verdict.startswith("not examined: ")]
     assert len(verdicts) > 280
     assert not [verdict for verdict in verdicts if verdict.startswith("WRONG")]

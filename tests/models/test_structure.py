@@ -107,6 +107,32 @@ def test_attention_is_found_by_what_it_computes_not_by_its_name() -> None:
     }
 
 
+class Unwrapped(Toy):
+    """Fails once the logits are there, as Llama 4 does in transformers 5.24.0."""
+
+    def forward(self, input_ids: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(logits=super().forward(input_ids).lost)
+
+
+def test_code_that_fails_after_its_logits_is_read_as_far_as_those() -> None:
+    with torch.device("meta"):
+        model = Unwrapped(Swapped(), Swapped())
+        inputs = {"input_ids": torch.arange(POSITIONS).unsqueeze(0)}
+    trace = record(model, inputs, POSITIONS, model.head)
+    with torch.device("meta"):
+        whole = Toy(Swapped(), Swapped())
+    assert read_decoder(model, trace) == read_decoder(whole, record(whole, inputs, POSITIONS))
+
+
+def test_code_that_fails_before_its_logits_is_not_read() -> None:
+    with torch.device("meta"):
+        model = Toy(Swapped(), nn.Module())
+        inputs = {"input_ids": torch.arange(POSITIONS).unsqueeze(0)}
+    model.stack[1].forward = lambda hidden: hidden.lost
+    with pytest.raises(AttributeError):
+        record(model, inputs, POSITIONS, model.head)
+
+
 class Linear(Attention):
     """The same without a softmax: linear attention."""
 
