@@ -17,7 +17,7 @@ from typing import Any
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from talo_export.checkpoint.adapter_files import ADAPTER, CONFIG, WEIGHTS
+from talo_export.checkpoint.adapter_files import ADAPTER, CONFIG, WEIGHTS, output_alone
 from talo_export.checkpoint.files import safe_name
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, current_versions
 from talo_export.checkpoint.staging import check_output, staged
@@ -97,9 +97,7 @@ def output_projections(model: nn.Module, knockout: Knockout) -> dict[str, nn.Mod
         raise UsageError(
             f"an adapter can only multiply, so fill {knockout.fill!r} needs --as checkpoint."
         )
-    # What an adapter needs is the output alone, whatever scope was asked for around it.
-    scope = "o_proj" if knockout.scope == "attention" else knockout.scope
-    targets = knockout_targets(find_decoder(model), Knockout(knockout.layer, scope))
+    targets = knockout_targets(find_decoder(model), output_alone(knockout))
     modules: dict[str, nn.Module] = {}
     for name in targets.outputs:
         path = name.rpartition(".")[0]

@@ -7,6 +7,7 @@ the logits, read back from files.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
+from talo_export.checkpoint.adapter_files import output_alone
 from talo_export.checkpoint.files import GGUF
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
@@ -129,6 +131,7 @@ def prove_export(
     processes fails or logits are not finite.
     """
     options = ["--trust-remote-code"] if trust_remote_code else []
+    knockout = output_alone(knockout) if is_adapter else knockout
     with tempfile.TemporaryDirectory(prefix="talo-export-") as folder:
         # Both processes must see the same example: the first makes it up, the second is given it.
         given = inputs or Path(folder) / "inputs.safetensors"
@@ -215,6 +218,8 @@ def _run(arguments: list[str], inputs: Path | None) -> tuple[str, dict[str, np.n
             command += ["--inputs", str(inputs)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            reason = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
-            raise ProofError(f"a fresh process could not load or run the model: {reason[-1]}")
+            said = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+            # An error of ours is a sentence; of another library's, the name says more than that.
+            reason = re.sub(r"^talo_export\.errors\.\w+: ", "", said[-1])
+            raise ProofError(f"a fresh process could not load or run the model: {reason}")
         return done.stdout, load_file(out)

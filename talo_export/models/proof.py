@@ -44,7 +44,7 @@ class BaseAnswer:
                 refusals.append(f"{type(error).__name__}: {error}".splitlines()[0])
         raise ProofError(
             f"{type(model).__name__} runs on no inputs that could be made up "
-            f"({'; '.join(refusals)}): pass an example of its inputs"
+            f"({'; '.join(refusals)}): try another version of transformers"
         )
 
 

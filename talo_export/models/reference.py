@@ -151,9 +151,8 @@ def check_files(directory: Path, reference: Reference, *, weights: bool = True) 
         )
     if not weights:
         return
-    for index in sorted(directory.glob("*.safetensors.index.json")):
-        check_index(index)
-    if any(directory.glob("*.safetensors")):
+    shards = [check_index(index) for index in sorted(directory.glob("*.safetensors.index.json"))]
+    if any(shards) or any(directory.glob("*.safetensors")):
         return
     pickled = any(directory.glob("*.bin")) or any(directory.glob("*.pt"))
     if not pickled and reference.repo_id is not None and not constants.HF_HUB_OFFLINE:
@@ -173,16 +172,25 @@ def check_files(directory: Path, reference: Reference, *, weights: bool = True) 
     raise TaloError(f"{directory} has no *.safetensors weights")
 
 
-def check_index(index: Path) -> None:
-    """Every shard an index names must be a file beside it. Raises TaloError naming the first."""
+def check_index(index: Path) -> set[str]:
+    """The shards that an index names, each a file beside it or in a folder below.
+
+    Raises TaloError naming the first that is not there, or would lie elsewhere.
+    """
     try:
         weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         shards = {str(shard) for shard in weight_map.values()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TaloError(f"{index} is no safetensors index ({error}): fetch it again") from error
     for shard in sorted(shards):
+        if Path(shard).is_absolute() or ".." in Path(shard).parts:
+            raise TaloError(
+                f"{index} names {shard!r}, which is no path inside the checkpoint directory: "
+                "take another base"
+            )
         if not (index.parent / shard).is_file():
             raise TaloError(
                 f"{index.name} names the shard {shard}, which is not in {index.parent}: "
                 "fetch the model again"
             )
+    return shards

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
+from proving import make_subject
 from safetensors.torch import save_file
 from tiny_bases import tiny_gpt2, tiny_llama
 from transformers import (
@@ -24,6 +25,8 @@ from transformers import (
 from talo_export.checkpoint.adapter import plan_adapter, write_adapter
 from talo_export.checkpoint.adapter_files import WEIGHTS
 from talo_export.checkpoint.manifest import read_manifest
+from talo_export.checkpoint.naming import checkpoint_anatomy
+from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.undo import undo_export
 from talo_export.errors import TaloError, UsageError
 from talo_export.jobs.verify import run_verify
@@ -131,6 +134,16 @@ def test_the_models_own_load_adapter_gives_the_logits_of_the_knockout(
     model = load(bases[name])
     model.load_adapter(str(tmp_path / "out"))
     assert torch.equal(logits(model), knocked_out(bases[name], Knockout(1)))
+
+
+def test_a_layer_whose_keys_others_read_too_is_switched_off_and_verified(tmp_path: Path) -> None:
+    base, out = tmp_path / "base", tmp_path / "out"
+    make_subject("causal-lm", "gemma3n_text", base)
+    write_adapter(plan_adapter(base, Knockout(1)), out, base=str(base))
+    with pytest.raises(UsageError, match="--scope o_proj"):
+        plan_export(base, Knockout(1), checkpoint_anatomy(base))
+    report = run_verify(out)
+    assert report["ok"], report["problems"]
 
 
 def test_verify_runs_an_adapter_on_its_base_and_notices_a_changed_vector(

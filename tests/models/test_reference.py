@@ -100,6 +100,25 @@ def test_a_shard_that_the_index_names_must_be_there(text_checkpoint: Path) -> No
         resolve(str(text_checkpoint))
 
 
+def test_shards_in_a_folder_below_the_index_are_weights(text_checkpoint: Path) -> None:
+    (text_checkpoint / "weights").mkdir()
+    (text_checkpoint / "model.safetensors").rename(text_checkpoint / "weights" / "a.safetensors")
+    index = {"weight_map": {"lm_head.weight": "weights/a.safetensors"}}
+    (text_checkpoint / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert resolve(str(text_checkpoint)).directory == text_checkpoint
+
+
+@pytest.mark.parametrize("kind", ["absolute", "upwards"])
+def test_an_index_may_not_name_a_file_elsewhere(text_checkpoint: Path, kind: str) -> None:
+    outside = text_checkpoint.parent / "outside.safetensors"
+    (text_checkpoint / "model.safetensors").rename(outside)
+    shard = str(outside) if kind == "absolute" else f"../{outside.name}"
+    index = {"weight_map": {"lm_head.weight": shard}}
+    (text_checkpoint / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(TaloError, match=r"outside\.safetensors', which is no path inside"):
+        resolve(str(text_checkpoint))
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"weight_map": 3}', "{}"])
 def test_an_index_that_is_none_is_refused(text_checkpoint: Path, text: str) -> None:
     (text_checkpoint / "model.safetensors.index.json").write_text(text)

@@ -74,6 +74,12 @@ def test_an_adapter_is_a_peft_model_and_an_adapter_of_its_base() -> None:
     assert (data.library_name, data["base_model_relation"]) == ("peft", "adapter")
 
 
+def test_the_card_of_an_adapter_lists_no_tensors() -> None:
+    text = body(replace(FULL, kind="adapter", edits=()))
+    assert "| tensor |" not in text
+    assert "`adapter_config.json` names to exactly 0" in text
+
+
 def test_a_base_that_is_only_a_directory_gives_no_base_model_and_no_path() -> None:
     text = render_card(BARE)
     assert "base_model" not in ModelCard(text).data.to_dict()
