@@ -15,6 +15,7 @@ from talo_export.evidence.analyses.alternatives import compare_fills, compare_mo
 from talo_export.evidence.analyses.cases import cases
 from talo_export.evidence.analyses.clusters import adjusted_rand, cluster_tasks, silhouette
 from talo_export.evidence.analyses.pairs import pairs
+from talo_export.evidence.analyses.shots import shots_curve
 from talo_export.evidence.analyses.side_effects import side_effects
 from talo_export.evidence.analyses.stability import stability
 from talo_export.evidence.analyses.transfer import TaskRun, transfer
@@ -191,6 +192,17 @@ class TestStability:
         sweep = plant(np.random.default_rng(2), 2000, [0.0] * 25)
         (point,) = stability(sweep, shots=(40,), runs=500, seed=0).by_shots
         assert point.agreement < 0.12
+
+
+class TestShots:
+    def test_where_only_text_was_generated_layers_are_chosen_by_accuracy_alone(self, plant):
+        sweep = dataclasses.replace(
+            plant(np.random.default_rng(0), 100, [0.3, 0.0, -0.2]), probability=None, margin=None
+        )
+        found = shots_curve(sweep, shots=(10,), runs=100)
+        assert {point.criterion for point in found.points} == {"accuracy"}
+        with pytest.raises(UsageError, match="'kept-t' needs log-likelihoods"):
+            shots_curve(sweep, shots=(10,), criteria=("kept-t",), runs=100)
 
 
 class TestAlternatives:

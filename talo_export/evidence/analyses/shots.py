@@ -140,16 +140,28 @@ def shots_curve(
     sweep: Differences,
     *,
     shots: Sequence[int] = (5, 10, 15, 20, 50, 100),
-    criteria: Sequence[str] = ("accuracy", WITH_SCORES),
+    criteria: Sequence[str] | None = None,
     runs: int = 1000,
     seed: int = 0,
 ) -> ShotsCurve:
-    """Gain, harm and regret for each criterion and number of shots that leaves enough unseen."""
+    """Gain, harm and regret for each criterion and number of shots that leaves enough unseen.
+
+    Without `criteria`, accuracy and, where choices were scored, the default for such scores.
+    Raises UsageError for a criterion that does not exist or needs scores that are not there,
+    TaloError for too few items.
+    """
+    if criteria is None:
+        criteria = ("accuracy",) if sweep.margin is None else ("accuracy", WITH_SCORES)
     points = []
     for name in criteria:
         if name not in CRITERIA:
             raise UsageError(
                 f"Unknown selection criterion {name!r}. Choose one of: {', '.join(CRITERIA)}."
+            )
+        if CRITERIA[name].measure not in sweep.measures():
+            raise UsageError(
+                f"Criterion {name!r} needs log-likelihoods of the choices, but only text was "
+                "generated. Use accuracy, or probe with --scoring likelihood."
             )
         for size in shots:
             if sweep.n_items - size < LEAST_UNSEEN_SHARE * sweep.n_items:
