@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import talo_export
 from talo_export.cli import (
@@ -23,8 +24,21 @@ from talo_export.cli import (
     verify,
 )
 
+
+class Commands(TyperGroup):
+    """The commands, with wrong options told in Typer's words less a prefix of its validator's."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as wrong:
+            wrong.message = wrong.message.removeprefix("Value error, ")
+            raise
+
+
 app = typer.Typer(
     name="talo-export",
+    cls=Commands,
     help=(
         "Find the decoder layer whose attention hurts a task, prove it, cut it out of the "
         "weights on disk, and publish a checkpoint that every stock engine loads.\n\n"

@@ -34,7 +34,7 @@ def compare(
         typer.Option(
             metavar="NAMES|all",
             rich_help_panel=METHODS,
-            show_default="knockout,calibration,knockout+calibration,few-shot,lora",
+            show_default="knockout, calibration, knockout+calibration, few-shot, lora",
             help="Also knockout+lora, dora, rslora, ia3, oft, prompt-tuning, ln-tuning.",
         ),
     ] = None,
@@ -156,11 +156,13 @@ def compare(
             gradient_checkpointing=gradient_checkpointing,
             tune=tune,
         )
+        asked = parse_methods(methods or ",".join(DEFAULT_METHODS))
         if estimate:
             predicted = run_estimate(
                 model,
                 dtype=dtype,
                 tokens=tokens,
+                adapter=next((one.adapter for one in asked if one.adapter), "lora"),
                 training=training,
                 four_bit=load_in_4bit,
                 trust_remote_code=trust_remote_code,
@@ -182,7 +184,7 @@ def compare(
                 trust_remote_code=trust_remote_code,
                 load_in_4bit=load_in_4bit,
             ),
-            methods=parse_methods(methods or ",".join(DEFAULT_METHODS)),
+            methods=asked,
             words=with_columns(
                 TaskWords(task, data=data, trust_remote_code=trust_remote_code), columns
             ),

@@ -97,7 +97,7 @@ Columns = Annotated[
     str | None,
     typer.Option(
         "--columns", metavar="OURS=THEIRS,...", rich_help_panel=TASK,
-        help="Your data's own names of the fields: question=stem,choices=options.text.",
+        help="Your data's own names of the fields: question=stem, choices=options.text.",
     ),
 ]  # fmt: skip
 FewShot = Annotated[

@@ -90,7 +90,7 @@ def show_estimate(document: dict[str, Any], to: Console) -> None:
     first = prints[0]
     bits = ", decoder in NF4" if first["four_bit"] else ""
     to.print(
-        f"{document['model']}: {first['parameters'] / 1e9:.2f} billion parameters, "
+        f"{document['model']}: {_in_words(first['parameters'])} parameters, "
         f"{first['dtype']}{bits}, {first['tokens']} tokens; predicted, nothing was run",
         highlight=False,
     )
@@ -109,6 +109,10 @@ def show_estimate(document: dict[str, Any], to: Console) -> None:
     ):
         table.add_row(said, *(size(one[name]) for one in prints))
     to.print(table)
+
+
+def _in_words(count: int) -> str:
+    return f"{count / 1e9:.2f} billion" if count >= 1e9 else f"{count / 1e6:.1f} million"
 
 
 def size(count: int | None) -> str:

@@ -176,12 +176,17 @@ def criterion_named(name: str, table: ScoreTable) -> Criterion:
         probability = table.probability
         scored = probability is not None and np.isfinite(probability[table.row(None), seen]).all()
         return CRITERIA[WITH_SCORES if scored else "accuracy"]
-    if name not in CRITERIA:
+    check_criterion(name)
+    return CRITERIA[name]
+
+
+def check_criterion(name: str) -> None:
+    """Raises UsageError for a name that is neither a criterion's nor "auto"."""
+    if name != DEFAULT_CRITERION and name not in CRITERIA:
         raise UsageError(
             f"Unknown selection criterion {name!r}. "
             f"Choose one of: {', '.join((DEFAULT_CRITERION, *CRITERIA))}."
         )
-    return CRITERIA[name]
 
 
 def layer_moments(table: ScoreTable, rows: list[int]) -> LayerMoments:

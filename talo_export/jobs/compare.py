@@ -19,6 +19,7 @@ from talo_export.baselines.runner import Watcher, model_stamp, run_cells
 from talo_export.baselines.settings import Training
 from talo_export.baselines.summary import summarise, to_csv
 from talo_export.baselines.verdict import verdicts
+from talo_export.errors import UsageError
 from talo_export.evidence.selection import DEFAULT_CRITERION
 from talo_export.jobs.asking import Setup, model_reference
 from talo_export.jobs.comparison import DOCUMENT, comparison_beside
@@ -47,6 +48,11 @@ class CompareRequest:
     criterion: str = DEFAULT_CRITERION
     min_gain: float | None = None
     fresh: bool = False
+
+    def __post_init__(self) -> None:
+        for option, number in (("--seeds", self.seeds), ("--test-limit", self.test_limit)):
+            if number is not None and number < 1:
+                raise UsageError(f"{option} is {number}: 1 is the least.")
 
 
 def run_compare(

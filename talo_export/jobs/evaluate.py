@@ -8,6 +8,7 @@ from typing import Any
 
 from scipy.stats import binomtest
 
+from talo_export.errors import UsageError
 from talo_export.jobs.asking import Setup
 from talo_export.jobs.task_words import TaskWords, load_words, meaning
 from talo_export.models.loading import LoadedModel
@@ -41,6 +42,10 @@ class EvaluateRequest:
     seed: int = 0
     scoring: Scoring = field(default_factory=Scoring)
     skip_too_long: bool = False
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"--limit is {self.limit}: 1 is the least.")
 
 
 def run_evaluate(

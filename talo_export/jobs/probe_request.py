@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from talo_export.errors import UsageError
 from talo_export.evidence.racing import ERROR as RACE_ERROR
-from talo_export.evidence.selection import DEFAULT_CRITERION
+from talo_export.evidence.selection import DEFAULT_CRITERION, check_criterion
 from talo_export.jobs.asking import DEFAULT_PROMPT, Setup
 from talo_export.jobs.task_words import (
     DEFAULT_TASK,
@@ -56,6 +56,7 @@ class ProbeRequest:
     """Earlier runs on the same model that inform the choice."""
 
     def __post_init__(self) -> None:
+        check_criterion(self.criterion)
         if self.race is not None and self.prior:
             raise UsageError(
                 "a race foresees what the probing items choose by themselves, and --prior weighs "

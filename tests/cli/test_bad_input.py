@@ -169,3 +169,26 @@ def test_an_export_without_a_layer(base: Path) -> None:
 
 def test_a_directory_that_is_no_export(base: Path) -> None:
     assert "talo_export.json" in refused("verify", base, status=1)
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        (("probe", "--criterion", "best"), "'best'"),
+        (("compare", "--seeds", 0), "--seeds is 0"),
+        (("compare", "--test-limit", -1), "--test-limit is -1"),
+        (("compare", "--estimate", "--methods", "foo"), "'foo'"),
+        (("evaluate", "--limit", 0), "--limit is 0"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named_with_its_option(
+    line: tuple[object, ...], names: str
+) -> None:
+    assert names in refused(*line, status=2)
+
+
+def test_a_word_that_is_no_choice_is_told_with_all_there_are() -> None:
+    done = CliRunner().invoke(app, ["export", "--layer", "1", "--as", "gguf"])
+    assert done.exit_code == 2
+    said = " ".join(done.stderr.replace("│", " ").split())
+    assert "Invalid value for '--as': 'gguf' is not one of 'checkpoint', 'adapter'." in said
