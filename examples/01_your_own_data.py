@@ -22,7 +22,7 @@ from talo_export import load_task, probe
 def main(folder: Path) -> None:
     file = write_task_file(folder / "data", {"maps": 32})
     task = load_task(f"{file}")
-    print(f"{file.name}: {len(task)} items, chance {task.chance:.0%}")
+    print(f"{file.name}: {len(task)} items, chance {100 * task.chance:.0f} %")
 
     found = probe(task=str(file), shots=12, out=folder / "run")
     swept = found["probe"]

@@ -31,7 +31,7 @@ def main(folder: Path) -> None:
     )
     for method in result["methods"]:
         print(
-            f"{method['name']}: {method['accuracy']:.0%} of {result['test_n']} items, "
+            f"{method['name']}: {100 * method['accuracy']:.0f} % of {result['test_n']} items, "
             f"{method['trainable_parameters'] or 0} parameters trained"
         )
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from talo_export.wording import percent
+
 COLUMNS = (
     "accuracy", "accuracy_sd", "gain", "gain_low", "gain_high", "p_value", "seconds",
     "test_seconds", "inference_overhead", "peak_memory_bytes", "trainable_parameters",
@@ -63,7 +65,7 @@ def accuracy_table(documents: Documents, columns: Sequence[tuple[str, int]]) -> 
         cells = [_accuracy(rows[("base", 0)])]
         cells += [_accuracy(rows.get(column)) for column in columns]
         seeds = max(row["seeds"] for row in document["methods"])
-        about = f"{document['test_n']} x {seeds}, {document['chance']:.0%}"
+        about = f"{document['test_n']} x {seeds}, {percent(document['chance'], 0)}"
         lines.append(f"| `{document['task']}` ({about}) | {' | '.join(cells)} |")
     gains = []
     for column in columns:
@@ -96,7 +98,7 @@ def cost_table(documents: Documents, columns: Sequence[tuple[str, int]]) -> str:
             f"{max(r['peak_memory_bytes'] for r in rows) / 2**20:,.0f} MiB",
             f"{max(r['trainable_parameters'] for r in rows):,}",
             _size(max(r["artifact_bytes"] for r in rows)),
-            f"{mean(slower):+.0%}" if slower else "",
+            f"{100 * mean(slower):+.0f} %" if slower else "",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -22,6 +22,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from talo_export.demo import demo_task_descriptions, demo_task_names, load_demo_task
 from talo_export.demo.bundled import user_text
 from talo_export.tasks.item import LETTERS, Item
+from talo_export.wording import percent
 
 HERE = Path(__file__).parent
 BATCH = 25
@@ -92,8 +93,9 @@ def write_card(scores: dict[str, dict[str, float]], parameters: int, directory: 
     rows = ["| task | about | chance | accuracy | 95 % interval |", "|---|---|---|---|---|"]
     for name, score in scores.items():
         low, high = wilson(score["accuracy"], int(score["n"]))
-        rows.append(f"| `{name}` | {about[name]} | {score['chance']:.0%} | {score['accuracy']:.1%} "
-                    f"| {low:.1%} to {high:.1%} |")  # fmt: skip
+        chance, accuracy = percent(score["chance"], 0), percent(score["accuracy"])
+        interval = f"{percent(low)} to {percent(high)}"
+        rows.append(f"| `{name}` | {about[name]} | {chance} | {accuracy} | {interval} |")
     template = (HERE / "card.md").read_text(encoding="utf-8")
     card = template.replace("{table}", "\n".join(rows))
     card = card.replace("{parameters}", f"{parameters / 1e6:.1f}")

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from talo_export.baselines.request import CellRequest, CellResult
 from talo_export.tasks.item import Task
+from talo_export.wording import percent
 
 RESAMPLES = 2000
 
@@ -53,12 +54,12 @@ class BreakEven:
             where = f"{self.method} overtakes {self.rival} at about {self.estimate:.0f} shots"
         sure = max(self.ahead_at_first, self.never)
         if sure > 0.975:
-            often = "every resample" if sure == 1.0 else f"{sure:.1%} of resamples"
+            often = "every resample" if sure == 1.0 else f"{percent(sure)} of resamples"
             return f"{where}, in {often}."
         return (
             f"{where} (95 % between {self._bound(self.low)} and {self._bound(self.high)}; "
-            f"ahead at {first} in {self.ahead_at_first:.0%}, never up to {last} in "
-            f"{self.never:.0%} of resamples)."
+            f"ahead at {first} in {percent(self.ahead_at_first, 0)}, never up to {last} in "
+            f"{percent(self.never, 0)} of resamples)."
         )
 
     def _bound(self, bound: float | None) -> str:

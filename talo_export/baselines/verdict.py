@@ -10,6 +10,7 @@ from talo_export.baselines.request import CellRequest, CellResult
 from talo_export.baselines.summary import Row, paired_clusters
 from talo_export.evidence.paired import gain_interval
 from talo_export.tasks.item import Task
+from talo_export.wording import percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,12 @@ class Verdict:
         """One sentence for a person, in points."""
         at = f"At {self.shots} shots"
         if self.best == "base":
-            return f"{at} nothing beats the base ({100 * self.base_accuracy:.1f} %)."
+            return f"{at} nothing beats the base ({percent(self.base_accuracy)})."
         head = (
             f"{at} {self.best} is the most accurate"
             f"{', level with ' + ' and '.join(self.level) if self.level else ''}: "
-            f"{100 * self.accuracy:.1f} %, "
-            f"the base {100 * self.base_accuracy:.1f} %"
+            f"{percent(self.accuracy)}, "
+            f"the base {percent(self.base_accuracy)}"
         )
         if self.lead is None or self.lead_ci95 is None:
             return f"{head}."

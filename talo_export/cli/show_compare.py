@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from talo_export.cli.output import Sink
+from talo_export.wording import percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +32,7 @@ class CellProgress:
                 self._sink.note(f"{event.resumed} of {event.total} cells are there already")
             return
         cell, result = event.latest, event.result
-        said = result.status if result.accuracy is None else f"{result.accuracy:.1%}"
+        said = result.status if result.accuracy is None else percent(result.accuracy)
         new = event.done - event.resumed
         left = (time.monotonic() - self._started) / new * (event.total - event.done)
         self._sink.note(
@@ -47,7 +48,7 @@ def show_compare(document: dict[str, Any], to: Console) -> None:
 
     to.print(
         f"{document['model']} on {document['task']}, {document['test_n']} test items a seed, "
-        f"scored by {document['scoring']}, chance {document['chance']:.0%}",
+        f"scored by {document['scoring']}, chance {percent(document['chance'], 0)}",
         highlight=False,
     )
     columns = [column for column in COLUMNS if to.width >= column.from_width]

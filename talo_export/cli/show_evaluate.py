@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from talo_export.wording import percent
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -12,9 +14,9 @@ def show_evaluate(document: dict[str, Any], to: Console) -> None:
     """Accuracy with its interval, beside chance, and how many answers could not be read."""
     low, high = document["ci95"]
     to.print(
-        f"{document['model']} on {document['task']}: {document['accuracy']:.1%} of "
-        f"{document['n']} items (95 % interval {low:.1%} to {high:.1%}, chance "
-        f"{document['chance']:.0%}), scored by {document['scoring']}",
+        f"{document['model']} on {document['task']}: {percent(document['accuracy'])} of "
+        f"{document['n']} items (95 % interval {percent(low)} to {percent(high)}, chance "
+        f"{percent(document['chance'], 0)}), scored by {document['scoring']}",
         highlight=False,
     )
     if document["too_long"]:
@@ -31,14 +33,14 @@ def averages_words(averages: dict[str, Any]) -> list[str]:
     categories = averages["by_category"]
     if len(categories) > 1:
         said.append(
-            f"macro average over {len(categories)} categories {averages['macro']:.1%}, "
-            f"micro average over items {averages['micro']:.1%}"
+            f"macro average over {len(categories)} categories {percent(averages['macro'])}, "
+            f"micro average over items {percent(averages['micro'])}"
         )
-        said += [f"  {name}: {share:.1%}" for name, share in categories.items()]
+        said += [f"  {name}: {percent(share)}" for name, share in categories.items()]
     if averages["unit"] is not None:
         said.append(
-            f"{averages['unit']:.1%} of {averages['units']} questions are right in every way they "
-            "are asked (circular accuracy, for rotated choices)"
+            f"{percent(averages['unit'])} of {averages['units']} questions are right in every way "
+            "they are asked (circular accuracy, for rotated choices)"
         )
     return said
 
@@ -58,9 +60,9 @@ def show_evaluations(document: dict[str, Any], to: Console) -> None:
         table.add_row(
             row["task"],
             f"{row['n']:,}",
-            f"{row['accuracy']:.1%}",
-            f"{low:.1%} to {high:.1%}",
-            f"{row['chance']:.0%}",
+            percent(row["accuracy"]),
+            f"{percent(low)} to {percent(high)}",
+            percent(row["chance"], 0),
             str(row["unparsed"]),
         )
     to.print(table)
@@ -75,6 +77,6 @@ def evaluations_summary(document: dict[str, Any]) -> str:
         return f"no task could be evaluated{failed}"
     items = sum(row["n"] for row in document["tasks"])
     return (
-        f"macro average over {len(document['tasks'])} tasks {document['macro']:.1%}, micro average "
-        f"over {items:,} items {document['micro']:.1%}{failed}"
+        f"macro average over {len(document['tasks'])} tasks {percent(document['macro'])}, "
+        f"micro average over {items:,} items {percent(document['micro'])}{failed}"
     )

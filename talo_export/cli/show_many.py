@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from talo_export.wording import percent
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -31,7 +33,7 @@ def show_many(document: dict[str, Any], to: Console) -> None:
     table.add_column("verdict", overflow="fold")
     for row in document["tasks"]:
         layer, gain = _best(row)
-        base = f"{row['base_accuracy']:.1%}"
+        base = percent(row["base_accuracy"])
         table.add_row(
             row["task"],
             *((base, f"{layer} {gain}") if narrow else (f"{row['items']:,}", base, layer, gain)),
@@ -40,8 +42,8 @@ def show_many(document: dict[str, Any], to: Console) -> None:
         )
     to.print(table)
     to.print(
-        "gains in points of accuracy, with 95 % intervals on items never probed; in parentheses "
-        "what led the probe where the base was kept",
+        "gains in points of accuracy, with 95 % intervals on items never probed; where the base "
+        "was kept, its accuracy is on the probing items, and what led them is in parentheses",
         style="dim",
         highlight=False,
     )

@@ -6,9 +6,12 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from talo_export.cli.strip import strip
+from talo_export.wording import percent
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+NO_BREAK = "\u00a0"
 
 _COLOURS = {"confirmed": "green", "harmful": "red"}
 
@@ -22,10 +25,10 @@ def show_probe(document: dict[str, Any], to: Console) -> None:
         to,
         "task",
         f"{document['task']}, {document['task_items']} items from {document['task_source']}, "
-        f"scored by {document['scoring']}, chance {document['chance']:.0%}",
+        f"scored by {document['scoring']}, chance {percent(document['chance'], 0)}",
     )
     _row(to, "model", f"{document['model']}, {document['layers']} decoder layers")
-    _row(to, "probe", f"{probe['n']} items, base {probe['base_accuracy']:.1%}")
+    _row(to, "probe", f"{probe['n']} items, base {percent(probe['base_accuracy'])}")
     gains = [None if gain is None else 100 * gain for gain in probe["gains"]]
     to.print()
     _row(to, "", "points of accuracy gained without each layer's attention", style="dim")
@@ -48,13 +51,15 @@ def show_probe(document: dict[str, Any], to: Console) -> None:
         _row(
             to,
             "confirm",
-            f"{confirm['n']} other items: {confirm['base_accuracy']:.1%} -> "
-            f"{confirm['accuracy']:.1%}, {100 * confirm['gain']:+.1f} points, "
+            f"{confirm['n']} other items: {percent(confirm['base_accuracy'])} -> "
+            f"{percent(confirm['accuracy'])}, {100 * confirm['gain']:+.1f} points, "
             f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}, p = {confirm['p_value']:.2g}",
         )
     for said in _meaning(document.get("evidence") or {}):
         _row(to, "", said)
-    _row(to, "verdict", _verdict(document), style=_COLOURS.get(_word(document), ""))
+    # Why the base is kept was said as the choice.
+    verdict = "keep the base" if _word(document) == "keep the base" else _verdict(document)
+    _row(to, "verdict", verdict, style=_COLOURS.get(_word(document), ""))
     if document["checkpoint"] is not None:
         _row(to, "wrote", document["checkpoint"])
         proof = document["proof"]
@@ -72,7 +77,7 @@ def show_probe(document: dict[str, Any], to: Console) -> None:
 def _race(probe: dict[str, Any]) -> str:
     """How many layers a race dropped and when, and what it was settled without."""
     dropped = [seen for seen in probe["seen"] if seen is not None and seen < probe["n"]]
-    rate = f"error rate {probe['race']['error_rate']:.0%}"
+    rate = f"error rate {percent(probe['race']['error_rate'], 0)}"
     said = "no layer could be dropped before the end"
     if dropped:
         said = (
@@ -132,7 +137,9 @@ def _row(to: Console, label: str, text: str, style: str = "") -> None:
     from rich.text import Text
 
     # Wrapped here and not by a table, which would fill every line with blanks up to its width.
-    lines = wrap(text, max(20, to.width - 8), break_on_hyphens=False) or [""]
+    # A number and its sign stay together.
+    tied = text.replace(" %", f"{NO_BREAK}%")
+    lines = wrap(tied, max(20, to.width - 8), break_on_hyphens=False) or [""]
     for number, line in enumerate(lines):
         head = label if number == 0 else ""
-        to.print(Text.assemble((f"{head:<7} ", "dim"), (line, style)))
+        to.print(Text.assemble((f"{head:<7} ", "dim"), (line.replace(NO_BREAK, " "), style)))

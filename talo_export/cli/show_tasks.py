@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from talo_export.wording import percent
+
 SHOWN = 5
 """Sets of duplicates that are named."""
 
@@ -34,7 +36,7 @@ def show_tasks(document: dict[str, Any], to: Console) -> None:
         table.add_column("task", overflow="fold")
         for task in group:
             items = "?" if task["items"] is None else f"{task['items']:,}"
-            chance = "?" if task["chance"] is None else f"{task['chance']:.0%}"
+            chance = "?" if task["chance"] is None else percent(task["chance"], 0)
             table.add_row(items, chance, _named(task))
         to.print(table)
     if any(None in (task["items"], task["chance"]) for task in document["tasks"]):
@@ -91,7 +93,7 @@ def _power(document: dict[str, Any]) -> str:
     )
     if best is None:
         return f"too few items: the {left} left after probing cannot confirm any gain"
-    typical = f"{document['changed_share']:.0%} of the answers"
+    typical = f"{percent(document['changed_share'], 0)} of the answers"
     usual = f"{100 * gain:.1f} points" if gain is not None else "no gain"
     return (
         f"the {left} items left after probing confirm, in four runs of five, a true gain of "
@@ -105,5 +107,5 @@ def check_summary(document: dict[str, Any]) -> str:
     return (
         f"{document['name']}: {document['items']} items in {document['groups']} groups, "
         f"{document['multiple_choice']} multiple choice, {document['free_form']} free-form, "
-        f"{document['pictures']} pictures, chance {document['chance']:.0%}"
+        f"{document['pictures']} pictures, chance {percent(document['chance'], 0)}"
     )

@@ -25,6 +25,7 @@ from talo_export.evidence.paired import (
 )
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
+from talo_export.wording import percent
 
 Fate = Literal["stays", "shrinks", "vanishes", "no gain"]
 
@@ -74,8 +75,8 @@ class AnswerCalibration:
         layer, raw, after = self.knockout.layer, 100 * self.raw.gain, 100 * self.calibrated.gain
         favourite = int(np.argmax(self.base))
         habit = (
-            f"the base answers {chr(ord('A') + favourite)} to {self.base[favourite]:.0%} of the "
-            f"{self.n} items ({self.gold[favourite]:.0%} would be right)"
+            f"the base answers {chr(ord('A') + favourite)} to {percent(self.base[favourite], 0)} "
+            f"of the {self.n} items ({percent(self.gold[favourite], 0)} would be right)"
         )
         if self.fate == "no gain":
             return f"Layer {layer}: there is no gain to explain ({raw:+.1f} points); {habit}."

@@ -15,6 +15,7 @@ from talo_export.evidence.paired import (
 )
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
+from talo_export.wording import percent
 
 Verdict = Literal["confirmed", "unconfirmed", "harmful", "keep the base"]
 
@@ -57,7 +58,7 @@ class Confirmation:
         }[self.verdict]
         return (
             f"Without layer {self.knockout.layer}: {100 * self.gain:+.1f} points on {self.n} "
-            f"unseen items ({self.level:.0%} interval {low:+.1f} to {high:+.1f}, "
+            f"unseen items ({percent(self.level, 0)} interval {low:+.1f} to {high:+.1f}, "
             f"p = {self.p_value:.2g}): {tail}."
         )
 

@@ -11,6 +11,7 @@ from scipy.stats import false_discovery_control
 
 from talo_export.errors import TaloError, UsageError
 from talo_export.evidence.confirmation import Confirmation
+from talo_export.wording import percent
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,13 @@ class Discoveries:
         if self.swept:
             return (
                 f"In {self.discovered} of {total} tasks some layer's knockout helps on the items "
-                f"that were swept, at a false discovery rate of {self.rate:.0%} "
+                f"that were swept, at a false discovery rate of {percent(self.rate, 0)} "
                 "(p-values corrected over the layers)."
             )
         return (
             f"In {self.discovered} of {total} tasks a layer's knockout helps on unseen items at a "
-            f"false discovery rate of {self.rate:.0%} ({len(self.kept)} tasks keep the base)."
+            f"false discovery rate of {percent(self.rate, 0)} "
+            f"({len(self.kept)} tasks keep the base)."
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from talo_export.evidence.paired import layer_gains
 from talo_export.evidence.selection import Selection
 from talo_export.knockout import Fill, Scope
 from talo_export.probing.scores import ScoreTable
+from talo_export.wording import percent
 
 _RESAMPLES = 2_000
 
@@ -146,7 +147,7 @@ def _draw_bars(axes: Axes, bars: _Bars, selection: Selection, depth: int, floor:
     axes.set_ylabel("gain in accuracy (points)")
     axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
     axes.set_title(
-        f"chosen on {selection.n} items · base {100 * selection.base_accuracy:.1f} % · "
+        f"chosen on {selection.n} items · base {percent(selection.base_accuracy)} · "
         "with 95 % intervals",
         fontsize=8.5,
     )
@@ -181,5 +182,6 @@ def _draw_confirmation(axes: Axes, selection: Selection, shown: Confirmation | N
     )
     axes.set_title(f"{shown.n} unseen items", fontsize=8.5)
     axes.set_xlabel(
-        f"{shown.verdict}\n{shown.level:.0%} interval\n{low:+.1f} to {high:+.1f}", fontsize=8
+        f"{shown.verdict}\n{percent(shown.level, 0)} interval\n{low:+.1f} to {high:+.1f}",
+        fontsize=8,
     )

@@ -28,6 +28,7 @@ from talo_export.jobs.task_words import DEMO, TaskWords, load_words
 from talo_export.models.four_bit import require_bitsandbytes
 from talo_export.models.reference import resolve
 from talo_export.probing.settings import Scoring
+from talo_export.wording import percent
 
 Note = Callable[[str], None]
 
@@ -69,7 +70,7 @@ def run_compare(
     draws = [draw(task, request.shots, seed, request.test_limit) for seed in range(request.seeds)]
     note(
         f"task {task.name}: {len(task)} items, {len(draws[0].test)} of them to test on; "
-        f"chance {task.chance:.0%}"
+        f"chance {percent(task.chance, 0)}"
     )
     out = request.out or compare_directory(setup.name, task.name)
     journal = out / "cells"

@@ -23,7 +23,7 @@ from talo_export.jobs.probe_write import write_and_prove
 from talo_export.jobs.report import run_report
 from talo_export.jobs.run import RunDirectory, default_directory, write_atomically
 from talo_export.jobs.scores import read_run
-from talo_export.jobs.task_words import DEFAULT_TASK, load_words, meaning
+from talo_export.jobs.task_words import load_words, meaning
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import parse_reference, resolve
 from talo_export.probing.company import answer_in_company
@@ -32,6 +32,7 @@ from talo_export.probing.scores import ScoreTable
 from talo_export.probing.team import ALONE, Team
 from talo_export.tasks.item import Task
 from talo_export.tasks.splits import Split, split_task
+from talo_export.wording import percent
 
 
 def run_probe(
@@ -83,7 +84,7 @@ def run_probe(
     document = _document(request, task, loaded, findings, run)
     if not team.leads:
         return document
-    draw_gains(request, loaded, findings, run)
+    draw_gains(request, task, findings, run)
     document["evidence"] = {
         "power": power,
         **evidence_of(
@@ -113,7 +114,7 @@ def _prepared(request: ProbeRequest, note: Note) -> tuple[Task, Split, str]:
     parse_reference(request.setup.reference)  # A mistyped model is told before a task is fetched.
     note(meaning(request.task, model_is_demo=request.setup.is_demo))
     task = load_words(request.words, model_is_demo=request.setup.is_demo, seed=request.seed)
-    note(f"{task.name}: {len(task)} items from {task.source}, chance {task.chance:.0%}")
+    note(f"{task.name}: {len(task)} items from {task.source}, chance {percent(task.chance, 0)}")
     split = split_task(task, request.shots, request.seed)
     base = resolve(request.setup.reference)
     return task, split, model_fingerprint(base.directory, base.revision)
@@ -188,15 +189,14 @@ def _vector(document: dict[str, Any]) -> dict[str, Any]:
     return {key: document[key] for key in keys} | {key: document["probe"][key] for key in measured}
 
 
-def draw_gains(
-    request: ProbeRequest, loaded: LoadedModel, findings: Findings, run: RunDirectory
-) -> None:
+def draw_gains(request: ProbeRequest, task: Task, findings: Findings, run: RunDirectory) -> None:
+    """The picture of the run. The card shows it: it names no folder of this machine."""
     draw_layers(
         findings.probed.table,
         findings.selection,
         findings.confirmation if findings.knockout else None,
         run.plot,
-        title=f"{Path(request.setup.name).name}, {request.task or DEFAULT_TASK}",
+        title=f"{Path(request.setup.name).name}, {task.name}",
         scope=request.scope,
         fill=request.fill,
         seed=request.seed,

@@ -14,8 +14,8 @@ import jinja2
 import yaml
 from huggingface_hub import ModelCard
 
+from talo_export import wording
 from talo_export.errors import ProofError, TaloError
-from talo_export.publish import wording
 from talo_export.publish.facts import BASE, CardFacts
 from talo_export.publish.metadata import card_data, collection_data
 from talo_export.publish.snippets import engines, loading_snippet

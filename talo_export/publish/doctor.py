@@ -21,7 +21,7 @@ from huggingface_hub import constants, get_token, scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
 from talo_export.publish.back_ends import BackEnd, back_ends
-from talo_export.publish.wording import size
+from talo_export.wording import size
 
 LOW_DISK = 5 * 10**9
 LOW_MEMORY = 2 * 10**9

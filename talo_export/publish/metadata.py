@@ -14,7 +14,7 @@ import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, eval_result_entries_to_yaml
 
 from talo_export.publish.facts import CardFacts, ConfirmationFacts, TaskFacts
-from talo_export.publish.wording import interval, one_line, points
+from talo_export.wording import interval, one_line, points
 
 TAGS = ("talo-export", "layer-knockout", "task-interfering-layers")
 

@@ -25,7 +25,7 @@ from talo_export.publish.card import read_card
 from talo_export.publish.facts import HERE, BaseFacts, Kind
 from talo_export.publish.parcel import Document, Parcel, files_below
 from talo_export.publish.snippets import adapter_snippet, short_snippet
-from talo_export.publish.wording import count, interval, points
+from talo_export.wording import count, interval, points
 
 CARD = "README.md"
 BASE_CARD = "BASE_README.md"

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import jinja2
 from markupsafe import Markup
 
-from talo_export.publish import wording
+from talo_export import wording
 from talo_export.publish.charts import Span, every, scale, span
 from talo_export.publish.report_facts import CaseFacts, ReportFacts, RunFacts
 

@@ -17,6 +17,7 @@ from talo_export.tasks.item import LETTERS, Item, ItemImage, Task
 from talo_export.tasks.plain_text import normalised
 from talo_export.tasks.problems import Problems
 from talo_export.tasks.sources import load_task
+from talo_export.wording import percent
 
 UNBALANCED = 1.5
 """Always giving one letter and scoring this many times chance is worth a warning."""
@@ -59,8 +60,8 @@ class TaskReport:
         if lettered and self.constant_accuracy > UNBALANCED * self.chance:
             letter = max(self.letters, key=lambda key: self.letters[key])
             found.append(
-                f"Always answering {letter} scores {self.constant_accuracy:.0%}, chance is "
-                f"{self.chance:.0%}: shuffle the choices."
+                f"Always answering {letter} scores {percent(self.constant_accuracy, 0)}, chance is "
+                f"{percent(self.chance, 0)}: shuffle the choices."
             )
         for ids, words in (
             (self.contradictions, "ask the same but have different right answers"),

@@ -57,6 +57,14 @@ def test_the_main_job_needs_no_options_and_no_network(maps: tuple[Path, dict[str
     assert "<html" in (folder / "runs/demo/maps/report.html").read_text()
 
 
+def test_why_the_base_is_kept_is_said_once(maps: tuple[Path, dict[str, Any]]) -> None:
+    folder, document = maps
+    assert document["selected_layer"] is None
+    shown = " ".join(talo_export("probe", "--task", "maps", cwd=folder).stdout.split())
+    assert shown.count(document["probe"]["reason"]) == 1
+    assert "verdict keep the base cost" in shown
+
+
 def test_each_picture_is_seen_once_by_the_vision_tower(maps: tuple[Path, dict[str, Any]]) -> None:
     _, document = maps
     cost, layers = document["cost"], document["layers"]

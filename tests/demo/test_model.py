@@ -104,4 +104,4 @@ def test_the_card_states_the_measured_numbers_and_its_licence() -> None:
     assert tuple(scores) == demo_task_names()
     assert re.search(r"^license: apache-2.0$", card, re.MULTILINE)
     for name, score in scores.items():
-        assert re.search(rf"\| `{name}` \|.*\| {score['accuracy']:.1%} \|", card), name
+        assert re.search(rf"\| `{name}` \|.*\| {100 * score['accuracy']:.1f} % \|", card), name

@@ -19,7 +19,7 @@ ROOMS = (
     "cli",
 )  # fmt: skip
 """In the order data flows: a room imports from itself and from rooms before it."""
-SHARED = ("errors", "knockout")
+SHARED = ("errors", "knockout", "wording")
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from talo_export.jobs import probe
+from talo_export.jobs.asking import Setup
+from talo_export.jobs.probe_request import ProbeRequest
 from talo_export.jobs.record import record_of_run, without_folders
 from talo_export.tasks.hub_source import HubSource, hub_source
 
@@ -22,6 +27,20 @@ DOCUMENT: dict[str, Any] = {
     "probe": {"n": 20, "gains": [0.1]},
     "confirm": {"n": 70, "gain": 0.05},
 }
+
+
+def test_the_picture_on_the_card_names_no_folder_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr(probe, "draw_layers", lambda *given, **options: drawn.update(options))
+    request = ProbeRequest(setup=Setup(model="/home/me/my-vlm"), task="/home/me/shots.jsonl")
+    findings = SimpleNamespace(
+        probed=SimpleNamespace(table=None), selection=None, confirmation=None, knockout=None
+    )
+    run = SimpleNamespace(plot=Path("layers.png"))
+    probe.draw_gains(request, SimpleNamespace(name="shots"), findings, run)  # type: ignore[arg-type]
+    assert drawn["title"] == "my-vlm, shots"
 
 
 def test_no_folder_of_this_machine_is_kept() -> None:

@@ -16,7 +16,7 @@ from talo_export.knockout import Knockout
 from talo_export.publish.card import read_card, render_card
 from talo_export.publish.facts import BaseFacts, CardFacts, TaskFacts
 from talo_export.publish.metadata import eval_result_files
-from talo_export.publish.wording import one_line
+from talo_export.wording import one_line
 
 BARE = replace(
     FULL,

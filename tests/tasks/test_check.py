@@ -38,7 +38,7 @@ def test_one_letter_that_is_nearly_always_right_is_a_warning(write_rows) -> None
     rows = [{"id": n, "question": f"{n}?", "answer": "B", **TWO} for n in range(10)]
     report = check_task(str(write_rows(*rows)))
     assert report.warnings == (
-        "Always answering B scores 100%, chance is 50%: shuffle the choices.",
+        "Always answering B scores 100 %, chance is 50 %: shuffle the choices.",
     )
 
 

@@ -235,13 +235,13 @@ def test_check_prints_everything_before_any_model_is_loaded(tmp_path: Path, writ
     assert result.exit_code == 0, result.output
     said = " ".join(result.stdout.split())
     for words in (
-        "61 items in 61 groups, 61 multiple choice, 0 free-form, 0 pictures, chance 50%",
+        "61 items in 61 groups, 61 multiple choice, 0 free-form, 0 pictures, chance 50 %",
         "right answers by letter: A 31, B 30",
         "categories: even 30, odd 31",
         "duplicates: q0 = again",
         f"leakage between splits: 1 sets of the same item could be parted, 1 with {held_out}",
         "power: the 41 items left after probing confirm, in four runs of five, a true gain of 18.",
-        "and no gain where a knockout changes 15% of the answers, as is usual",
+        "and no gain where a knockout changes 15 % of the answers, as is usual",
         "warning: The items q0, again ask the same but could come to lie on both sides",
     ):
         assert words in said, words

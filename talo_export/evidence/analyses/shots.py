@@ -19,6 +19,7 @@ from talo_export.evidence.criteria import CRITERIA, Criterion, choose
 from talo_export.evidence.differences import Differences, moments_of_subsets, random_subsets
 from talo_export.evidence.layer_prior import LayerPrior, with_prior
 from talo_export.evidence.selection import WITH_SCORES
+from talo_export.wording import percent
 
 HURTS = -0.01
 """A choice hurts when it loses more than one point on unseen items."""
@@ -84,7 +85,7 @@ class ShotsCurve:
         most = max(point.shots for point in self.points)
         by_rule = [
             f"{point.criterion} gains {100 * point.mean_gain:+.1f} points on the others on average "
-            f"and loses more than one in {point.hurts:.0%} of the runs"
+            f"and loses more than one in {percent(point.hurts, 0)} of the runs"
             for point in self.points
             if point.shots == most
         ]

@@ -13,6 +13,7 @@ from talo_export.errors import UsageError
 from talo_export.evidence.criteria import CRITERIA, choose
 from talo_export.evidence.differences import Differences, moments_of_subsets, random_subsets
 from talo_export.knockout import Knockout
+from talo_export.wording import percent
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Stability:
         """One sentence for a person."""
         choice = "keep the base" if self.knockout is None else f"choose layer {self.knockout.layer}"
         return (
-            f"{self.same:.0%} of {self.runs:,} resamples of the {self.n} probing items {choice}, "
-            f"as the items themselves do (by {self.criterion})."
+            f"{percent(self.same, 0)} of {self.runs:,} resamples of the {self.n} probing items "
+            f"{choice}, as the items themselves do (by {self.criterion})."
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from talo_export.evidence.figures.canvas import (
     layer_ticks,
     zero_line,
 )
+from talo_export.wording import percent
 
 SERIES = (GAIN, LOSS, CHOSEN, "#CC79A7", "#E69F00", "#56B4E9", INK)
 MARKERS = "osD^vPX"
@@ -50,7 +51,7 @@ def _draw_shares(axes: Axes, found: Stability, depth: int) -> None:
     axes.set_xlabel("decoder layer chosen (green: by the items as they are)")
     axes.set_ylabel("share of resamples (%)")
     axes.set_title(
-        f"{found.n} items resampled {found.runs:,} times: {found.same:.0%} choose the same",
+        f"{found.n} items resampled {found.runs:,} times: {percent(found.same, 0)} choose the same",
         fontsize=8.5,
     )
 
@@ -60,15 +61,16 @@ def _draw_agreement(axes: Axes, found: Stability) -> None:
     shots = [point.shots for point in found.by_shots]
     if shots:
         axes.plot(shots, [100 * point.agreement for point in found.by_shots], marker="o",
-                  color=GAIN, label="two sets agree", zorder=3)  # fmt: skip
+                  color=GAIN, label="two sets agree", zorder=3, clip_on=False)  # fmt: skip
         axes.plot(shots, [100 * point.kept_base for point in found.by_shots], marker="s",
-                  color=NEUTRAL, label="base kept", linestyle="--", zorder=2)  # fmt: skip
+                  color=NEUTRAL, label="base kept", linestyle="--", zorder=2,
+                  clip_on=False)  # fmt: skip
         axes.set_xscale("log")
         axes.set_xticks(shots)
         axes.set_xticklabels(map(str, shots))
         axes.minorticks_off()
         axes.legend(loc="best")
-    axes.set_ylim(-3, 103)
+    axes.set_ylim(0, 100)
     axes.set_xlabel("shots")
     axes.set_ylabel("share (%)")
     axes.set_title(f"random probing sets out of {found.n} items", fontsize=8.5)
@@ -89,12 +91,13 @@ def draw_shots(curve: ShotsCurve, path: Path, *, title: str, svg: bool = False) 
             left.vlines(at, [100 * p.low for p in points], [100 * p.high for p in points],
                         color=colour, linewidth=1, alpha=0.6)  # fmt: skip
             left.plot(at, [100 * p.mean_gain for p in points], marker=marker, color=colour)
-            right.plot(at, [100 * p.hurts for p in points], marker=marker, color=colour, label=name)
+            right.plot(at, [100 * p.hurts for p in points], marker=marker, color=colour, label=name,
+                       clip_on=False, zorder=3)  # fmt: skip
         zero_line(left)
         left.set_ylabel("gain on unseen items (points)")
         left.set_title("mean, and 95 % of the simulated runs", fontsize=8.5)
         right.set_ylabel("runs that lose more than a point (%)")
-        right.set_ylim(bottom=-2)
+        right.set_ylim(bottom=0)
         runs = max(point.runs for point in curve.points)
         right.set_title(f"{curve.n_items} items, {runs:,} runs a point", fontsize=8.5)
         right.legend(title="chosen by", loc="best")

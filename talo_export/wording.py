@@ -1,14 +1,15 @@
-"""How numbers are written, the same on the card, in the notes and on the report page.
+"""How numbers are written, the same in the terminal, in figures, on the card and on the page.
 
-Minus is the hyphen, as in the terminal and in CSV: found by a search, copied into a sheet.
+A share has a space before its sign, as the SI brochure asks. Minus is the hyphen, as in CSV: found
+by a search, copied into a sheet.
 """
 
 from __future__ import annotations
 
 
-def percent(fraction: float) -> str:
-    """0.611 -> `61.1 %`."""
-    return f"{100 * fraction:.1f} %"
+def percent(fraction: float, digits: int = 1) -> str:
+    """0.611 -> `61.1 %`; with no digits after the point `61 %`."""
+    return f"{100 * fraction:.{digits}f} %"
 
 
 def signed(fraction: float) -> str:
