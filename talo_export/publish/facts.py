@@ -7,7 +7,7 @@ fractions (0.05 is five points); the card prints points.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from talo_export.knockout import Knockout
@@ -170,7 +170,14 @@ class CardFacts:
     repo_id: str | None = None
     subfolder: str | None = None
     """Where an adapter lies in a repository of several."""
-    example_question: str = field(default="What is shown here?")
+    example_question: str | None = None
+    """What the snippets ask; None asks what a model of this kind can be asked."""
+
+    @property
+    def question(self) -> str:
+        """What the snippets ask the model."""
+        usual = "What is shown here?" if self.is_vlm else "What is the capital of Australia?"
+        return self.example_question or usual
 
     @property
     def auto_class(self) -> str:

@@ -62,7 +62,7 @@ def engines(facts: CardFacts) -> tuple[Engine, ...]:
     if facts.gguf_file is not None:
         fetch, here = _fetched(facts, facts.gguf_file, local_dir=".")
         file = facts.gguf_file if here == "." else f"{here}/{facts.gguf_file}"
-        lines = [*fetch, f"llama-cli -m {file} -p {_quoted(facts.example_question)}"]
+        lines = [*fetch, f"llama-cli -m {file} -p {_quoted(facts.question)}"]
         return (Engine("llama.cpp", "\n".join(lines)),)
     vllm = Engine("vLLM", f"vllm serve {facts.where}")
     if facts.storage != "plain":
@@ -74,10 +74,10 @@ def engines(facts: CardFacts) -> tuple[Engine, ...]:
         lines += [
             f"{convert} --mmproj  # writes mmproj-model.gguf",
             "llama-mtmd-cli -m model.gguf --mmproj mmproj-model.gguf --image picture.png "
-            f"-p {_quoted(facts.example_question)}",
+            f"-p {_quoted(facts.question)}",
         ]
     else:
-        lines.append(f"llama-cli -m model.gguf -p {_quoted(facts.example_question)}")
+        lines.append(f"llama-cli -m model.gguf -p {_quoted(facts.question)}")
     return (vllm, Engine("llama.cpp, after its own converter", "\n".join(lines)))
 
 
@@ -125,7 +125,7 @@ def _load(facts: CardFacts) -> list[str]:
 
 
 def _ask(facts: CardFacts) -> list[str]:
-    question = facts.example_question.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    question = facts.question.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     name = "processor" if facts.is_vlm else "tokenizer"
     if facts.is_vlm:
         content = [

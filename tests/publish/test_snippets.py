@@ -95,3 +95,11 @@ def test_engines_are_called_on_a_directory_that_is_here_without_downloading_it()
     there = "\n".join(engine.code for engine in engines(replace(FACTS, repo_id="owner/name")))
     assert "hf download owner/name --local-dir model" in there
     assert "convert_hf_to_gguf.py model " in there
+
+
+def test_a_language_model_is_not_asked_about_a_picture() -> None:
+    asked = replace(FACTS, example_question=None)
+    assert "What is shown here?" in loading_snippet(asked)
+    alone = replace(asked, is_vlm=False)
+    assert "shown" not in loading_snippet(alone)
+    assert all("shown" not in engine.code for engine in engines(alone))
