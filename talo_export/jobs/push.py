@@ -45,16 +45,10 @@ def run_push(request: PushRequest, *, progress: bool = True) -> PushResult:
         if request.collection:
             return _push_collection(request, made, progress)
         directory = _directory(request, request.directory, request.form, made / "adapter")
-        terms = request.terms
         return push(
             directory,
             request.repo_id,
-            private=terms.private,
-            revision=terms.revision,
-            create_pr=terms.create_pr,
-            dry_run=terms.dry_run,
-            allow_unconfirmed=terms.allow_unconfirmed,
-            accept_base_terms=terms.accept_base_terms,
+            request.terms,
             shown=request.directory,
             progress=progress,
         )

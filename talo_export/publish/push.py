@@ -72,23 +72,18 @@ class Terms:
 def push(
     directory: Path,
     repo_id: str,
+    terms: Terms | None = None,
     *,
-    private: bool = False,
-    revision: str | None = None,
-    create_pr: bool = False,
-    dry_run: bool = False,
-    allow_unconfirmed: bool = False,
-    accept_base_terms: bool = False,
     shown: Path | None = None,
     progress: bool = True,
 ) -> PushResult:
     """Publish the checkpoint or adapter in `directory` as `repo_id` (`OWNER/NAME`).
 
-    The options are those of `Terms`; `shown` is what an error calls the directory. Raises
-    `UsageError` for a request that makes no sense, `TaloError` for whatever stands in the way,
-    before anything is sent, and `ProofError` where the Hub holds other bytes than were sent.
+    `shown` is what an error calls the directory. Raises `UsageError` for a request that makes no
+    sense, `TaloError` for whatever stands in the way, before anything is sent, and `ProofError`
+    where the Hub holds other bytes than were sent.
     """
-    terms = Terms(private, revision, create_pr, dry_run, allow_unconfirmed, accept_base_terms)
+    terms = terms or Terms()
     check_request(repo_id, terms)
     publication = open_publication(
         directory, allow_unconfirmed=terms.allow_unconfirmed, shown=shown

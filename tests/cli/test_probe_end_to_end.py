@@ -13,29 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planted_case import LAYERS, PLANTED, Planted, talo_export
+from planted_case import LAYERS, PLANTED, STOCK_CHOICE, Planted, talo_export
 
-STOCK = """
-import json, sys, torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
+STOCK = f"""{STOCK_CHOICE}
 model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
 tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
-choices = {}
-for row in map(json.loads, open(sys.argv[2])):
-    lines = [row["question"]]
-    lines += [f"{letter}. {text}" for letter, text in zip("ABCD", row["choices"])]
-    lines += ["Answer with the option's letter from the given choices directly."]
-    ids = tokenizer.apply_chat_template(
-        [{"role": "user", "content": "\\n".join(lines)}],
-        add_generation_prompt=True, return_tensors="pt", return_dict=True,
-    )["input_ids"]
-    with torch.no_grad():
-        last = model(ids).logits[0, -1]
-    letters = [tokenizer.convert_tokens_to_ids(letter) for letter in "ABCD"]
-    choices[row["id"]] = int(last[letters].argmax())
+rows = map(json.loads, open(sys.argv[2]))
+print(json.dumps({{row["id"]: choice(model, tokenizer, row) for row in rows}}))
 assert not any(name.startswith("talo_export") for name in sys.modules)
-print(json.dumps(choices))
 """
 
 OPTIONS = ("--scoring", "likelihood", "--criterion", "accuracy", "--shots", "30", "--json")

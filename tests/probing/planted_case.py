@@ -24,6 +24,25 @@ PLANTED = 2
 LAYERS = 5
 ITEMS = 90
 
+STOCK_CHOICE = """
+import json, sys, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+def choice(model, tokenizer, row):
+    lines = [row["question"]]
+    lines += [f"{letter}. {text}" for letter, text in zip("ABCD", row["choices"])]
+    lines += ["Answer with the option's letter from the given choices directly."]
+    ids = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "\\n".join(lines)}],
+        add_generation_prompt=True, return_tensors="pt", return_dict=True,
+    )["input_ids"]
+    with torch.no_grad():
+        last = model(ids).logits[0, -1]
+    letters = [tokenizer.convert_tokens_to_ids(letter) for letter in "ABCD"]
+    return int(last[letters].argmax())
+"""
+"""The start of scripts that ask a planted item as the probe does, with nothing but transformers."""
+
 
 @dataclass(frozen=True)
 class Planted:

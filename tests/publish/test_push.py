@@ -16,7 +16,7 @@ from hub_store import Commit, Repository
 
 from talo_export.errors import ProofError, TaloError, UsageError
 from talo_export.publish.facts import HERE, TaskFacts
-from talo_export.publish.push import push
+from talo_export.publish.push import Terms, push
 
 REPO = "owner/tiny-maps"
 WEIGHTS = "model.safetensors"
@@ -88,12 +88,12 @@ def test_results_on_a_hub_data_set_are_sent(hub: HubServer, exported: Path) -> N
 
 
 def test_a_private_push_makes_a_private_repository(hub: HubServer, exported: Path) -> None:
-    push(exported, REPO, private=True, progress=False)
+    push(exported, REPO, Terms(private=True), progress=False)
     assert hub.store.repositories[REPO].private
 
 
 def test_a_revision_is_a_branch_and_main_stays(hub: HubServer, exported: Path) -> None:
-    result = push(exported, REPO, revision="maps", progress=False)
+    result = push(exported, REPO, Terms(revision="maps"), progress=False)
     assert set(hub.files(REPO)) == {".gitattributes"}
     assert WEIGHTS in hub.files(REPO, "maps")
     assert result.revision == "maps"
@@ -101,7 +101,7 @@ def test_a_revision_is_a_branch_and_main_stays(hub: HubServer, exported: Path) -
 
 def test_a_pull_request_leaves_main_as_it_was(hub: HubServer, exported: Path) -> None:
     hub.store.create(REPO)
-    result = push(exported, REPO, create_pr=True, progress=False)
+    result = push(exported, REPO, Terms(create_pr=True), progress=False)
     assert set(hub.files(REPO)) == {".gitattributes"}
     assert WEIGHTS in hub.files(REPO, "refs/pr/1")
     assert result.pull_request == f"{hub.url}/{REPO}/discussions/1"
@@ -132,12 +132,12 @@ def test_files_of_an_earlier_export_that_are_gone_are_removed(
 ) -> None:
     push(exported, REPO, progress=False)
     without = export(language_model, tmp_path / "bare", confirmation=None)
-    push(without, REPO, allow_unconfirmed=True, progress=False)
+    push(without, REPO, Terms(allow_unconfirmed=True), progress=False)
     assert ".eval_results/maps.yaml" not in hub.files(REPO)
 
 
 def test_a_dry_run_names_every_file_and_sends_nothing(hub: HubServer, exported: Path) -> None:
-    result = push(exported, REPO, dry_run=True, progress=False)
+    result = push(exported, REPO, Terms(dry_run=True), progress=False)
     assert nothing_was_sent(hub)
     assert result.commit is None
     assert result.files[WEIGHTS] == (exported / WEIGHTS).stat().st_size
@@ -147,7 +147,7 @@ def test_a_dry_run_names_every_file_and_sends_nothing(hub: HubServer, exported: 
 def test_the_snippet_has_three_lines_that_load_the_repository(
     hub: HubServer, exported: Path
 ) -> None:
-    result = push(exported, REPO, dry_run=True, progress=False)
+    result = push(exported, REPO, Terms(dry_run=True), progress=False)
     assert len(result.snippet.splitlines()) == 3
     assert f'AutoModelForCausalLM.from_pretrained("{REPO}"' in result.snippet
 
@@ -157,7 +157,7 @@ def test_the_snippet_has_three_lines_that_load_the_repository(
 
 def refused(hub: HubServer, directory: Path, *, says: str, **options: object) -> str:
     with pytest.raises(TaloError, match=says) as caught:
-        push(directory, REPO, progress=False, **options)  # type: ignore[arg-type]
+        push(directory, REPO, Terms(**options), progress=False)  # type: ignore[arg-type]
     assert nothing_was_sent(hub)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -197,7 +197,7 @@ def test_an_unconfirmed_knockout_is_refused_unless_asked_for(
 ) -> None:
     directory = export(language_model, tmp_path / "out", confirmation=confirmation)  # type: ignore[arg-type]
     assert "--allow-unconfirmed" in refused(hub, directory, says=says)
-    push(directory, REPO, allow_unconfirmed=True, progress=False)
+    push(directory, REPO, Terms(allow_unconfirmed=True), progress=False)
     assert WEIGHTS in hub.files(REPO)
 
 
@@ -263,8 +263,8 @@ def test_a_gated_base_is_not_made_public_unless_its_terms_allow_it(
     hub.store.create("someone/base", gated=True)
     directory = export(language_model, tmp_path / "out", hub_id="someone/base")
     refused(hub, directory, says="someone/base is gated.*--accept-base-terms")
-    push(directory, REPO, accept_base_terms=True, progress=False)
-    push(directory, "owner/hidden", private=True, progress=False)
+    push(directory, REPO, Terms(accept_base_terms=True), progress=False)
+    push(directory, "owner/hidden", Terms(private=True), progress=False)
     assert WEIGHTS in hub.files(REPO)
 
 
@@ -278,7 +278,7 @@ def test_a_base_without_derivatives_is_not_made_public(
 
 
 def test_an_unknown_licence_is_a_warning(hub: HubServer, exported: Path) -> None:
-    (warning,) = push(exported, REPO, dry_run=True, progress=False).warnings
+    (warning,) = push(exported, REPO, Terms(dry_run=True), progress=False).warnings
     assert "states no licence" in warning
 
 

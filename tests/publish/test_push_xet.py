@@ -10,7 +10,7 @@ from hub_server import Fault, HubServer
 from huggingface_hub import constants
 
 from talo_export.errors import TaloError
-from talo_export.publish.push import push
+from talo_export.publish.push import Terms, push
 
 REPO = "owner/tiny-maps"
 
@@ -52,7 +52,7 @@ def test_storage_that_refuses_is_one_sentence(hub: HubServer, exported: Path) ->
 
 def test_a_pull_request_through_xet_leaves_main_as_it_was(hub: HubServer, exported: Path) -> None:
     hub.store.create(REPO)
-    result = push(exported, REPO, create_pr=True, progress=False)
+    result = push(exported, REPO, Terms(create_pr=True), progress=False)
     assert set(hub.store.repositories[REPO].resolve("main").files) == {".gitattributes"}  # type: ignore[union-attr]
     assert result.revision == "refs/pr/1"
     assert result.pull_request == f"{hub.url}/{REPO}/discussions/1"

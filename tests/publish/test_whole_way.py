@@ -14,7 +14,7 @@ import pytest
 import torch
 from hub_server import TOKEN, HubServer, fresh_environment
 from huggingface_hub import ModelCard
-from planted_case import PLANTED, Planted, plant, plant_two_tasks, talo_export
+from planted_case import PLANTED, STOCK_CHOICE, Planted, plant, plant_two_tasks, talo_export
 from transformers import AutoModelForCausalLM
 
 from talo_export.checkpoint.verify import verify_files
@@ -28,30 +28,13 @@ from talo_export.publish.push import Terms
 
 OPTIONS = ("--scoring", "likelihood", "--criterion", "accuracy", "--shots", 30)
 
-STRANGER = """
-import json, sys, torch
-from transformers import AutoTokenizer
-
+STRANGER = f"""{STOCK_CHOICE}
 tokenizer = AutoTokenizer.from_pretrained("owner/planted")
 rows = [json.loads(line) for line in open(sys.argv[1])]
-
-def ask(model, row):
-    lines = [row["question"]]
-    lines += [f"{letter}. {text}" for letter, text in zip("ABCD", row["choices"])]
-    lines += ["Answer with the option's letter from the given choices directly."]
-    ids = tokenizer.apply_chat_template(
-        [{"role": "user", "content": "\\n".join(lines)}],
-        add_generation_prompt=True, return_tensors="pt", return_dict=True,
-    )["input_ids"]
-    with torch.no_grad():
-        last = model(ids).logits[0, -1]
-    letters = [tokenizer.convert_tokens_to_ids(letter) for letter in "ABCD"]
-    return "ABCD"[int(last[letters].argmax())]
-
 for loading in sys.argv[2:]:
-    names = {}
+    names = {{}}
     exec(loading, names)  # what a push printed last
-    print(json.dumps({row["id"]: ask(names["model"], row) for row in rows}))
+    print(json.dumps({{row["id"]: "ABCD"[choice(names["model"], tokenizer, row)] for row in rows}}))
 assert "talo_export" not in sys.modules
 """
 
