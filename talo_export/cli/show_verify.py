@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+SHOWN = 4
+"""Names given of a list: as many as an attention has projections."""
+
 
 def show_verify(document: dict[str, Any], to: Console) -> None:
     """Print the document of `verify --json`."""
@@ -30,5 +33,6 @@ def _words(key: str, value: Any) -> str:
 
 def _show(value: Any) -> str:
     if isinstance(value, list):
-        return "no" if not value else f"{len(value)} ({', '.join(map(str, value[:3]))})"
+        more = ", ..." if len(value) > SHOWN else ""
+        return "no" if not value else f"{len(value)} ({', '.join(map(str, value[:SHOWN]))}{more})"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

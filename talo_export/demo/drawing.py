@@ -84,10 +84,6 @@ class Scene:
         """A text that differs exactly where the drawing does."""
         return repr(self)
 
-    def colour_of(self, place: str) -> str | None:
-        """The colour a place is marked with."""
-        return dict(self.marks).get(place)
-
     def project(self, longitude: float, latitude: float) -> tuple[float, float]:
         """Where a point lies on the oversampled canvas, x to the right and y down."""
         base, zoom = PROJECTIONS[self.map], self.zoom / 1000

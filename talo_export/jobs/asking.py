@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from talo_export.errors import UsageError
-from talo_export.jobs.task_words import DEMO, TaskWords, load_words
-from talo_export.tasks.item import Task
+from talo_export.jobs.task_words import DEMO
 
 if TYPE_CHECKING:
     from talo_export.models.loading import LoadedModel
@@ -90,14 +89,6 @@ def model_reference(model: str | None) -> str:
 
         return str(demo_model_directory())
     return model
-
-
-def find_task(asked: str | None, *, model_is_demo: bool, data: Path | None = None) -> Task:
-    """The task of that name or file; `data` is a local copy of the catalogue's data sets.
-
-    Raises `UsageError` naming the nearest where there is none of that name.
-    """
-    return load_words(TaskWords(asked, data), model_is_demo=model_is_demo)
 
 
 def parse_batch_size(text: str) -> int | Literal["auto"]:
