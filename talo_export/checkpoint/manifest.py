@@ -112,15 +112,22 @@ def current_versions() -> dict[str, str]:
     return versions
 
 
+def _no_export(directory: Path) -> str:
+    if not directory.exists():
+        return f"{directory} does not exist: name the directory of an export."
+    why = f"{directory} has no {MANIFEST}: it was not written by talo-export."
+    inside = directory / "checkpoint"
+    # A run is what a probe printed last; its export lies in it.
+    return f"{why} Did you mean {inside}?" if (inside / MANIFEST).is_file() else why
+
+
 def read_manifest(directory: Path) -> Manifest:
     """The manifest of an exported directory. Raises `TaloError` where there is none or it lies."""
     path = directory / MANIFEST
     try:
         document = json.loads(path.read_bytes().decode("utf-8"))
     except FileNotFoundError as error:
-        raise TaloError(
-            f"{directory} has no {MANIFEST}: it was not written by talo-export."
-        ) from error
+        raise TaloError(_no_export(directory)) from error
     except OSError as error:
         raise TaloError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:

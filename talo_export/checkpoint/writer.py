@@ -23,6 +23,7 @@ from talo_export.checkpoint.plan import EditPlan
 from talo_export.checkpoint.staging import check_output, staged
 from talo_export.checkpoint.undo_file import write_undo_file
 from talo_export.errors import TaloError
+from talo_export.wording import size
 
 Progress = Callable[[int, int], None]
 """Called with the bytes copied so far and the bytes to copy."""
@@ -165,8 +166,8 @@ def _check_disk(
     free = shutil.disk_usage(stage).free
     if free < needed:
         raise TaloError(
-            f"{stage.parent} has {free / 1e9:.2f} GB free and the export needs "
-            f"{needed / 1e9:.2f} GB: free some space or choose another output."
+            f"{stage.parent} has {size(free)} free and the export needs {size(needed)}: "
+            "free some space or choose another output."
         )
 
 

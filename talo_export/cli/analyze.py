@@ -22,8 +22,7 @@ def analyze(
         Kind,
         typer.Argument(
             metavar="ANALYSIS",
-            help="vectors, heatmap, clusters, transfer, stability, fills, modules, pairs, cases, "
-            "answers, side-effects or shots.",
+            help="One of the analyses named above.",
         ),
     ],
     runs: Annotated[
@@ -62,8 +61,17 @@ def analyze(
 ) -> None:
     """One of the paper's analyses, as JSON and a figure.
 
-    All but transfer, side-effects, fills, modules and pairs are computed from the journalled
-    scores alone; those five score what the runs lack, once.
+    Of one run or many: `vectors` and `heatmap` (every layer's gain), `fills` (zero, uniform, mean),
+    `modules` (attention, feed-forward, the whole layer). Of many: `clusters` (which tasks are
+    alike), `transfer` (a layer chosen on one, applied to the others), `side-effects` (what the
+    first run's knockout does to the others).
+
+    Of one run: `stability` (would other items choose the same layer?), `shots` (gain and harm by
+    the number of items), `cases` (answers that turned), `answers` (a preference for a letter),
+    `pairs` (a second layer).
+
+    transfer, side-effects, fills, modules and pairs score what the runs lack, once; the others
+    read the journalled scores alone.
     """
     with told():
         sink = Sink(json_mode=json, quiet=quiet)

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,10 @@ def _differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> Itera
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write beside, flush to disk, rename: a reader sees the old file or the whole new one."""
+    """Write beside, flush to disk, rename: a reader sees the old file or the whole new one.
+
+    Raises OSError that names `path`, not the file beside it.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with beside.open("w", encoding="utf-8") as handle:
@@ -140,8 +144,12 @@ def write_atomically(path: Path, text: str) -> None:
             handle.flush()
             os.fsync(handle.fileno())
         beside.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        beside.unlink(missing_ok=True)
+        # A read-only file system refuses this too, of a file that is not there.
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def default_directory(model_name: str, task_name: str) -> Path:

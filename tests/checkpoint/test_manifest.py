@@ -86,6 +86,15 @@ def test_a_file_that_would_be_written_outside_is_refused(tmp_path: Path) -> None
 def test_a_directory_without_one_is_not_ours(tmp_path: Path) -> None:
     with pytest.raises(TaloError, match="not written by talo-export"):
         read_manifest(tmp_path)
+    with pytest.raises(TaloError, match="nowhere does not exist"):
+        read_manifest(tmp_path / "nowhere")
+
+
+def test_of_a_run_its_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / MANIFEST).write_text("{}")
+    with pytest.raises(TaloError, match=r"Did you mean .*checkpoint\?"):
+        read_manifest(tmp_path)
 
 
 JSON = st.recursive(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from talo_export.errors import TaloError
-from talo_export.jobs.run import RunDirectory, default_directory
+from talo_export.jobs.run import RunDirectory, default_directory, write_atomically
 
 REQUEST = {"model": "m", "task": "t", "seed": 0}
 
@@ -67,3 +68,16 @@ def test_names_become_safe_directories() -> None:
         "runs/name-v1/scienceqa-maps"
     )
     assert default_directory("/models/x/", "..") == Path("runs/x/unnamed")
+
+
+def test_what_cannot_be_written_is_named_as_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(path: Path, *arguments: object, **options: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "open", read_only)
+    monkeypatch.setattr(Path, "unlink", read_only)
+    with pytest.raises(OSError, match="Read-only") as refused:
+        write_atomically(tmp_path / "report.html", "page")
+    assert refused.value.filename == str(tmp_path / "report.html")
