@@ -24,7 +24,7 @@ from talo_export.jobs.report import run_report
 from talo_export.jobs.run import RunDirectory, default_directory, write_atomically
 from talo_export.jobs.scores import read_run
 from talo_export.jobs.task_words import load_words, meaning
-from talo_export.models.loading import LoadedModel
+from talo_export.models.loading import LoadedModel, pick_device
 from talo_export.models.reference import parse_reference, resolve
 from talo_export.probing.company import answer_in_company
 from talo_export.probing.journal import Journal
@@ -111,7 +111,10 @@ def run_probe(
 
 def _prepared(request: ProbeRequest, note: Note) -> tuple[Task, Split, str]:
     """The task, how it is split, and the base's fingerprint."""
-    parse_reference(request.setup.reference)  # A mistyped model is told before a task is fetched.
+    # A mistyped model or device is told before a task is fetched and a run begun.
+    parse_reference(request.setup.reference)
+    if request.setup.device_map is None:
+        pick_device(request.setup.device)
     note(meaning(request.task, model_is_demo=request.setup.is_demo))
     task = load_words(request.words, model_is_demo=request.setup.is_demo, seed=request.seed)
     note(f"{task.name}: {len(task)} items from {task.source}, chance {percent(task.chance, 0)}")

@@ -57,6 +57,10 @@ class ProbeRequest:
 
     def __post_init__(self) -> None:
         check_criterion(self.criterion)
+        if self.min_gain is not None and not -1 <= self.min_gain < 1:
+            raise UsageError(
+                f"--min-gain is {100 * self.min_gain:g}: give points of accuracy, below 100."
+            )
         if self.race is not None and self.prior:
             raise UsageError(
                 "a race foresees what the probing items choose by themselves, and --prior weighs "

@@ -92,14 +92,17 @@ def examples_for(words: TaskWords, *, model_is_demo: bool) -> tuple[Item, ...]:
 
 
 def meaning(asked: str | None, *, model_is_demo: bool) -> str:
-    """One sentence: which task a name means, and where the other of that name is."""
+    """One sentence: which task a name means, and where the other of that name is.
+
+    What is written in full, with its collection before it, means one thing alone.
+    """
     from talo_export.demo import demo_task_names
 
     name = asked or DEFAULT_TASK
     bare = name.removeprefix(f"{DEMO}/")
-    if bare not in demo_task_names():
+    if bare not in demo_task_names() or name != bare:
         return f"task {name}"
-    if name != bare or model_is_demo:
+    if model_is_demo:
         others = _catalogued(bare)
         beside = f"; with another model, {bare} means {' or '.join(others)}" if others else ""
         return f"task {bare}: the bundled demo's own, {DEMO}/{bare}{beside}"

@@ -175,6 +175,9 @@ def test_a_directory_that_is_no_export(base: Path) -> None:
     ("line", "names"),
     [
         (("probe", "--criterion", "best"), "'best'"),
+        (("probe", "--device", "gpu"), "'gpu'"),
+        (("probe", "--min-gain", "nan"), "--min-gain is nan"),
+        (("probe", "--min-gain", 500), "--min-gain is 500"),
         (("compare", "--seeds", 0), "--seeds is 0"),
         (("compare", "--test-limit", -1), "--test-limit is -1"),
         (("compare", "--estimate", "--methods", "foo"), "'foo'"),
