@@ -26,6 +26,8 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
 )
 
+from talo_export.wording import percent
+
 PLAINLY = {
     ("image-text-to-text", "pi0"): "a robot's policy: what it puts out are movements, not text",
     ("image-text-to-text", "shieldgemma2"): "a classifier: transformers loads none of its weights "
@@ -77,7 +79,7 @@ def table(findings: list[Finding]) -> str:
             "",
             f"- types: {len(findings)}; can be built, saved and loaded small: {len(examined)}",
             f"- of these, with self-attention in their decoder: {len(with_attention)}; "
-            f"knockout proved: {len(proved)} ({len(proved) / max(1, len(with_attention)):.1%})",
+            f"knockout proved: {len(proved)} ({percent(len(proved) / max(1, len(with_attention)))})",
             f"- wrong: {sum(bool(f.wrong) for f in findings)}",
             "",
             "| mapping | type | architecture | layers | mixers | knockout |",
