@@ -67,6 +67,7 @@ def table(findings: list[Finding]) -> str:
     examined = [f for f in findings if not f.unusable]
     with_attention = [f for f in examined if "self-attention" in f.mixers or not f.mixers]
     proved = [f for f in findings if f.proved and not f.wrong]
+    share = percent(len(proved) / max(1, len(with_attention)))
     return "\n".join(
         [
             "# Every architecture",
@@ -79,7 +80,7 @@ def table(findings: list[Finding]) -> str:
             "",
             f"- types: {len(findings)}; can be built, saved and loaded small: {len(examined)}",
             f"- of these, with self-attention in their decoder: {len(with_attention)}; "
-            f"knockout proved: {len(proved)} ({percent(len(proved) / max(1, len(with_attention)))})",
+            f"knockout proved: {len(proved)} ({share})",
             f"- wrong: {sum(bool(f.wrong) for f in findings)}",
             "",
             "| mapping | type | architecture | layers | mixers | knockout |",
