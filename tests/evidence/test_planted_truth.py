@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from conftest import table_of
+from score_tables import table_of
 
 from talo_export.evidence.confirmation import Confirmation, confirm
 from talo_export.evidence.criteria import CRITERIA, LayerMoments, choose
