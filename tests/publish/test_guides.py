@@ -50,7 +50,7 @@ def test_the_guides_run(hub: HubServer, tmp_path: Path) -> None:
     assert "the same answers, layer by layer" in said["02"]
     assert len(re.findall(r"^atlas/\S+: ", said["03"], re.MULTILINE)) == 3
     assert (tmp_path / "runs/guide-03/analysis/heatmap.png").is_file()
-    assert re.findall(r"^(\w+): \d+%", said["04"], re.MULTILINE) == ["base", "knockout", "lora"]
+    assert re.findall(r"^(\w+): \d+ %", said["04"], re.MULTILINE) == ["base", "knockout", "lora"]
     assert "refused: " in said["05"]
     assert 'from_pretrained("owner/demo-maps"' in said["05"]
     assert "model.safetensors" in hub.files("owner/demo-maps")
