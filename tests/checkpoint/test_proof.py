@@ -68,22 +68,23 @@ def test_an_export_is_asked_to_load_as_its_base_does_not_better(
     assert "other keys" in dataclasses.replace(proof, base_load=complete).problems[0]
 
 
-def test_a_model_that_does_not_run_on_text_alone_is_given_what_it_needs(tmp_path: Path) -> None:
-    base = tmp_path / "base"
-    make_subject("image-text-to-text", "udop", base)
+def proof_of(mapping: str, model_type: str, folder: Path) -> LogitProof:
+    """A tiny model of this type is saved, cut and proved."""
+    base = folder / "base"
+    make_subject(mapping, model_type, base)
     plan = plan_export(base, Knockout(1), checkpoint_anatomy(base))
-    write_export(plan, tmp_path / "out", base="base")
-    proof = prove_export(tmp_path / "out", base, Knockout(1))
+    write_export(plan, folder / "out", base="base")
+    return prove_export(folder / "out", base, Knockout(1))
+
+
+def test_a_model_that_does_not_run_on_text_alone_is_given_what_it_needs(tmp_path: Path) -> None:
+    proof = proof_of("image-text-to-text", "udop", tmp_path)
     assert proof.ok
     assert proof.class_name == "UdopForConditionalGeneration"
 
 
 def test_a_class_that_no_auto_class_makes_is_loaded_by_its_name(tmp_path: Path) -> None:
-    base = tmp_path / "base"
-    make_subject("causal-lm", "mllama", base)
-    plan = plan_export(base, Knockout(1), checkpoint_anatomy(base))
-    write_export(plan, tmp_path / "out", base="base")
-    proof = prove_export(tmp_path / "out", base, Knockout(1))
+    proof = proof_of("causal-lm", "mllama", tmp_path)
     assert proof.ok
     assert proof.class_name == "MllamaForCausalLM"
 

@@ -26,7 +26,7 @@ from talo_export.probing.engines.check import disagreement, nudged_embeddings
 from talo_export.probing.engines.fit import fitting_tokens, layer_bytes, most_tokens
 from talo_export.probing.engines.host_states import HostStatesError
 from talo_export.probing.engines.memory import is_out_of_memory, too_large
-from talo_export.probing.engines.naive import Naive
+from talo_export.probing.engines.naive import Naive, one_token_each
 from talo_export.probing.engines.passes import CannotShareError, SharedModel
 from talo_export.probing.engines.shared import Sharing
 from talo_export.probing.engines.work import Todo, Work
@@ -257,7 +257,7 @@ LIBRARY_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, Att
 
 def kind_of(encoded: Encoded) -> Kind:
     """What makes two items the same work: which inputs they have, and what follows the prompt."""
-    return (frozenset(encoded.inputs), max(map(len, encoded.continuations), default=0) > 1)
+    return (frozenset(encoded.inputs), not one_token_each(encoded))
 
 
 def first_line(text: str) -> str:

@@ -16,7 +16,7 @@ from talo_export.probing.encoding import Encoded, is_per_token, without_last
 from talo_export.probing.engines.cache_argument import cache_argument
 from talo_export.probing.engines.cache_rows import fork, has_overwritten_states
 from talo_export.probing.engines.interventions import silenced
-from talo_export.probing.engines.naive import greedy, log_probabilities
+from talo_export.probing.engines.naive import greedy, log_probabilities, one_token_each
 from talo_export.probing.engines.passes import CannotShareError
 from talo_export.probing.scores import Outcome
 from talo_export.probing.settings import Scoring
@@ -35,7 +35,7 @@ def prompt_inputs(encoded: Encoded, scoring: Scoring) -> dict[str, Any]:
 
 def needs_cache(encoded: Encoded, scoring: Scoring) -> bool:
     """Whether anything follows the prompt."""
-    return scoring.kind == "generate" or any(len(ids) > 1 for ids in encoded.continuations)
+    return scoring.kind == "generate" or not one_token_each(encoded)
 
 
 def answers_by_likelihood(

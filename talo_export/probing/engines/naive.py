@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from talo_export.knockout import Knockout
 from talo_export.models.last_logits import at_last
@@ -88,17 +88,24 @@ def one_token_each(encoded: Encoded) -> bool:
 
 def likelihoods(loaded: LoadedModel, encoded: Encoded) -> tuple[list[float], Tensor]:
     """Each choice's log-likelihood in nats after the prompt, and the logits there."""
-    return summed(encoded, [last_logits(loaded, *one) for one in sequences(encoded)])
+    logits = [
+        loaded.model(**inputs, use_cache=False).logits[0, -keep:].float()
+        for inputs, keep in sequences(loaded.model, encoded)
+    ]
+    return summed(encoded, logits)
 
 
-def sequences(encoded: Encoded) -> list[tuple[Mapping[str, Any], int]]:
-    """What is read for one item, and of how many last positions the logits are wanted.
+def sequences(model: nn.Module, encoded: Encoded) -> list[tuple[Mapping[str, Any], int]]:
+    """The arguments of each pass that one item takes, and how many last positions are read.
 
     The prompt alone where every choice is one token, else the prompt with each choice.
     """
     if one_token_each(encoded):
-        return [(encoded.inputs, 1)]
-    return [(encoded.extended(ids[:-1]), len(ids)) for ids in encoded.continuations]
+        return [({**encoded.inputs, **at_last(model, 1)}, 1)]
+    return [
+        ({**encoded.extended(ids[:-1]), **at_last(model, len(ids))}, len(ids))
+        for ids in encoded.continuations
+    ]
 
 
 def summed(encoded: Encoded, logits: Sequence[Tensor]) -> tuple[list[float], Tensor]:
@@ -116,12 +123,6 @@ def summed(encoded: Encoded, logits: Sequence[Tensor]) -> tuple[list[float], Ten
         )
         sums.append(float(picked.double().sum()))
     return sums, logits[-1][0]
-
-
-def last_logits(loaded: LoadedModel, inputs: Mapping[str, Any], keep: int) -> Tensor:
-    """(keep, vocabulary) logits at the last positions, in float32."""
-    output = loaded.model(**inputs, use_cache=False, **at_last(loaded.model, keep))
-    return output.logits[0, -keep:].float()
 
 
 def log_probabilities(logits: Tensor) -> Tensor:

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
-from talo_export.models.last_logits import at_last
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.answers import Answered, by_likelihood
 from talo_export.probing.cost import Meter
@@ -99,9 +98,8 @@ class Sharing:
             if self._scoring.kind == "generate":
                 yield from self._generated(encoded, variants)
                 return
-            for inputs, keep in sequences(encoded):
+            for inputs, keep in sequences(self._loaded.model, encoded):
                 state = ItemState(vision=vision)
-                inputs = {**inputs, **at_last(self._loaded.model, keep)}
                 for plan, wanted in schedule(variants, 1):
                     with self._filled(wanted):
                         passed = self._shared.run(inputs, plan, state, wanted=wanted, keep=ALL)
