@@ -80,14 +80,6 @@ def probe(
             help="auto, naive, resume or lockstep: how work is shared, never what comes out.",
         ),
     ] = "auto",
-    check: Annotated[
-        str,
-        typer.Option(
-            metavar="N|all",
-            rich_help_panel=options.SEARCH,
-            help="Items of each kind answered the plain way too, and compared.",
-        ),
-    ] = "1",
     data: options.Data = None,
     columns: options.Columns = None,
     few_shot: options.FewShot = 0,
@@ -140,7 +132,6 @@ def probe(
         from talo_export.jobs.asking import (
             Setup,
             parse_batch_size,
-            parse_check,
             parse_memory,
             parse_shots,
             scoring_of,
@@ -183,7 +174,6 @@ def probe(
             scope=scope,
             fill=fill,
             engine=engine,
-            check=parse_check(check),
             skip_too_long=skip_too_long,
             checkpoint=checkpoint,
             fresh=fresh,

@@ -119,11 +119,6 @@ def parse_shots(text: str) -> int | None:
     return None if text == "all" else _positive(text, "--shots", "all")
 
 
-def parse_check(text: str) -> int | Literal["all"]:
-    """`all` or a positive number of items."""
-    return "all" if text == "all" else _positive(text, "--check", "all")
-
-
 def _positive(text: str, option: str, word: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise UsageError(f"{option} is {text!r}; give a whole number from 1, or {word!r}.")

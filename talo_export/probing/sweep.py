@@ -60,7 +60,6 @@ def sweep(
     batch_size: int | Literal["auto"] = "auto",
     engine: EngineName = "auto",
     states: StatesIn = "device",
-    check: int | Literal["all"] = 1,
     skip_too_long: bool = False,
     progress: Watcher | None = None,
     team: Team = ALONE,
@@ -70,8 +69,7 @@ def sweep(
     `variants` must hold None, the base. `batch_size` is how many items are in work at once; no
     forward pass ever mixes two items, so it changes no bit of the result. `engine` auto takes the
     fastest that this model runs in and that agrees with the naive one; `states` is where lockstep
-    keeps the variants' hidden states between layers, where it can; `check` is how many items
-    of each kind are answered by both and compared. In a `team` every process calls this with the
+    keeps the variants' hidden states between layers, where it can. In a `team` every process calls this with the
     same arguments and its own journal, answers its share, and returns all answers. Raises
     TaloError for an item the model cannot take (one longer than its context is left out under
     `skip_too_long`), UsageError for a request without sense, ProofError for an engine that was
@@ -93,7 +91,6 @@ def sweep(
             engine,
             variants=len(variants),
             items=len(items),
-            check=check,
             note=watch.report,
             states=states,
         ) as by,

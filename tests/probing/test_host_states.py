@@ -72,7 +72,7 @@ def test_one_that_cannot_run_so_is_swept_with_its_states_on_the_device():
     plain = plainly(loaded, encoded, variants, LIKELIHOOD).answers
     with (
         metered(loaded.model, loaded.decoder) as meter,
-        Checked(loaded, LIKELIHOOD, meter, "lockstep", variants=9, items=9, check=1,
+        Checked(loaded, LIKELIHOOD, meter, "lockstep", variants=9, items=9,
                 note=notes.append, states="host") as engine,
     ):  # fmt: skip
         (cells,) = engine.answer(Work([Todo(encoded, variants)], variants))

@@ -1,15 +1,13 @@
 """The engine a sweep uses: the fastest that is right for this model, checked and backed off.
 
-The first item of every kind (what inputs it has, whether anything follows its prompt), or as many
-as asked for, is answered the plain way too, for every variant. That proves the knockouts and checks
+The first item of every kind (what inputs it has, whether anything follows its prompt) is answered
+the plain way too, for every variant. That proves the knockouts and checks
 the fast engine. An engine that cannot run the model, or disagrees, is replaced by the next slower
 one, which is said once, where the choice was ours; where the user named it, it is an error.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Literal
@@ -72,7 +70,6 @@ class Checked:
         *,
         variants: int,
         items: int,
-        check: int | Literal["all"],
         note: Note,
         states: StatesIn = "device",
     ) -> None:
@@ -80,11 +77,10 @@ class Checked:
         self._scoring = scoring
         self._meter = meter
         self._asked = engine
-        self._check = math.inf if check == "all" else check
         self._note = note
         self._host = states == "host"
         self._naive = Naive(loaded, scoring, meter)
-        self._checked: Counter[Kind] = Counter()
+        self._checked: set[Kind] = set()
         self._candidates = candidates(engine, variants, items)
         self._most_tokens: dict[Kind, int] = {}
 
@@ -128,7 +124,7 @@ class Checked:
     ) -> dict[Knockout | None, Answered]:
         encoded = todo.encoded
         kind = kind_of(encoded)
-        if self._checked[kind] >= max(1, self._check):
+        if kind in self._checked:
             return self._fast(encoded, variants)
         plain = self._plainly(encoded, variants)
         while self.name != "naive":
@@ -142,7 +138,7 @@ class Checked:
             else:
                 found = self._compare(encoded, fast, plain)
                 if found is None:
-                    self._checked[kind] += 1
+                    self._checked.add(kind)
                     return fast
                 problem = found
             self._meter.move_aside(before)
