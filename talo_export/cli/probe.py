@@ -95,7 +95,6 @@ def probe(
     offload: options.Offload = None,
     max_memory: options.MaxMemory = None,
     batch_size: options.BatchSize = "auto",
-    states: options.States = "device",
     skip_too_long: options.SkipTooLong = False,
     trust_remote_code: options.TrustRemoteCode = False,
     checkpoint: Annotated[
@@ -152,7 +151,6 @@ def probe(
                 offload=offload,
                 max_memory=parse_memory(max_memory),
                 batch_size=parse_batch_size(batch_size),
-                states=states,
                 trust_remote_code=trust_remote_code,
             ),
             task=task,

@@ -34,7 +34,6 @@ class Setup:
     offload: Path | None = None
     max_memory: Mapping[str, str] | None = None
     batch_size: int | Literal["auto"] = "auto"
-    states: Literal["device", "host"] = "device"
     trust_remote_code: bool = False
     load_in_4bit: bool = False
 

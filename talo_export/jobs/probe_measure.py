@@ -80,7 +80,6 @@ def measure(
             journal=journal,
             batch_size=request.setup.batch_size,
             engine=request.engine,
-            states=request.setup.states,
             skip_too_long=request.skip_too_long,
             team=team,
             progress=progress(f"{doing} {len(items)} items"),

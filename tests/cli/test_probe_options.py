@@ -101,12 +101,11 @@ def short_task(planted: Planted, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("states", ["device", "host"])
 def test_a_model_that_stays_on_disk_is_probed_like_one_in_memory(
-    planted: Planted, short_task: Path, tmp_path: Path, states: str
+    planted: Planted, short_task: Path, tmp_path: Path
 ) -> None:
     usual = probed(planted, tmp_path / "usual", "--shots", 6, task=short_task)
-    options = ("--device-map", "disk", "--offload", tmp_path / "weights", "--states", states)
+    options = ("--device-map", "disk", "--offload", tmp_path / "weights")
     found = probed(planted, tmp_path / "disk", "--shots", 6, *options, task=short_task)
     assert found["probe"]["gains"] == usual["probe"]["gains"]
     assert found["confirm"] == usual["confirm"]
