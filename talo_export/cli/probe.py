@@ -73,11 +73,11 @@ def probe(
     scope: options.ExportScope = "attention",
     fill: options.FillName = "zero",
     engine: Annotated[
-        Literal["auto", "naive", "resume", "lockstep"],
+        Literal["auto", "naive"],
         typer.Option(
             metavar="NAME",
             rich_help_panel=options.SEARCH,
-            help="auto, naive, resume or lockstep: how work is shared, never what comes out.",
+            help="naive runs a whole stock pass for every layer and item: slower, same answers.",
         ),
     ] = "auto",
     data: options.Data = None,

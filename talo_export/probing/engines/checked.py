@@ -31,14 +31,16 @@ from talo_export.probing.journal import Cell
 from talo_export.probing.settings import Scoring
 
 Kind = tuple[object, ...]
-EngineName = Literal["auto", "naive", "resume", "lockstep"]
+EngineName = Literal["auto", "naive"]
+"""What a user may ask for: the fastest that is right, or the plain way."""
+Shared = Literal["resume", "lockstep"]
 Note = Callable[[str], None]
 
 FEWEST_FOR_PAIR = 4
 """Items of a confirmation: the first is answered twice, for checking."""
 
 
-def candidates(engine: EngineName, variants: int, items: int) -> list[str]:
+def candidates(engine: EngineName | Shared, variants: int, items: int) -> list[str]:
     """The engines to try, the best first.
 
     A base and one knockout are what a confirmation asks for, and stock passes are what an exported
@@ -64,7 +66,7 @@ class Checked:
         loaded: LoadedModel,
         scoring: Scoring,
         meter: Meter,
-        engine: EngineName,
+        engine: EngineName | Shared,
         *,
         variants: int,
         items: int,
