@@ -74,11 +74,6 @@ def test_a_race_that_cannot_foresee_the_choice_is_refused(planted: Planted, tmp_
     refused = run(planted, tmp_path / "run", "--race", "--criterion", "margin", "--quiet")
     assert refused.exit_code == 2
     assert "one item may outweigh all others" in refused.stderr
-    earlier = tmp_path / "earlier"
-    probed(planted, earlier, "--shots", "all")
-    refused = run(planted, tmp_path / "run", "--race", "--prior", earlier, "--quiet")
-    assert refused.exit_code == 2
-    assert "use one of the two" in refused.stderr
     refused = run(planted, tmp_path / "run", "--race", "--race-error", "2", "--quiet")
     assert refused.exit_code == 2
     assert "--race-error is 2" in refused.stderr
