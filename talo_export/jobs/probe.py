@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from talo_export.evidence.layer_plot import draw_layers
+from talo_export.evidence.power import power_of
 from talo_export.evidence.racing import STEP
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
-from talo_export.jobs.evidence import evidence_of, letters_scored_throughout, power_before
+from talo_export.jobs.evidence import evidence_of, letters_scored_throughout
 from talo_export.jobs.identity import model_fingerprint
 from talo_export.jobs.probe_measure import Findings, measure
 from talo_export.jobs.probe_request import ProbeRequest, command_line, recorded, score_identity
@@ -58,8 +59,8 @@ def run_probe(
         note(f"{run.path} holds the finished run; --fresh starts over")
         return finished
 
-    power = power_before(len(split.confirm), request.shots)
-    note(power["sentence"])
+    power = power_of(len(split.confirm))
+    note(power.sentence)
 
     def made_ready() -> LoadedModel:
         run.path.mkdir(parents=True, exist_ok=True)  # Of another host's process, its own.
@@ -73,7 +74,7 @@ def run_probe(
         return document
     draw_gains(request, task, findings, run)
     document["evidence"] = {
-        "power": power,
+        "power": power.to_json(),
         **evidence_of(
             findings.probed.table,
             findings.selection,
