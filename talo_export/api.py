@@ -89,7 +89,6 @@ def probe(
     batch_size: int | Literal["auto"] = "auto",
     engine: EngineName = "auto",
     check: int | Literal["all"] = 1,
-    race: float | None = None,
     skip_too_long: bool = False,
     device_map: str | None = None,
     offload: str | Path | None = None,
@@ -102,10 +101,9 @@ def probe(
     """Find the layer that hurts a task, confirm it, write and prove the patched checkpoint.
 
     `shots=None` probes every item and selects none; `min_gain` is a share of accuracy (0.05 is five
-    points), None for what the criterion asks. `race` is the rate at which a race may choose
-    otherwise, None to see all layers through.
-    `device_map`, `offload` and `max_memory` are for a model that is larger than the device. A
-    `task` that is a pattern (`demo/*`, `FILE:*`) probes each of many, a run below `out` for each.
+    points), None for what the criterion asks. `device_map`, `offload` and `max_memory` are for a
+    model that is larger than the device. A `task` that is a pattern (`demo/*`, `FILE:*`) probes
+    each of many, a run below `out` for each.
     """
     chosen: dict[str, Any] = {} if criterion is None else {"criterion": criterion}
     request = ProbeRequest(
@@ -132,7 +130,6 @@ def probe(
         fill=fill,
         engine=engine,
         check=check,
-        race=race,
         skip_too_long=skip_too_long,
         checkpoint=checkpoint,
         fresh=fresh,

@@ -71,22 +71,6 @@ def probe(
             help="Items of each kind answered the plain way too, and compared.",
         ),
     ] = "1",
-    race: Annotated[
-        bool,
-        typer.Option(
-            "--race",
-            rich_help_panel=options.SEARCH,
-            help="Drop layers that cannot be chosen any more, stop when settled: for many shots.",
-        ),
-    ] = False,
-    race_error: Annotated[
-        float,
-        typer.Option(
-            metavar="RATE",
-            rich_help_panel=options.SEARCH,
-            help="With --race: how often, at most, the choice may be another than without.",
-        ),
-    ] = 0.05,
     data: options.Data = None,
     columns: options.Columns = None,
     few_shot: options.FewShot = 0,
@@ -141,7 +125,6 @@ def probe(
             parse_batch_size,
             parse_check,
             parse_memory,
-            parse_race,
             parse_shots,
             scoring_of,
         )
@@ -185,7 +168,6 @@ def probe(
             engine=engine,
             check=parse_check(check),
             skip_too_long=skip_too_long,
-            race=parse_race(race_error) if race else None,
             checkpoint=checkpoint,
             fresh=fresh,
         )

@@ -87,8 +87,8 @@ def select(
 
     `min_gain` is a gain in accuracy, as a share, that a layer must exceed whatever else is weighed;
     without it a layer must gain accuracy only where the criterion says so. Never chosen: a layer
-    with a NaN or Inf among its logits, and one that did not see every item the base saw (a race
-    dropped it). `n_layers` is the decoder's depth where layers at its end were not swept.
+    with a NaN or Inf among its logits, and one that did not see every item the base saw. `n_layers`
+    is the decoder's depth where layers at its end were not swept.
 
     Raises UsageError for an unknown criterion or one that needs scores where only text was
     generated, TaloError where the table has no such knockouts or the base's logits are broken.

@@ -124,13 +124,6 @@ def parse_check(text: str) -> int | Literal["all"]:
     return "all" if text == "all" else _positive(text, "--check", "all")
 
 
-def parse_race(error: float) -> float:
-    """An error rate: a probability, neither 0 nor 1."""
-    if not 0 < error < 1:
-        raise UsageError(f"--race-error is {error:g}; give a probability between 0 and 1.")
-    return error
-
-
 def _positive(text: str, option: str, word: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise UsageError(f"{option} is {text!r}; give a whole number from 1, or {word!r}.")

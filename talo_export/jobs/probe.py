@@ -11,7 +11,6 @@ import torch
 
 from talo_export.evidence.layer_plot import draw_layers
 from talo_export.evidence.power import power_of
-from talo_export.evidence.racing import STEP
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
 from talo_export.jobs.evidence import evidence_of, letters_scored_throughout
 from talo_export.jobs.identity import model_fingerprint
@@ -24,7 +23,6 @@ from talo_export.jobs.task_words import load_words, meaning
 from talo_export.models.loading import LoadedModel, pick_device
 from talo_export.models.reference import parse_reference, resolve
 from talo_export.probing.journal import Journal
-from talo_export.probing.scores import ScoreTable
 from talo_export.probing.team import ALONE, Team
 from talo_export.tasks.item import Task
 from talo_export.tasks.splits import Split, split_task
@@ -129,14 +127,6 @@ def _document(
         "scope": request.scope,
         "probe": {
             **findings.selection.to_json(),
-            "seen": seen_by_layer(findings.probed.table, len(loaded.decoder)),
-            "race": None
-            if request.race is None
-            else {
-                "error_rate": request.race,
-                "every": STEP,
-                "not_reached": findings.probed.not_reached,
-            },
             "ids": list(findings.probed.table.item_ids),
         },
         "too_long": list(findings.too_long),
@@ -159,15 +149,6 @@ def _document(
             "threads": torch.get_num_threads(),
         },
     }
-
-
-def seen_by_layer(table: ScoreTable, n_layers: int) -> list[int | None]:
-    """How many items each layer's knockout saw; None for a layer that was not swept."""
-    seen: list[int | None] = [None] * n_layers
-    for row, variant in enumerate(table.variants):
-        if variant is not None:
-            seen[variant.layer] = int(table.scored[row].sum())
-    return seen
 
 
 def _vector(document: dict[str, Any]) -> dict[str, Any]:

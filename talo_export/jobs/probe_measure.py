@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from talo_export.errors import UsageError
 from talo_export.evidence.confirmation import Confirmation, confirm
-from talo_export.evidence.racing import STEP, Contest, race_order
 from talo_export.evidence.selection import Selection, select
 from talo_export.jobs.evaluate import Watch
 from talo_export.jobs.probe_request import ProbeRequest
@@ -15,7 +14,6 @@ from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.cost import Cost
 from talo_export.probing.journal import Journal
-from talo_export.probing.race import Race
 from talo_export.probing.sweep import SweepResult, all_knockouts, sweep
 from talo_export.probing.team import Team
 from talo_export.tasks.item import Item
@@ -63,10 +61,7 @@ def measure(
         )
 
     def score(
-        doing: str,
-        items: Sequence[Item],
-        variants: Sequence[Knockout | None],
-        race: Race | None = None,
+        doing: str, items: Sequence[Item], variants: Sequence[Knockout | None]
     ) -> SweepResult:
         return sweep(
             loaded,
@@ -79,13 +74,11 @@ def measure(
             states=request.setup.states,
             check=request.check,
             skip_too_long=request.skip_too_long,
-            race=race,
             team=team,
             progress=progress(f"{doing} {len(items)} items"),
         )
 
-    items, race = _raced(request, split.probe)
-    probed = score("probing", items, (None, *knockouts), race)
+    probed = score("probing", split.probe, (None, *knockouts))
     selection = select(
         probed.table,
         min_gain=request.min_gain,
@@ -102,12 +95,3 @@ def measure(
     confirmed = score("confirming", split.confirm, (None, selection.knockout))
     judged = confirm(confirmed.table, selection.knockout, seed=request.seed)
     return Findings(probed, selection, confirmed, judged)
-
-
-def _raced(request: ProbeRequest, items: Sequence[Item]) -> tuple[Sequence[Item], Race | None]:
-    """The probing items in the order of their race, and its rule; as they are without one."""
-    if request.race is None:
-        return items, None
-    order = race_order(items, request.seed)
-    contest = Contest.over(order, request.criterion, request.min_gain, request.race)
-    return order, Race(STEP, contest.standing)

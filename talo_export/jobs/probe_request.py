@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from talo_export.errors import UsageError
-from talo_export.evidence.racing import ERROR as RACE_ERROR
 from talo_export.evidence.selection import DEFAULT_CRITERION, check_criterion
 from talo_export.jobs.asking import DEFAULT_PROMPT, Setup
 from talo_export.jobs.task_words import (
@@ -46,8 +45,6 @@ class ProbeRequest:
     engine: EngineName = "auto"
     check: int | Literal["all"] = 1
     skip_too_long: bool = False
-    race: float | None = None
-    """The race's error rate; None sees every layer through to the end."""
     checkpoint: bool = True
     fresh: bool = False
 
@@ -100,7 +97,6 @@ def recorded(request: ProbeRequest, task: Task, fingerprint: str) -> dict[str, A
         "fill": request.fill,
         "checkpoint": request.checkpoint,
         "skip_too_long": request.skip_too_long,
-        "race": request.race,
     }
 
 
@@ -133,9 +129,6 @@ def command_line(request: ProbeRequest) -> str:
     option("--dtype", setup.dtype, plain.dtype)
     if request.skip_too_long:
         words.append("--skip-too-long")
-    if request.race is not None:
-        words.append("--race")
-        option("--race-error", request.race, RACE_ERROR)
     if setup.trust_remote_code:
         words.append("--trust-remote-code")
     return shlex.join(words)

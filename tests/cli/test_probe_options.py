@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planted_case import LAYERS, PLANTED, Planted
+from planted_case import LAYERS, Planted
 from probe_models import byte_tokenizer, text_config
 from transformers import LlamaForCausalLM
 from typer.testing import CliRunner
@@ -41,42 +41,6 @@ def long_task(planted: Planted, tmp_path: Path) -> Path:
     path = tmp_path / "long.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
-
-
-def test_a_race_finds_the_planted_layer_and_says_what_each_layer_saw(
-    planted: Planted, tmp_path: Path
-) -> None:
-    whole = probed(planted, tmp_path / "whole", "--shots", 70)
-    raced = probed(planted, tmp_path / "raced", "--shots", 70, "--race")
-    assert whole["probe"]["race"] is None
-    assert whole["probe"]["seen"] == [70] * LAYERS
-    assert raced["selected_layer"] == whole["selected_layer"] == PLANTED
-    race = raced["probe"]["race"]
-    assert (race["error_rate"], race["every"]) == (0.05, 5)
-    seen = raced["probe"]["seen"]
-    assert seen[PLANTED] == raced["probe"]["n"] == 70 - race["not_reached"]
-    assert min(seen) < seen[PLANTED]
-    assert raced["confirm"] == whole["confirm"]
-    assert raced["cost"]["layer_evaluations"] < whole["cost"]["layer_evaluations"]
-    assert "--race" in raced["command"]
-    shown = run(planted, tmp_path / "raced", "--shots", 70, "--race")
-    assert "were dropped, after" in shown.stdout
-
-
-def test_a_race_and_a_whole_sweep_are_different_runs(planted: Planted, tmp_path: Path) -> None:
-    probed(planted, tmp_path / "run", "--shots", 20)
-    refused = run(planted, tmp_path / "run", "--shots", 20, "--race", "--quiet")
-    assert refused.exit_code == 1
-    assert "race (recorded None, asked 0.05)" in refused.stderr
-
-
-def test_a_race_that_cannot_foresee_the_choice_is_refused(planted: Planted, tmp_path: Path) -> None:
-    refused = run(planted, tmp_path / "run", "--race", "--criterion", "margin", "--quiet")
-    assert refused.exit_code == 2
-    assert "one item may outweigh all others" in refused.stderr
-    refused = run(planted, tmp_path / "run", "--race", "--race-error", "2", "--quiet")
-    assert refused.exit_code == 2
-    assert "--race-error is 2" in refused.stderr
 
 
 def test_an_item_longer_than_the_context_is_named(

@@ -112,7 +112,7 @@ def test_a_base_with_broken_logits_is_an_error(make_table):
         select(dataclasses.replace(table, finite=finite))
 
 
-def test_a_layer_that_a_race_dropped_early_is_not_chosen_but_its_gain_is_reported(make_table):
+def test_a_layer_that_saw_only_some_items_is_not_chosen_but_its_gain_is_reported(make_table):
     table = make_table(BASE, [ONE_BETTER, [1, 1, 1, 1, 1, 0, 0, 0, 0, 0]])
     scored = table.scored.copy()
     scored[2, 5:] = False
