@@ -26,15 +26,16 @@ import torch
 
 from talo_export.baselines.calibration import NotApplicableError
 from talo_export.baselines.items_file import read_items
-from talo_export.baselines.memory import (
-    PeakMemory,
-    peak_resident_bytes,
-    return_what_is_freed,
-)
 from talo_export.baselines.request import CellRequest, CellResult, Phase, result_path
 from talo_export.baselines.work import do_cell
 from talo_export.errors import TaloError
-from talo_export.models.loading import load_model, pick_device
+from talo_export.models.loading import first_line, load_model, pick_device
+from talo_export.models.memory import (
+    PeakMemory,
+    is_out_of_memory,
+    peak_resident_bytes,
+    return_what_is_freed,
+)
 
 WATCH_SECONDS = 0.05
 APART = "--apart"
@@ -108,21 +109,16 @@ def run_request(path: Path) -> None:
         result = CellResult("not applicable", str(error))
     except TaloError as error:
         result = CellResult("failed", str(error))
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, OSError) as error:
         if not is_out_of_memory(error):
             raise
         peak = memory.read()
         result = CellResult(
-            "out of memory", str(error).splitlines()[0], adapt=Phase(0.0, peak.used, peak.held)
+            "out of memory",
+            first_line(str(error)) or "not enough memory",
+            adapt=Phase(0.0, peak.used, peak.held),
         )
     write_result(path, result)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an allocation failed: PyTorch's CPU allocator raises a plain RuntimeError."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        "DefaultCPUAllocator" in str(error) and "memory" in str(error)
-    )
 
 
 def write_result(path: Path, result: CellResult) -> None:

@@ -21,7 +21,6 @@ from talo_export.baselines.adapters import (
 from talo_export.baselines.calibration import Prior, fit_prior, recalibrate
 from talo_export.baselines.examples import make_example
 from talo_export.baselines.in_context import in_context
-from talo_export.baselines.memory import PeakMemory
 from talo_export.baselines.methods import METHODS, Method
 from talo_export.baselines.passes import counted
 from talo_export.baselines.request import CellRequest, CellResult, Phase
@@ -32,6 +31,7 @@ from talo_export.evidence.selection import Selection, select
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder
 from talo_export.models.loading import LoadedModel
+from talo_export.models.memory import PeakMemory
 from talo_export.models.proof import BaseAnswer
 from talo_export.probing.engines.interventions import knocked_out
 from talo_export.probing.scores import ScoreTable

@@ -17,12 +17,12 @@ from small_models import learnable_task
 from talo_export.baselines.cell import in_a_process_of_its_own
 from talo_export.baselines.examples import make_example
 from talo_export.baselines.items_file import write_items
-from talo_export.baselines.memory import resident_bytes
 from talo_export.baselines.request import CellResult, ModelSource, request_path, result_path
 from talo_export.baselines.settings import Training
 from talo_export.baselines.work import refuse_leaks
 from talo_export.errors import TaloError
 from talo_export.models.loading import LoadedModel
+from talo_export.models.memory import resident_bytes
 from talo_export.tasks.item import Task
 
 
