@@ -33,7 +33,7 @@ from talo_export.models.anatomy import Decoder
 from talo_export.models.loading import LoadedModel
 from talo_export.models.memory import PeakMemory
 from talo_export.models.proof import BaseAnswer
-from talo_export.probing.engines.interventions import knocked_out
+from talo_export.models.switching import knocked_out
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.sweep import SweepResult, all_knockouts, sweep
 from talo_export.tasks.item import Item, Task

@@ -21,8 +21,8 @@ from transformers import Cache
 
 from talo_export.errors import TaloError
 from talo_export.models.anatomy import Decoder
+from talo_export.models.switching import silenced
 from talo_export.probing.engines.held_weights import held
-from talo_export.probing.engines.interventions import silenced
 from talo_export.probing.engines.plan import Pass, Variant
 from talo_export.probing.engines.tensor_rows import expand_single
 from talo_export.probing.forwards import Forward
