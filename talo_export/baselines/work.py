@@ -25,7 +25,6 @@ from talo_export.baselines.methods import METHODS, Method
 from talo_export.baselines.passes import counted
 from talo_export.baselines.request import CellRequest, CellResult, Phase
 from talo_export.baselines.training import Trained, train
-from talo_export.baselines.tuning import tune
 from talo_export.errors import TaloError
 from talo_export.evidence.selection import Selection, select
 from talo_export.knockout import Knockout
@@ -183,11 +182,6 @@ def _train(
     silent = None if adapted.knockout is None else adapted.knockout.layer
     with counted(loaded.model, loaded.decoder) as passes:
         training = request.training
-        if training.tune:
-            training = tune(
-                loaded, name, shots, training, request.scoring,
-                seed=request.seed, silent_layer=silent,
-            )  # fmt: skip
         rate = training.learning_rate or ADAPTERS[name].learning_rate
         model = stack.enter_context(
             attached(loaded, name, training, seed=request.seed, silent_layer=silent)
