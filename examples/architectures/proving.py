@@ -36,8 +36,9 @@ from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import Decoder, Layer, find_decoder
+from talo_export.models.anatomy import Decoder, Layer
 from talo_export.models.examples import smallest_inputs
+from talo_export.models.finding import find_decoder
 from talo_export.models.proof import BaseAnswer, logits_of
 from talo_export.models.switching import knocked_out
 

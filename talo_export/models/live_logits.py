@@ -26,7 +26,7 @@ from torch import Tensor
 
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import find_decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.loading import load_reported, read_config
 from talo_export.models.proof import BaseAnswer, logits_of
 from talo_export.models.reference import resolve

@@ -19,7 +19,8 @@ from transformers import (
 )
 
 from talo_export.errors import TaloError, UsageError
-from talo_export.models.anatomy import Decoder, find_decoder
+from talo_export.models.anatomy import Decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.four_bit import keep_trainable, nf4_settings
 from talo_export.models.proof import input_device
 from talo_export.models.reference import ResolvedModel, resolve

@@ -14,7 +14,7 @@ from talo_export.baselines.estimate import estimate, forward_only, probing_pass,
 from talo_export.baselines.settings import Training
 from talo_export.baselines.training import training_mode
 from talo_export.errors import UsageError
-from talo_export.models.anatomy import find_decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.loading import LoadedModel
 from talo_export.models.memory import PeakMemory, return_what_is_freed
 

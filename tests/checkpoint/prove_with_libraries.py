@@ -33,7 +33,8 @@ from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import Decoder, find_decoder
+from talo_export.models.anatomy import Decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.switching import silenced
 
 GROUP = 32

@@ -31,7 +31,7 @@ from talo_export.checkpoint.undo import undo_export
 from talo_export.errors import TaloError, UsageError
 from talo_export.jobs.verify import run_verify
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import find_decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.switching import knocked_out
 
 IDS = torch.tensor([[3, 9, 27, 17, 51, 25]])

@@ -21,7 +21,8 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.writer import write_export
 from talo_export.knockout import Knockout, Scope
-from talo_export.models.anatomy import Decoder, find_decoder
+from talo_export.models.anatomy import Decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.switching import knocked_out
 
 IDS = torch.tensor([[3, 9, 27, 17, 51, 25]])

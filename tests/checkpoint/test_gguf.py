@@ -25,7 +25,7 @@ from talo_export.jobs.inspect import run_inspect
 from talo_export.jobs.undo import run_undo
 from talo_export.jobs.verify import run_verify
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import find_decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.switching import knocked_out
 
 Q = GGMLQuantizationType

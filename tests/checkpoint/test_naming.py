@@ -27,7 +27,8 @@ from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.writer import write_export
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import Altered, Piece, find_decoder
+from talo_export.models.anatomy import Altered, Piece
+from talo_export.models.finding import find_decoder
 from talo_export.models.proof import logits_of
 from talo_export.models.switching import knocked_out
 

@@ -25,7 +25,8 @@ from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import Decoder, find_decoder
+from talo_export.models.anatomy import Decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.switching import knocked_out
 
 IDS = torch.tensor([[3, 9, 27, 17, 51, 25]])

@@ -12,7 +12,8 @@ from transformers import PreTrainedModel
 
 from talo_export.errors import ProofError, TaloError, UsageError
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import Decoder, Layer, Mixer, find_decoder
+from talo_export.models.anatomy import Decoder, Layer, Mixer
+from talo_export.models.finding import find_decoder
 from talo_export.models.proof import BaseAnswer
 from talo_export.models.switching import fill_tensor, filled, knocked_out, silenced
 

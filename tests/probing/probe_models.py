@@ -22,7 +22,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from talo_export.models.anatomy import find_decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.loading import LoadedModel
 from talo_export.tasks.item import ItemImage
 
