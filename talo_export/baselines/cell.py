@@ -27,9 +27,9 @@ import torch
 from talo_export.baselines.calibration import NotApplicableError
 from talo_export.baselines.items_file import read_items
 from talo_export.baselines.request import CellRequest, CellResult, Phase, result_path
-from talo_export.baselines.work import do_cell
+from talo_export.baselines.work import do_cell, out_of_memory
 from talo_export.errors import TaloError
-from talo_export.models.loading import first_line, load_model, pick_device
+from talo_export.models.loading import load_model, pick_device
 from talo_export.models.memory import (
     PeakMemory,
     is_out_of_memory,
@@ -107,17 +107,15 @@ def run_request(path: Path) -> None:
         result = do_cell(request, loaded, task, memory, artifact)
     except NotApplicableError as error:
         result = CellResult("not applicable", str(error))
-    except TaloError as error:
-        result = CellResult("failed", str(error))
-    except (MemoryError, RuntimeError, OSError) as error:
-        if not is_out_of_memory(error):
+    except (TaloError, MemoryError, RuntimeError, OSError) as error:
+        if is_out_of_memory(error):
+            peak = memory.read()
+            adapt = Phase(0.0, peak.used, peak.held)
+            result = CellResult("out of memory", out_of_memory(error), adapt=adapt)
+        elif isinstance(error, TaloError):
+            result = CellResult("failed", str(error))
+        else:
             raise
-        peak = memory.read()
-        result = CellResult(
-            "out of memory",
-            first_line(str(error)) or "not enough memory",
-            adapt=Phase(0.0, peak.used, peak.held),
-        )
     write_result(path, result)
 
 

@@ -29,8 +29,8 @@ from talo_export.errors import TaloError
 from talo_export.evidence.selection import Selection, select
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder
-from talo_export.models.loading import LoadedModel
-from talo_export.models.memory import PeakMemory
+from talo_export.models.loading import LoadedModel, first_line
+from talo_export.models.memory import PeakMemory, is_out_of_memory
 from talo_export.models.proof import BaseAnswer
 from talo_export.models.switching import knocked_out
 from talo_export.probing.scores import ScoreTable
@@ -87,7 +87,15 @@ def do_cell(
             return replace(result, status="diverged", reason=f"{adapted.trained.diverged}.")
         memory.begin()
         started = time.perf_counter()
-        table = answer(request, adapted, asked)
+        try:
+            table = answer(request, adapted, asked)
+        except (TaloError, MemoryError, RuntimeError, OSError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = out_of_memory(error)
+            return replace(
+                result, status="out of memory", reason=reason, test=_phase(memory, started, None)
+            )
         return replace(
             result,
             correct={
@@ -96,6 +104,11 @@ def do_cell(
             unparsed=int((~table.parsed[0]).sum()),
             test=_phase(memory, started, None),
         )
+
+
+def out_of_memory(error: BaseException) -> str:
+    """What did not fit, one line."""
+    return first_line(str(error)) or "not enough memory"
 
 
 def refuse_leaks(request: CellRequest, items: dict[str, Item]) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from talo_export.errors import NotEnoughMemoryError
+
 if TYPE_CHECKING:
     import torch
 
@@ -30,7 +32,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     PyTorch's CPU allocator raises a plain RuntimeError, mapping a file an OSError.
     """
     # torch.OutOfMemoryError goes by its name: a command that never loads torch asks as well.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    known = isinstance(error, MemoryError | NotEnoughMemoryError)
+    if known or type(error).__name__ == "OutOfMemoryError":
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError | OSError) and any(part in text for part in MESSAGES)
