@@ -28,7 +28,8 @@ from talo_export.checkpoint.foreign import foreign_anatomy, is_foreign
 from talo_export.checkpoint.formats import parameter_stem
 from talo_export.checkpoint.layout import read_layout
 from talo_export.errors import ProofError, TaloError
-from talo_export.models.anatomy import Altered, Decoder, Layer, Mixer, Piece, find_decoder
+from talo_export.models.anatomy import Altered, Decoder, Layer, Mixer, Piece
+from talo_export.models.finding import find_decoder
 from talo_export.models.loading import first_line, read_config
 from talo_export.models.reference import ResolvedModel
 from talo_export.models.stock import build_empty

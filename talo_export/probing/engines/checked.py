@@ -17,12 +17,13 @@ import torch
 from talo_export.errors import ProofError, TaloError
 from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
+from talo_export.models.memory import is_out_of_memory
 from talo_export.probing.answers import Answered
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
 from talo_export.probing.engines.check import disagreement, nudged_embeddings
 from talo_export.probing.engines.fit import fitting_tokens, layer_bytes, most_tokens
-from talo_export.probing.engines.memory import is_out_of_memory, too_large
+from talo_export.probing.engines.memory import too_large
 from talo_export.probing.engines.naive import Naive, one_token_each
 from talo_export.probing.engines.passes import CannotShareError, SharedModel
 from talo_export.probing.engines.shared import Sharing
