@@ -29,13 +29,14 @@ from talo_export.errors import TaloError
 from talo_export.evidence.selection import Selection, select
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder
-from talo_export.models.loading import LoadedModel, first_line
+from talo_export.models.loading import LoadedModel
 from talo_export.models.memory import PeakMemory, is_out_of_memory
 from talo_export.models.proof import BaseAnswer
 from talo_export.models.switching import knocked_out
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.sweep import SweepResult, all_knockouts, sweep
 from talo_export.tasks.item import Item, Task
+from talo_export.wording import first_line
 
 
 @dataclass

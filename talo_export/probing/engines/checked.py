@@ -30,6 +30,7 @@ from talo_export.probing.engines.shared import Sharing
 from talo_export.probing.engines.work import Todo, Work
 from talo_export.probing.journal import Cell
 from talo_export.probing.settings import Scoring
+from talo_export.wording import first_line
 
 Kind = tuple[object, ...]
 EngineName = Literal["auto", "naive"]
@@ -240,8 +241,3 @@ LIBRARY_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, Att
 def kind_of(encoded: Encoded) -> Kind:
     """What makes two items the same work: which inputs they have, and what follows the prompt."""
     return (frozenset(encoded.inputs), not one_token_each(encoded))
-
-
-def first_line(text: str) -> str:
-    """Libraries explain at length; a note of ours is one line."""
-    return next((line.strip().rstrip(".") for line in text.splitlines() if line.strip()), "")
