@@ -50,10 +50,9 @@ def tests_of(sweeps: dict[str, Differences]) -> dict[str, Any]:
             "best_layer": sweep.layers[best],
             "apparent_gain": float(sweep.accuracy[:, best].mean()),
             "cross_validated_gain": cross_validate(sweep, seed=SEED).gain,
-            "p_gain": tests.p_gain[best],
-            "layers_that_cost": sum(p < 0.05 and g < 0 for p, g in
-                                    zip(tests.p_change, tests.gains, strict=True)),
-        }  # fmt: skip
+            "p_gain": tests.layers[best].p_gain,
+            "layers_that_cost": sum(one.p_change < 0.05 and one.gain < 0 for one in tests.layers),
+        }
     p_values = np.array([row["p_gain"] for row in rows.values()])
     return {
         "tasks": rows,

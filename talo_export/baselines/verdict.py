@@ -4,32 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 from talo_export.baselines.request import CellRequest, CellResult
 from talo_export.baselines.summary import Row, paired_clusters
+from talo_export.codec import Field, Recorded, derived
 from talo_export.evidence.paired import gain_interval
 from talo_export.tasks.item import Task
 from talo_export.wording import percent
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Recorded):
     """The most accurate method at a number of shots, against its rival. Shares in [0, 1]."""
 
     shots: int
     best: str
+    level: tuple[str, ...]
+    """Other methods of exactly the same accuracy."""
     accuracy: float
     base_accuracy: float
     rival: str
     """The knockout; the base where the knockout is the best itself or was not tested."""
     lead: float | None
     """Accuracy of the best minus the rival's, paired; None where the base is the best."""
-    lead_ci95: tuple[float, float] | None
-    level: tuple[str, ...] = ()
-    """Other methods of exactly the same accuracy."""
+    lead_interval: Annotated[tuple[float, float] | None, Field(alias="lead_ci95")]
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person, in points."""
         at = f"At {self.shots} shots"
@@ -41,24 +42,14 @@ class Verdict:
             f"{percent(self.accuracy)}, "
             f"the base {percent(self.base_accuracy)}"
         )
-        if self.lead is None or self.lead_ci95 is None:
+        if self.lead is None or self.lead_interval is None:
             return f"{head}."
-        low, high = (100 * bound for bound in self.lead_ci95)
+        low, high = (100 * bound for bound in self.lead_interval)
         sure = "" if low > 0 else ": the interval includes 0, so the lead is not sure"
         return (
             f"{head}, {100 * self.lead:+.1f} points from the {self.rival} "
             f"(95 % interval {low:+.1f} to {high:+.1f}{sure})."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """An entry of `verdicts` in `compare --json`."""
-        return {
-            "shots": self.shots, "best": self.best, "level": list(self.level),
-            "accuracy": self.accuracy,
-            "base_accuracy": self.base_accuracy, "rival": self.rival, "lead": self.lead,
-            "lead_ci95": None if self.lead_ci95 is None else list(self.lead_ci95),
-            "sentence": self.sentence,
-        }  # fmt: skip
 
 
 def verdicts(
@@ -91,7 +82,7 @@ def verdicts(
                 base_accuracy=base.accuracy,
                 rival=rival,
                 lead=None if clusters is None else clusters.mean,
-                lead_ci95=None if clusters is None else gain_interval(clusters, seed=seed),
+                lead_interval=None if clusters is None else gain_interval(clusters, seed=seed),
                 level=tuple(
                     r.method for r in tested if r is not best and _accuracy(r) == _accuracy(best)
                 ),

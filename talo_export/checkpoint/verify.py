@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from talo_export.checkpoint.adapter_files import ADAPTER, missing_and_extra, scaling_vectors
 from talo_export.checkpoint.comparing import same_bytes
@@ -25,50 +24,42 @@ from talo_export.errors import TaloError
 
 
 @dataclass(frozen=True)
-class FileReport:
-    """What `verify` found on disk; `files` and `tensors` are the contract's.
-
-    Files are named as in the export. `unchecked` are those for which there is neither a recorded
-    hash nor a base to compare with; `wrong` those whose bytes are not what they must be.
-    """
+class FileVerdicts:
+    """The files of an export, named as there."""
 
     identical: tuple[str, ...]
     edited: tuple[str, ...]
     missing: tuple[str, ...]
     extra: tuple[str, ...]
     wrong: tuple[str, ...]
+    """Those whose bytes are not what they must be."""
     unchecked: tuple[str, ...]
+    """Those for which there is neither a recorded hash nor a base to compare with."""
     other_base: tuple[str, ...]
     """Those of `wrong` whose file in the given base is not the one the export was made from."""
-    tensors_identical: int
-    tensors_filled: tuple[str, ...]
-    tensors_other: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TensorVerdicts:
+    """The tensors of an export."""
+
+    identical: int
+    filled: tuple[str, ...]
+    other: tuple[str, ...]
     """Tensors that are neither the base's nor filled as planned."""
+
+
+@dataclass(frozen=True)
+class FileReport(FileVerdicts):
+    """What `verify` found on disk."""
+
+    tensors: TensorVerdicts
 
     @property
     def ok(self) -> bool:
         """Nothing is missing, wrong or unexpected, and something was filled."""
-        broken = self.missing or self.extra or self.wrong or self.tensors_other
-        return not broken and bool(self.tensors_filled)
-
-    def to_json(self) -> dict[str, Any]:
-        """The `files` and `tensors` parts of `verify --json`."""
-        return {
-            "files": {
-                "identical": list(self.identical),
-                "edited": list(self.edited),
-                "missing": list(self.missing),
-                "extra": list(self.extra),
-                "wrong": list(self.wrong),
-                "unchecked": list(self.unchecked),
-                "other_base": list(self.other_base),
-            },
-            "tensors": {
-                "identical": self.tensors_identical,
-                "filled": list(self.tensors_filled),
-                "other": list(self.tensors_other),
-            },
-        }
+        broken = self.missing or self.extra or self.wrong or self.tensors.other
+        return not broken and bool(self.tensors.filled)
 
 
 def verify_files(
@@ -120,9 +111,7 @@ def verify_files(
         wrong=tuple(verdicts["wrong"]),
         unchecked=tuple(verdicts["unchecked"]),
         other_base=tuple(verdicts["other_base"]),
-        tensors_identical=identical,
-        tensors_filled=filled,
-        tensors_other=other,
+        tensors=TensorVerdicts(identical, filled, other),
     )
 
 
@@ -144,9 +133,11 @@ def _adapter(directory: Path, manifest: Manifest) -> FileReport:
         wrong=(),
         unchecked=(),
         other_base=(),
-        tensors_identical=0,
-        tensors_filled=tuple(name for name, zero in vectors.items() if zero),
-        tensors_other=tuple(name for name, zero in vectors.items() if not zero),
+        tensors=TensorVerdicts(
+            identical=0,
+            filled=tuple(name for name, zero in vectors.items() if zero),
+            other=tuple(name for name, zero in vectors.items() if not zero),
+        ),
     )
 
 

@@ -10,11 +10,12 @@ does beyond shifting the preference.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from talo_export.codec import Field, Recorded, derived
 from talo_export.errors import TaloError
 from talo_export.evidence.paired import (
     Clusters,
@@ -37,46 +38,43 @@ class PairedGain:
     base_accuracy: float
     accuracy: float
     gain: float
-    interval: tuple[float, float]
+    interval: Annotated[tuple[float, float], Field(alias="ci95")]
     p_value: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "base_accuracy": self.base_accuracy,
-            "accuracy": self.accuracy,
-            "gain": self.gain,
-            "ci95": list(self.interval),
-            "p_value": self.p_value,
-        }
 
 
 @dataclass(frozen=True)
-class AnswerCalibration:
+class Distribution:
+    """Shares of the items, by choice: A, B, ... (answers that could not be read are missing)."""
+
+    gold: tuple[float, ...]
+    """Whose right choice it is."""
+    base: tuple[float, ...]
+    """To which the base answers it."""
+    knockout: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class AnswerCalibration(Recorded):
     """One knockout with and without the model's preference for an answer taken out."""
 
-    knockout: Knockout
+    layer: int
     n: int
-    gold: tuple[float, ...]
-    """Share of items whose right choice is A, B, ..."""
-    base: tuple[float, ...]
-    """Share of items to which the base answers A, B, ... (unread answers are missing)."""
-    answers: tuple[float, ...]
-    """The same of the knockout."""
+    distribution: Distribution
     raw: PairedGain
     calibrated: PairedGain
     fate: Fate
     """What becomes of the gain: `stays` (at least half of it, and its interval is above 0),
     `vanishes` (at most a quarter is left), `shrinks` (in between, or no longer certain)."""
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for report and card, in points."""
-        layer, raw, after = self.knockout.layer, 100 * self.raw.gain, 100 * self.calibrated.gain
-        favourite = int(np.argmax(self.base))
+        layer, raw, after = self.layer, 100 * self.raw.gain, 100 * self.calibrated.gain
+        base, gold = self.distribution.base, self.distribution.gold
+        favourite = int(np.argmax(base))
         habit = (
-            f"the base answers {chr(ord('A') + favourite)} to {percent(self.base[favourite], 0)} "
-            f"of the {self.n} items ({percent(self.gold[favourite], 0)} would be right)"
+            f"the base answers {chr(ord('A') + favourite)} to {percent(base[favourite], 0)} "
+            f"of the {self.n} items ({percent(gold[favourite], 0)} would be right)"
         )
         if self.fate == "no gain":
             return f"Layer {layer}: there is no gain to explain ({raw:+.1f} points); {habit}."
@@ -90,22 +88,6 @@ class AnswerCalibration:
             f"Layer {layer}: {raw:+.1f} points as it stands, {after:+.1f} when the preference for "
             f"an answer is taken out of base and knockout alike; {said}; {habit}."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "layer": self.knockout.layer,
-            "n": self.n,
-            "distribution": {
-                "gold": list(self.gold),
-                "base": list(self.base),
-                "knockout": list(self.answers),
-            },
-            "raw": self.raw.to_json(),
-            "calibrated": self.calibrated.to_json(),
-            "fate": self.fate,
-            "sentence": self.sentence,
-        }
 
 
 def calibrate_answers(
@@ -141,11 +123,13 @@ def calibrate_answers(
     calibrated = _paired(after, groups, seed)
     width = int(table.n_choices[kept].max())
     return AnswerCalibration(
-        knockout=knockout,
+        layer=knockout.layer,
         n=len(kept),
-        gold=_shares(gold, width),
-        base=_shares(table.choice[rows[0], kept], width),
-        answers=_shares(table.choice[rows[1], kept], width),
+        distribution=Distribution(
+            gold=_shares(gold, width),
+            base=_shares(table.choice[rows[0], kept], width),
+            knockout=_shares(table.choice[rows[1], kept], width),
+        ),
         raw=raw,
         calibrated=calibrated,
         fate=_fate(raw, calibrated),

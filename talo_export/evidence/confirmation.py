@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Literal
 
+from talo_export.codec import Field, Recorded
 from talo_export.errors import TaloError, UsageError
 from talo_export.evidence.paired import (
     accuracy_clusters,
@@ -15,68 +16,32 @@ from talo_export.evidence.paired import (
 )
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
-from talo_export.wording import percent
 
 Verdict = Literal["confirmed", "unconfirmed", "harmful", "keep the base"]
 
 
 @dataclass(frozen=True)
-class Confirmation:
-    """What the unseen items say. Shares in [0, 1] (gains in [-1, 1]); None where not applicable."""
+class Confirmation(Recorded):
+    """What the unseen items say: the `confirm` object of `probe --json`.
 
-    knockout: Knockout | None
+    Shares in [0, 1] (gains in [-1, 1]); None where there was nothing to confirm.
+    """
+
     n: int
     """Items answered by both the base and the knockout."""
-    n_groups: int
-    """Independent groups among them (items sharing an image are one)."""
     base_accuracy: float | None
     accuracy: float | None
     gain: float | None
-    interval: tuple[float, float] | None
+    interval: Annotated[tuple[float, float] | None, Field(alias="ci95")]
     """Paired interval of the gain at `level`; see `paired.gain_interval`."""
-    level: float
     p_value: float | None
     """Exact, two-sided, paired; see `paired.sign_flip_p_value`."""
-    turned_right: int
-    turned_wrong: int
     verdict: Verdict
-
-    @property
-    def sentence(self) -> str:
-        """One sentence for a person, in points."""
-        if self.knockout is None:
-            return "Keep the base: no layer was selected, so there was nothing to confirm."
-        assert self.gain is not None
-        assert self.interval is not None
-        assert self.p_value is not None
-        low, high = (100 * bound for bound in self.interval)
-        tail = {
-            "confirmed": "the gain is confirmed",
-            "unconfirmed": "the interval includes 0, so the gain is not confirmed",
-            "harmful": "the knockout is harmful",
-            "keep the base": "",
-        }[self.verdict]
-        return (
-            f"Without layer {self.knockout.layer}: {100 * self.gain:+.1f} points on {self.n} "
-            f"unseen items ({percent(self.level, 0)} interval {low:+.1f} to {high:+.1f}, "
-            f"p = {self.p_value:.2g}): {tail}."
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """The `confirm` object of `probe --json`."""
-        return {
-            "n": self.n,
-            "base_accuracy": self.base_accuracy,
-            "accuracy": self.accuracy,
-            "gain": self.gain,
-            "ci95": None if self.interval is None else list(self.interval),
-            "p_value": self.p_value,
-            "verdict": self.verdict,
-            "level": self.level,
-            "groups": self.n_groups,
-            "turned_right": self.turned_right,
-            "turned_wrong": self.turned_wrong,
-        }
+    level: float = 0.95
+    n_groups: Annotated[int | None, Field(alias="groups")] = None
+    """Independent groups among the items (those sharing an image are one)."""
+    turned_right: int | None = None
+    turned_wrong: int | None = None
 
 
 def confirm(
@@ -95,7 +60,6 @@ def confirm(
     if knockout is None:
         n = int(table.scored[base].sum())
         return Confirmation(
-            knockout=None,
             n=n,
             n_groups=len({g for g, s in zip(table.groups, table.scored[base], strict=True) if s}),
             base_accuracy=float(answers[base].sum() / n) if n else None,
@@ -118,7 +82,6 @@ def confirm(
     before, after = answers[base][both], answers[table.row(knockout)][both]
     interval = gain_interval(clusters, seed=seed, level=level)
     return Confirmation(
-        knockout=knockout,
         n=len(before),
         n_groups=len(clusters),
         base_accuracy=float(before.mean()),

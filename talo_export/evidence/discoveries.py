@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import false_discovery_control
 
+from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError, UsageError
 from talo_export.evidence.confirmation import Confirmation
 from talo_export.wording import percent
@@ -30,22 +30,19 @@ class Discovery:
 
 
 @dataclass(frozen=True)
-class Discoveries:
+class Discoveries(Recorded):
     """All tasks with a knockout to confirm, best first; `kept` names those that keep the base."""
 
     rate: float
-    tasks: tuple[Discovery, ...]
-    kept: tuple[str, ...]
-    swept: bool = False
+    discovered: int
+    """Number of tasks with a gain at this false discovery rate."""
+    swept: bool
     """Whether the p-values are those of the best layer on the items that were swept, corrected
     over the layers, and not of confirmations on unseen items."""
+    tasks: tuple[Discovery, ...]
+    kept: tuple[str, ...]
 
-    @property
-    def discovered(self) -> int:
-        """Number of tasks with a gain at this false discovery rate."""
-        return sum(task.discovered for task in self.tasks)
-
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person."""
         total = len(self.tasks) + len(self.kept)
@@ -61,29 +58,21 @@ class Discoveries:
             f"({len(self.kept)} tasks keep the base)."
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "rate": self.rate,
-            "discovered": self.discovered,
-            "swept": self.swept,
-            "tasks": [asdict(task) for task in self.tasks],
-            "kept": list(self.kept),
-        }
-
 
 Tested = tuple[int, int, float, float]
 """Layer, unseen items, gain, p-value of one task's confirmation."""
 
 
-def discover(confirmations: Mapping[str, Confirmation], *, rate: float = 0.05) -> Discoveries:
-    """`discover_from` of confirmations as they are at hand."""
+def discover(
+    confirmations: Mapping[str, Confirmation], layer: int, *, rate: float = 0.05
+) -> Discoveries:
+    """`discover_from` of one layer's confirmations on several tasks."""
     tested: dict[str, Tested | None] = {}
     for name, one in confirmations.items():
-        if one.knockout is None or one.gain is None or one.p_value is None:
+        if one.gain is None or one.p_value is None:
             tested[name] = None
         else:
-            tested[name] = (one.knockout.layer, one.n, one.gain, one.p_value)
+            tested[name] = (layer, one.n, one.gain, one.p_value)
     return discover_from(tested, rate=rate)
 
 
@@ -120,7 +109,8 @@ def discover_from(
     ]
     return Discoveries(
         rate=rate,
+        discovered=sum(task.discovered for task in found),
+        swept=swept,
         tasks=tuple(sorted(found, key=lambda d: (d.q_value, -d.gain, d.task))),
         kept=tuple(sorted(set(tested) - set(known))),
-        swept=swept,
     )

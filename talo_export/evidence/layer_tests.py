@@ -10,11 +10,12 @@ for any correlation between layers, and much less severe than Bonferroni's where
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
+from talo_export.codec import Field, Recorded
 from talo_export.errors import UsageError
 from talo_export.evidence.differences import Differences
 
@@ -25,51 +26,39 @@ _BLOCK = 1_000
 
 
 @dataclass(frozen=True)
-class LayerTests:
-    """One entry a layer, in the order of `layers`. Gains and limits in the measure's unit."""
+class LayerTest:
+    """One layer's knockout against the base, all layers tested at once."""
+
+    layer: int
+    gain: float
+    """In the measure's unit, as are the limits."""
+    p_gain: float
+    """One-sided p-value that the layer's gain is luck, corrected over all layers."""
+    p_change: float
+    """Two-sided, corrected over all layers: that knocking the layer out changes nothing."""
+    interval: Annotated[tuple[float, float], Field(alias="simultaneous_interval")]
+    """Limits that hold for all layers at once with probability `level`."""
+
+
+@dataclass(frozen=True)
+class LayerTests(Recorded):
+    """Every layer of a sweep, in layer order."""
 
     measure: str
-    layers: tuple[int, ...]
     n: int
-    n_groups: int
-    gains: tuple[float, ...]
-    p_gain: tuple[float, ...]
-    """One-sided p-value that the layer's gain is luck, corrected over all layers."""
-    p_change: tuple[float, ...]
-    """Two-sided, corrected over all layers: that knocking the layer out changes nothing."""
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    """Limits that hold for all layers at once with probability `level`."""
+    n_groups: Annotated[int, Field(alias="groups")]
     level: float
+    layers: tuple[LayerTest, ...]
 
     @property
-    def best(self) -> int:
-        """Position of the layer with the smallest p_gain, the larger gain on a tie."""
-        return min(range(len(self.layers)), key=lambda i: (self.p_gain[i], -self.gains[i]))
+    def best(self) -> LayerTest:
+        """The layer with the smallest p_gain, the larger gain on a tie."""
+        return min(self.layers, key=lambda one: (one.p_gain, -one.gain))
 
     @property
     def most_any_layer_gains(self) -> float:
         """No layer gains more than this, at the stated level."""
-        return max(self.high)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "measure": self.measure,
-            "n": self.n,
-            "groups": self.n_groups,
-            "level": self.level,
-            "layers": [
-                {
-                    "layer": layer,
-                    "gain": self.gains[i],
-                    "p_gain": self.p_gain[i],
-                    "p_change": self.p_change[i],
-                    "simultaneous_interval": [self.low[i], self.high[i]],
-                }
-                for i, layer in enumerate(self.layers)
-            ],
-        }
+        return max(one.interval[1] for one in self.layers)
 
 
 def correct_over_layers(
@@ -96,17 +85,20 @@ def correct_over_layers(
     largest, largest_size = _null_maxima(sums, permutations, np.random.default_rng(seed))
     gains = values.mean(axis=0)
     low, high = _limits(sweep, values, float(np.quantile(largest_size, level, method="higher")))
+    rows = zip(
+        sweep.layers,
+        gains.tolist(),
+        _exceeded(largest, observed),
+        _exceeded(largest_size, np.abs(observed)),
+        zip(low.tolist(), high.tolist(), strict=True),
+        strict=True,
+    )
     return LayerTests(
         measure=measure,
-        layers=sweep.layers,
         n=sweep.n_items,
         n_groups=sweep.n_groups,
-        gains=tuple(gains.tolist()),
-        p_gain=_exceeded(largest, observed),
-        p_change=_exceeded(largest_size, np.abs(observed)),
-        low=tuple(low.tolist()),
-        high=tuple(high.tolist()),
         level=level,
+        layers=tuple(LayerTest(*row) for row in rows),
     )
 
 

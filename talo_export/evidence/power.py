@@ -8,13 +8,14 @@ changes, and a true gain g, an item that changes turns right with probability
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
+from talo_export.codec import Recorded, derived
 from talo_export.errors import UsageError
 from talo_export.evidence.layer_tests import LayerTests
 from talo_export.wording import count, percent
@@ -27,16 +28,16 @@ CHANCE = 0.8
 
 
 @dataclass(frozen=True)
-class Power:
+class Power(Recorded):
     """What unseen items can confirm, told before anything is run."""
 
     unseen: int
     smallest_confirmable_gain: float | None
     """The smallest true gain (a share) that is confirmed with a probability of `CHANCE`."""
-    changed_share: float
+    changed_share: float = TYPICAL_CHANGED
     """Of the answers, as assumed for that gain; never below it."""
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person, in points, without its full stop."""
         if not self.unseen:
@@ -49,27 +50,24 @@ class Power:
             f"will probably be confirmed ({assumption(self.changed_share, gain)})"
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self) | {"sentence": self.sentence}
 
-
-@dataclass(frozen=True)
-class NullResult:
+@dataclass(frozen=True, kw_only=True)
+class NullResult(Recorded):
     """What it means that no layer was found to help."""
 
     meaning: Literal["none", "too few items"]
     n: int
-    base_accuracy: float
+    base_accuracy: float = 0.0
+    """0 in runs of earlier versions, which did not record it."""
     smallest_of_interest: float
     most_any_layer_gains: float
     """Upper limit for all layers at once, as a share; never more than the base leaves to gain."""
     items_needed: int
     """Items at which a gain of `smallest_of_interest` is confirmed with probability `CHANCE`."""
-    changed_share: float
+    changed_share: float = TYPICAL_CHANGED
     """Of the answers, as assumed for `items_needed`."""
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person, in points."""
         most, least = 100 * self.most_any_layer_gains, 100 * self.smallest_of_interest
@@ -87,10 +85,6 @@ class NullResult:
             f"{self.items_needed} unseen items would probably confirm a gain of {least:.0f} "
             f"({assumption(self.changed_share, self.smallest_of_interest)})."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self) | {"sentence": self.sentence}
 
 
 def assumption(changed: float, gain: float) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from talo_export.codec import Field, Recorded
 from talo_export.errors import TaloError, UsageError
 from talo_export.evidence.criteria import CRITERIA, Criterion, LayerMoments, Moment, choose
 from talo_export.evidence.paired import right
@@ -25,16 +26,10 @@ WITH_SCORES = "kept-t"
 
 
 @dataclass(frozen=True)
-class Selection:
-    """Which layer a probing set speaks for, and everything that was weighed."""
+class Selection(Recorded):
+    """Which layer a probing set speaks for, and everything that was weighed: the `probe` object
+    of `probe --json`."""
 
-    knockout: Knockout | None
-    """None: keep the base."""
-    reason: str
-    """One sentence for a person."""
-    criterion: str
-    min_gain: float | None
-    """Gain in accuracy (a share) that was asked for; None where only what the criterion asks."""
     n: int
     """Probing items the base answered."""
     base_accuracy: float
@@ -49,29 +44,20 @@ class Selection:
     """Answers that could not be read, by layer."""
     non_finite: tuple[int | None, ...]
     """Items whose logits held a NaN or Inf, by layer. Such a layer is never chosen."""
+    criterion: str
+    min_gain: float | None
+    """Gain in accuracy (a share) that was asked for; None where only what the criterion asks."""
+    reason: str
+    """One sentence for a person."""
+    ids: tuple[str, ...]
+    """Of all probing items."""
+    knockout: Annotated[Knockout | None, Field(exclude=True)] = field(default=None, compare=False)
+    """None: keep the base. Not written: a result has its `selected_layer`, scope and fill."""
 
     @property
     def gain(self) -> float | None:
         """The chosen layer's gain on the probing items: optimistic, it was picked for it."""
         return None if self.knockout is None else self.gains[self.knockout.layer]
-
-    def to_json(self) -> dict[str, Any]:
-        """The part of the `probe` object that comes from the probing items."""
-        return {
-            "n": self.n,
-            "base_accuracy": self.base_accuracy,
-            "accuracy": list(self.accuracy),
-            "gains": list(self.gains),
-            "margin_gains": None if self.margin_gains is None else list(self.margin_gains),
-            "probability_gains": (
-                None if self.probability_gains is None else list(self.probability_gains)
-            ),
-            "unparsed": list(self.unparsed),
-            "non_finite": list(self.non_finite),
-            "criterion": self.criterion,
-            "min_gain": self.min_gain,
-            "reason": self.reason,
-        }
 
 
 def select(
@@ -141,6 +127,7 @@ def select(
         ),
         unparsed=by_layer((seen & ~table.parsed[rows]).sum(axis=1)),
         non_finite=by_layer((seen & ~table.finite[rows]).sum(axis=1)),
+        ids=tuple(table.item_ids),
     )
 
 

@@ -20,7 +20,7 @@ from talo_export.evidence.analyses.cases import cases
 from talo_export.evidence.analyses.clusters import cluster_tasks
 from talo_export.evidence.analyses.pairs import pairs
 from talo_export.evidence.analyses.shots import shots_curve
-from talo_export.evidence.analyses.side_effects import side_effects
+from talo_export.evidence.analyses.side_effects import SideEffects, side_effects
 from talo_export.evidence.analyses.stability import stability
 from talo_export.evidence.analyses.transfer import TaskRun, transfer
 from talo_export.evidence.analyses.vectors import interaction_vectors, write_vectors
@@ -39,7 +39,6 @@ from talo_export.jobs.scores import FinishedRun, read_run
 from talo_export.jobs.side_effects import record_side_effects
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
-from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import all_knockouts
 
 
@@ -82,7 +81,7 @@ class Runs:
     def sweeps(self) -> dict[str, Differences]:
         """Every task's probing differences, for the scope and fill it was swept with."""
         return {
-            task: differences(run.probed, scope=run.request["scope"], fill=run.request["fill"])
+            task: differences(run.probed, scope=run.result.scope, fill=run.result.fill)
             for task, run in self.by_task.items()
         }
 
@@ -109,9 +108,9 @@ def run_analysis(
     if kind not in ANALYSES:
         raise UsageError(f"unknown analysis {kind!r}; there are {', '.join(ANALYSES)}.")
     found = [read_run(path, data=data) for path in paths]
-    fingerprints = {one.request["scores"]["model_fingerprint"] for one in found}
+    fingerprints = {one.request.scores["model_fingerprint"] for one in found}
     if len(fingerprints) > 1:
-        models = " and ".join(sorted({str(one.request["model"]) for one in found}))
+        models = " and ".join(sorted({one.result.model for one in found}))
         raise UsageError(
             f"the runs are about different models ({models}): analyse one model at a time."
         )
@@ -124,7 +123,8 @@ def run_analysis(
         raise UsageError(f"two of the runs are about the same task, {twice}: name one of them.")
     result, draw = ANALYSES[kind](runs)
     if kind == "side-effects":
-        record_side_effects(found[0], result.to_json(), data=data)
+        assert isinstance(result, SideEffects)
+        record_side_effects(found[0], result, data=data)
     out.mkdir(parents=True, exist_ok=True)
     document = {"analysis": kind, "runs": [str(path) for path in paths], **result.to_json()}
     write_atomically(out / f"{kind}.json", json.dumps(document, indent=1) + "\n")
@@ -172,8 +172,8 @@ def _stability(runs: Runs) -> tuple[Result, Draw]:
     run = runs.only("stability")
     found = stability(
         runs.sweeps()[run.task.name],
-        criterion=run.document["probe"]["criterion"],
-        min_gain=run.request["min_gain"],
+        criterion=run.result.probe.criterion,
+        min_gain=run.result.probe.min_gain,
         seed=runs.seed,
     )
     title = f"{run.task.name}: would other items have chosen the same layer?"
@@ -202,8 +202,7 @@ def _answers(runs: Runs) -> tuple[Result, Draw]:
         run.probed if run.unseen is None else run.unseen,
         knockout,
         seed=runs.seed,
-        same_choices=letters_scored_throughout(run.task.items, Scoring(**run.request["scoring"]))
-        or None,
+        same_choices=letters_scored_throughout(run.task.items, run.request.scoring) or None,
     )
     if found is None:
         raise TaloError(
@@ -262,7 +261,7 @@ def _modules(runs: Runs) -> tuple[Result, Draw]:
 
 def _pairs(runs: Runs) -> tuple[Result, Draw]:
     run = runs.only("pairs")
-    scope, fill = run.request["scope"], run.request["fill"]
+    scope, fill = run.result.scope, run.result.fill
     singles = [
         v for v in run.probed.variants if v is not None and (v.scope, v.fill) == (scope, fill)
     ]

@@ -55,8 +55,8 @@ def test_a_nudge_against_a_preference_gains_and_vanishes_under_calibration(gold)
     assert abs(found.calibrated.gain) < 0.02
     assert found.fate == "vanishes"
     assert "vanishes" in found.sentence
-    assert found.base[1] > 0.9
-    assert found.gold == (0.5, 0.5)
+    assert found.distribution.base[1] > 0.9
+    assert found.distribution.gold == (0.5, 0.5)
 
 
 def test_a_layer_that_blurred_the_evidence_keeps_its_gain(gold):

@@ -23,7 +23,6 @@ def test_a_gain_on_many_items_is_confirmed(make_table):
     assert found.interval[0] > 0
     assert found.p_value < 0.001
     assert (found.turned_right, found.turned_wrong) == (15, 0)
-    assert "confirmed" in found.sentence
 
 
 def test_a_loss_is_harmful(make_table):
@@ -36,7 +35,6 @@ def test_a_small_gain_is_unconfirmed(make_table):
     found = confirm(make_table(answers(20), [answers(22)]), Knockout(0), seed=0)
     assert found.verdict == "unconfirmed"
     assert found.interval[0] <= 0 <= found.interval[1]
-    assert "not confirmed" in found.sentence
 
 
 def test_a_gain_on_many_items_of_few_images_is_not_confirmed(make_table):

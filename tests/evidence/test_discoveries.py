@@ -7,18 +7,19 @@ from functools import cache
 
 import numpy as np
 import pytest
+from results import probe_result
 
 from talo_export.errors import TaloError
 from talo_export.evidence.confirmation import Confirmation, confirm
 from talo_export.evidence.discoveries import discover, discover_from
+from talo_export.evidence.layer_tests import LayerTest, LayerTests
 from talo_export.evidence.paired import Clusters, sign_flip_p_value
 from talo_export.jobs.evidence import discoveries
-from talo_export.knockout import Knockout
+from talo_export.runs.result import Evidence, ProbeResult
 
 
 def confirmation(p_value: float, gain: float) -> Confirmation:
     return Confirmation(
-        knockout=Knockout(3),
         n=100,
         n_groups=100,
         base_accuracy=0.5,
@@ -35,37 +36,38 @@ def confirmation(p_value: float, gain: float) -> Confirmation:
 
 def test_one_small_p_value_among_fifty_tasks_is_no_discovery():
     many = {f"task-{i}": confirmation((i + 1) / 50, 0.02) for i in range(49)}
-    found = discover(many | {"lucky": confirmation(0.03, 0.1)})
+    found = discover(many | {"lucky": confirmation(0.03, 0.1)}, 3)
     assert found.discovered == 0
-    assert discover({"lucky": confirmation(0.03, 0.1)}).discovered == 1
+    assert discover({"lucky": confirmation(0.03, 0.1)}, 3).discovered == 1
 
 
 def test_a_significant_loss_takes_part_but_is_no_discovery():
-    found = discover({"loses": confirmation(0.0001, -0.2), "gains": confirmation(0.0001, 0.2)})
+    found = discover({"loses": confirmation(0.0001, -0.2), "gains": confirmation(0.0001, 0.2)}, 3)
     assert [task.task for task in found.tasks if task.discovered] == ["gains"]
 
 
 def test_tasks_that_keep_the_base_are_named(make_table):
     kept = confirm(make_table([1, 0], [[1, 0]]), None, seed=0)
-    found = discover({"kept": kept, "gains": confirmation(0.001, 0.2)})
+    found = discover({"kept": kept, "gains": confirmation(0.001, 0.2)}, 3)
     assert found.kept == ("kept",)
     assert "1 of 2 tasks" in found.sentence
     assert json.loads(json.dumps(found.to_json()))["discovered"] == 1
 
 
 def test_full_sweeps_of_many_tasks_are_corrected_by_their_best_layers():
-    documents = {
-        f"task-{i}": {
-            "shots": None,
-            "confirm": None,
-            "evidence": {"layer_tests": {"n": 100, "layers": [
-                {"layer": 0, "gain": 0.0, "p_gain": 1.0},
-                {"layer": 1, "gain": 0.1, "p_gain": p_value},
-            ]}},
-        }
-        for i, p_value in enumerate([0.001, 0.04, 0.9])
-    }  # fmt: skip
-    found = discoveries(documents)
+    def swept(number: int, p_value: float) -> ProbeResult:
+        nothing = LayerTest(0, 0.0, 1.0, 1.0, (-0.1, 0.1))
+        best = LayerTest(1, 0.1, p_value, 1.0, (-0.1, 0.3))
+        tests = LayerTests("accuracy", 100, 100, 0.95, (nothing, best))
+        return probe_result(
+            task=f"task-{number}",
+            shots=None,
+            selected_layer=None,
+            confirm=None,
+            evidence=Evidence(layer_tests=tests),
+        )
+
+    found = discoveries([swept(number, p) for number, p in enumerate([0.001, 0.04, 0.9])])
     assert found is not None
     assert [task.task for task in found.tasks if task.discovered] == ["task-0"]
     assert found.tasks[0].layer == 1
@@ -106,4 +108,4 @@ def exact_sign_test(ups: int, changes: int) -> float:
 
 def test_no_tasks_is_an_error():
     with pytest.raises(TaloError, match="at least one"):
-        discover({})
+        discover({}, 3)

@@ -4,49 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from scipy.stats import norm
 
+from talo_export.codec import Field, Recorded, derived
 from talo_export.errors import TaloError
 from talo_export.evidence.confirmation import Confirmation, confirm
-from talo_export.evidence.discoveries import Discoveries, discover
+from talo_export.evidence.discoveries import discover
 from talo_export.evidence.paired import accuracy_clusters
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
 
 
 @dataclass(frozen=True)
-class SideEffects:
-    """Gains are shares. `macro` weighs every task the same."""
+class SideEffects(Recorded):
+    """Gains are shares. `macro` weighs every task the same, `micro` every item."""
 
-    knockout: Knockout
+    layer: int
     own_task: str | None
-    tasks: dict[str, Confirmation]
-    """The other tasks, best gain first."""
-    macro_base: float
+    macro_base: Annotated[float, Field(alias="macro_base_accuracy")]
     macro_gain: float
-    macro_interval: tuple[float, float]
+    macro_interval: Annotated[tuple[float, float], Field(alias="macro_ci95")]
     """95 %, these tasks taken as given (their items vary)."""
     micro_gain: float
-    """Every item weighed the same."""
-    corrected: Discoveries
-    """False discovery rate over the tasks."""
+    better: tuple[str, ...]
+    """Tasks that gain at a false discovery rate of 5 %."""
+    worse: tuple[str, ...]
+    """Tasks that lose at a false discovery rate of 5 %."""
+    tasks: dict[str, Confirmation]
+    """The other tasks, best gain first."""
 
-    @property
-    def better(self) -> tuple[str, ...]:
-        """Tasks that gain at a false discovery rate of 5 %."""
-        return tuple(d.task for d in self.corrected.tasks if d.discovered)
-
-    @property
-    def worse(self) -> tuple[str, ...]:
-        """Tasks that lose at a false discovery rate of 5 %."""
-        return tuple(
-            d.task for d in self.corrected.tasks if d.q_value <= self.corrected.rate and d.gain < 0
-        )
-
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for report and card."""
         low, high = (100 * bound for bound in self.macro_interval)
@@ -58,21 +48,6 @@ class SideEffects:
             f"(95 % interval {low:+.1f} to {high:+.1f}): {len(self.better)} better, "
             f"{len(self.worse)} worse beyond chance; the lowest is {worst} ({loss:+.1f})."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "layer": self.knockout.layer,
-            "own_task": self.own_task,
-            "macro_base_accuracy": self.macro_base,
-            "macro_gain": self.macro_gain,
-            "macro_ci95": list(self.macro_interval),
-            "micro_gain": self.micro_gain,
-            "better": list(self.better),
-            "worse": list(self.worse),
-            "tasks": {name: found.to_json() for name, found in self.tasks.items()},
-            "sentence": self.sentence,
-        }
 
 
 def side_effects(
@@ -99,15 +74,17 @@ def side_effects(
     error = np.sqrt(sum(_variance(table, knockout) for table in others.values())) / len(others)
     reach = float(norm.ppf(0.975)) * float(error)
     macro = float(gains.mean())
+    corrected = discover(found, knockout.layer)
     return SideEffects(
-        knockout=knockout,
+        layer=knockout.layer,
         own_task=own_task,
-        tasks=found,
         macro_base=float(np.mean([c.base_accuracy for c in found.values()])),
         macro_gain=macro,
         macro_interval=(max(-1.0, macro - reach), min(1.0, macro + reach)),
         micro_gain=float((gains * sizes).sum() / sizes.sum()),
-        corrected=discover(found),
+        better=tuple(d.task for d in corrected.tasks if d.discovered),
+        worse=tuple(d.task for d in corrected.tasks if d.q_value <= corrected.rate and d.gain < 0),
+        tasks=found,
     )
 
 

@@ -52,7 +52,7 @@ def draw_side_effects(found: SideEffects, path: Path, *, title: str, svg: bool =
         zero_line(axes, vertical=True)
         axes.set_xlabel("gain in accuracy (points), 95 % intervals; in brackets: items")
         axes.set_title(
-            f"layer {found.knockout.layer} knocked out: {len(found.better)} better, "
+            f"layer {found.layer} knocked out: {len(found.better)} better, "
             f"{len(found.worse)} worse at a 5 % false discovery rate",
             fontsize=8.5,
         )
@@ -107,9 +107,10 @@ def draw_answers(found: AnswerCalibration, path: Path, *, title: str, svg: bool 
     with figure(path, 7.4, 3.4, svg=svg) as drawing:
         drawing.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         left, right = drawing.subplots(1, 2, width_ratios=[2, 1])
-        at = np.arange(len(found.gold))
-        bars = (("right answers", found.gold, "#BBBBBB"), ("base", found.base, GAIN),
-                (f"without layer {found.knockout.layer}", found.answers, CHOSEN))  # fmt: skip
+        answers = found.distribution
+        at = np.arange(len(answers.gold))
+        bars = (("right answers", answers.gold, "#BBBBBB"), ("base", answers.base, GAIN),
+                (f"without layer {found.layer}", answers.knockout, CHOSEN))  # fmt: skip
         left.grid(axis="y", color=FAINT, linewidth=0.6, zorder=0)
         for i, (name, shares, colour) in enumerate(bars):
             left.bar(at + 0.27 * (i - 1), [100 * share for share in shares], width=0.25,
