@@ -117,15 +117,17 @@ def test_decoded_tokens_are_counted_apart_from_prompts(text_model, make_items):
     assert cost.token_evaluations % 4 == 0
 
 
-def test_progress_counts_cells_and_reports_running_gains(text_model, make_items):
+def test_progress_counts_cells_one_by_one_while_checking_and_reports_running_gains(
+    text_model, make_items
+):
     events = []
     items, variants = make_items(3), (None, Knockout(0), Knockout(1))
     table = sweep(
         text_model, items, variants, LIKELIHOOD, batch_size=1, progress=events.append
     ).table
-    assert [event.done for event in events] == [0, 3, 6, 9]
+    assert [event.done for event in events] == [0, 1, 2, 3, 6, 9]
     assert {event.total for event in events} == {9}
-    assert [event.items_done for event in events] == [0, 1, 2, 3]
+    assert [event.items_done for event in events] == [0, 0, 0, 1, 2, 3]
     assert {event.items for event in events} == {3}
     gains = {v: table.accuracy[table.row(v)] - table.accuracy[0] for v in variants[1:]}
     assert events[-1].gains == pytest.approx(gains)
