@@ -89,8 +89,6 @@ def probe(
     batch_size: int | Literal["auto"] = "auto",
     engine: EngineName = "auto",
     skip_too_long: bool = False,
-    prior: Sequence[str | Path] = (),
-    noise_floor: bool = False,
     device_map: str | None = None,
     offload: str | Path | None = None,
     max_memory: Mapping[str, str] | None = None,
@@ -102,11 +100,9 @@ def probe(
     """Find the layer that hurts a task, confirm it, write and prove the patched checkpoint.
 
     `shots=None` probes every item and selects none; `min_gain` is a share of accuracy (0.05 is five
-    points), None for what the criterion asks.
-    `prior` are earlier runs on the same model that inform the choice; `noise_floor` asks the base
-    again in other batches. `device_map`, `offload` and `max_memory` are for a model that is larger
-    than the device. A `task` that is a pattern (`demo/*`, `FILE:*`) probes each of many, a run
-    below `out` for each.
+    points), None for what the criterion asks. `device_map`, `offload` and `max_memory` are for a
+    model that is larger than the device. A `task` that is a pattern (`demo/*`, `FILE:*`) probes
+    each of many, a run below `out` for each.
     """
     chosen: dict[str, Any] = {} if criterion is None else {"criterion": criterion}
     request = ProbeRequest(
@@ -133,8 +129,6 @@ def probe(
         fill=fill,
         engine=engine,
         skip_too_long=skip_too_long,
-        prior=tuple(map(Path, prior)),
-        noise_floor=noise_floor,
         checkpoint=checkpoint,
         fresh=fresh,
         **chosen,

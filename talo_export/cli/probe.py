@@ -53,23 +53,6 @@ def probe(
             help="What makes a layer the best one: kept-t, accuracy, margin, probability, ...",
         ),
     ] = None,
-    prior: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--prior",
-            metavar="RUN",
-            rich_help_panel=options.SEARCH,
-            help="Earlier runs on this model, at least two, that inform the choice; repeat it.",
-        ),
-    ] = None,
-    noise_floor: Annotated[
-        bool,
-        typer.Option(
-            "--noise-floor",
-            rich_help_panel=options.SEARCH,
-            help="Ask the base twice, with other batches, and report how many answers flip.",
-        ),
-    ] = False,
     scope: options.ExportScope = "attention",
     fill: options.FillName = "zero",
     engine: Annotated[
@@ -175,8 +158,6 @@ def probe(
             skip_too_long=skip_too_long,
             checkpoint=checkpoint,
             fresh=fresh,
-            noise_floor=noise_floor,
-            prior=tuple(prior or ()),
         )
         if means_many(task):
             with in_team() as team, ManyProgress(sink) as bar:

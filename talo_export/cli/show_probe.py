@@ -99,7 +99,7 @@ def _verdict(document: dict[str, Any]) -> str:
 
 def _meaning(evidence: dict[str, Any]) -> list[str]:
     """What the scores mean beyond the confirmation, a sentence each."""
-    parts = ("calibration", "null", "cross_validation", "noise_floor")
+    parts = ("calibration", "null", "cross_validation")
     said = [evidence[part]["sentence"] for part in parts if evidence.get(part)]
     return [f"{sentence.removesuffix('.')}." for sentence in said]
 

@@ -46,10 +46,6 @@ class ProbeRequest:
     skip_too_long: bool = False
     checkpoint: bool = True
     fresh: bool = False
-    noise_floor: bool = False
-    """Ask the base once more with other batches."""
-    prior: tuple[Path, ...] = ()
-    """Earlier runs on the same model that inform the choice."""
 
     def __post_init__(self) -> None:
         check_criterion(self.criterion)
@@ -100,8 +96,6 @@ def recorded(request: ProbeRequest, task: Task, fingerprint: str) -> dict[str, A
         "fill": request.fill,
         "checkpoint": request.checkpoint,
         "skip_too_long": request.skip_too_long,
-        # Runs made without earlier ones keep the manifest they always had.
-        **({"prior": sorted(path.name for path in request.prior)} if request.prior else {}),
     }
 
 
@@ -134,10 +128,6 @@ def command_line(request: ProbeRequest) -> str:
     option("--dtype", setup.dtype, plain.dtype)
     if request.skip_too_long:
         words.append("--skip-too-long")
-    for path in request.prior:
-        option("--prior", path, None)
-    if request.noise_floor:
-        words.append("--noise-floor")
     if setup.trust_remote_code:
         words.append("--trust-remote-code")
     return shlex.join(words)

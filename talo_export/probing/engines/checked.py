@@ -16,6 +16,7 @@ import torch
 
 from talo_export.errors import TaloError
 from talo_export.models.loading import LoadedModel
+from talo_export.models.memory import is_out_of_memory
 from talo_export.probing.answers import Answered
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
@@ -25,9 +26,10 @@ from talo_export.probing.engines.plan import Variant
 from talo_export.probing.engines.rounding import disagreement, nudged_embeddings
 from talo_export.probing.engines.shared import Shared
 from talo_export.probing.engines.walk import CannotShareError
-from talo_export.probing.engines.width import Widths, is_out_of_memory
+from talo_export.probing.engines.width import Widths
 from talo_export.probing.journal import Cell
 from talo_export.probing.settings import Scoring
+from talo_export.wording import first_line
 
 EngineName = Literal["auto", "naive"]
 """What a user may ask for: the fastest that is right, or the plain way."""
@@ -203,8 +205,3 @@ class Checked:
 def kind_of(encoded: Encoded) -> Kind:
     """What makes two items the same work: which inputs they have, and what follows the prompt."""
     return (frozenset(encoded.inputs), not one_token_each(encoded))
-
-
-def first_line(text: str) -> str:
-    """Libraries explain at length; a note of ours is one line."""
-    return next((line.strip().rstrip(".") for line in text.splitlines() if line.strip()), "")

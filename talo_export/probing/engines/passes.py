@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from transformers import Cache
 
 from talo_export.models.anatomy import Decoder
+from talo_export.models.switching import silenced
 from talo_export.probing.engines.caches import cache_of, select_rows
-from talo_export.probing.engines.interventions import silenced
 from talo_export.probing.engines.last_positions import feed_forward, for_last_positions
 from talo_export.probing.engines.plan import Pass
 from talo_export.probing.engines.walk import CannotShareError, ItemState, PassEndedError, Walk

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from talo_export.models.loading import LoadedModel
+from talo_export.models.switching import filled
 from talo_export.probing.answers import Answered, by_likelihood
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
@@ -29,7 +30,6 @@ from talo_export.probing.engines.finish import (
     needs_cache,
     prompt_inputs,
 )
-from talo_export.probing.engines.interventions import filled
 from talo_export.probing.engines.naive import generate, sequences, summed
 from talo_export.probing.engines.passes import ALL, SharedModel
 from talo_export.probing.engines.plan import Pass, Variant, schedule

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from talo_export.errors import TaloError
+from talo_export.errors import NotEnoughMemoryError
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.encoding import Encoded
 from talo_export.probing.forwards import Forward, replaced
@@ -63,8 +63,8 @@ class Widths:
     def shrink(self, kind: Hashable, encoded: Encoded, width: int, error: BaseException) -> str:
         """Half of `width` from now on, and a note of it.
 
-        For prompts of this kind: what else the model does keeps its own measure. Raises TaloError
-        where there is no half.
+        For prompts of this kind: what else the model does keeps its own measure. Raises
+        NotEnoughMemoryError where there is no half.
         """
         if width == 1:
             raise too_large(encoded) from error
@@ -133,17 +133,9 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed, on whatever device."""
-    said = str(error).lower()
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        "out of memory" in said or "can't allocate memory" in said
-    )
-
-
-def too_large(encoded: Encoded) -> TaloError:
+def too_large(encoded: Encoded) -> NotEnoughMemoryError:
     """The error for an item that does not fit even by itself."""
-    return TaloError(
+    return NotEnoughMemoryError(
         f"item {encoded.item.id!r} with its {encoded.length} tokens does not fit the memory even "
         "alone: use --device-map auto, --dtype bfloat16 or a larger device."
     )
