@@ -101,10 +101,10 @@ def sweep(
                 long += left_out
                 meter.naive += naive_evaluations(loaded.decoder, todos, scoring)
                 for cells in by.answer(todos, variants):
-                    if journal is not None:
+                    if journal is not None and cells:
                         journal.append(cells)
                     answered += cells
-                    watch.add(cells)
+                    watch.add(cells, checking=by.checking)
             return answered, long
 
         for cells, long in team.exchange(answer):

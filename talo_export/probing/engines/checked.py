@@ -82,6 +82,8 @@ class Checked:
         self._checked: set[Kind] = set()
         self.way = best_way(engine, variants, items)
         """How the next item will be answered."""
+        self.checking = False
+        """Whether the item in work is answered the plain way too."""
 
     def __enter__(self) -> Checked:
         self._stack = ExitStack()
@@ -101,6 +103,7 @@ class Checked:
     def answer(self, todos: Sequence[Todo], variants: Sequence[Variant]) -> Iterator[list[Cell]]:
         """Answer every missing cell of a few items. Each list may be committed by itself.
 
+        One is empty where an item's checking begins.
         `variants` are all that were asked for, whether they are missing or not: what runs together
         decides the last bits, and they are not to depend on what an earlier run had finished.
         """
@@ -114,11 +117,14 @@ class Checked:
     def _answer_item(self, todo: Todo, variants: Sequence[Variant]) -> Iterator[list[Answered]]:
         encoded, missing = todo.encoded, list(todo.missing)
         plain: dict[Variant, Answered] = {}
-        if kind_of(encoded) not in self._checked:
+        self.checking = kind_of(encoded) not in self._checked
+        if self.checking:
+            yield []
             with self._widths.measured(kind_of(encoded), encoded):
                 plain[missing[0]] = self._plainly(missing[0], encoded)
         while missing and self.way != "naive":
             yield from self._by_shared_passes(encoded, variants, missing, plain)
+        self.checking = False
         for variant in missing:
             if variant not in plain:
                 with self._naive.variant(variant):
@@ -134,7 +140,6 @@ class Checked:
     ) -> Iterator[list[Answered]]:
         """Answers taken off `missing` and held against `plain`, until the way has to change."""
         kind = kind_of(encoded)
-        check = kind not in self._checked
         stock_shaped = self.way == "stock-shaped"
         width = 1 if stock_shaped else self._widths.of(kind, encoded, len(variants))
         passes = self._shared.answer(
@@ -151,8 +156,8 @@ class Checked:
                 else:
                     self._give_up(first_line(str(error)) or type(error).__name__, width)
                 return
-            for part in [[answer] for answer in answers] if check else [answers]:
-                problem = self._difference(part[0], encoded, plain) if check else None
+            for part in [[answer] for answer in answers] if self.checking else [answers]:
+                problem = self._difference(part[0], encoded, plain) if self.checking else None
                 if problem is not None:
                     self._meter.move_aside(before)
                     self._give_up(problem, width)
