@@ -87,7 +87,7 @@ def undo_export(
                 path = stage / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 edits = [edit for edit in manifest.edits if edit.file == name]
-                copied = copy_edited(source.source, path, progress=advance)
+                copied = copy_edited(source, path, progress=advance)
                 for edit in edits:
                     _restore(path, edit, *originals[undo_name(edit)])
                 digest = file_sha256(path) if edits or copied.sha256 is None else copied.sha256
