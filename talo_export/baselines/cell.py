@@ -26,16 +26,17 @@ import torch
 
 from talo_export.baselines.calibration import NotApplicableError
 from talo_export.baselines.items_file import read_items
-from talo_export.baselines.memory import (
-    PeakMemory,
-    peak_resident_bytes,
-    return_what_is_freed,
-)
 from talo_export.baselines.request import CellRequest, CellResult, Phase, result_path
-from talo_export.baselines.work import do_cell
+from talo_export.baselines.work import do_cell, out_of_memory
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.errors import TaloError
 from talo_export.models.loading import load_model, pick_device
+from talo_export.models.memory import (
+    PeakMemory,
+    is_out_of_memory,
+    peak_resident_bytes,
+    return_what_is_freed,
+)
 
 WATCH_SECONDS = 0.05
 APART = "--apart"
@@ -107,23 +108,16 @@ def run_request(path: Path) -> None:
         result = do_cell(request, loaded, task, memory, artifact)
     except NotApplicableError as error:
         result = CellResult("not applicable", str(error))
-    except TaloError as error:
-        result = CellResult("failed", str(error))
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
+    except (TaloError, MemoryError, RuntimeError, OSError) as error:
+        if is_out_of_memory(error):
+            peak = memory.read()
+            adapt = Phase(0.0, peak.used, peak.held)
+            result = CellResult("out of memory", out_of_memory(error), adapt=adapt)
+        elif isinstance(error, TaloError):
+            result = CellResult("failed", str(error))
+        else:
             raise
-        peak = memory.read()
-        result = CellResult(
-            "out of memory", str(error).splitlines()[0], adapt=Phase(0.0, peak.used, peak.held)
-        )
     write_result(path, result)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an allocation failed: PyTorch's CPU allocator raises a plain RuntimeError."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        "DefaultCPUAllocator" in str(error) and "memory" in str(error)
-    )
 
 
 def write_result(path: Path, result: CellResult) -> None:

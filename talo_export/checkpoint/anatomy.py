@@ -8,7 +8,8 @@ from talo_export.checkpoint.foreign import foreign_anatomy, is_foreign
 from talo_export.checkpoint.layout import read_layout
 from talo_export.checkpoint.naming import name_parameters, named_on_disk
 from talo_export.errors import TaloError
-from talo_export.models.anatomy import Decoder, find_decoder
+from talo_export.models.anatomy import Decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.loading import read_config
 from talo_export.models.reference import ResolvedModel
 from talo_export.models.stock import build_empty

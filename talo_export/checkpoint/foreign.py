@@ -29,7 +29,8 @@ from talo_export.checkpoint.formats import parameter_stem
 from talo_export.checkpoint.layout import Layout, Located
 from talo_export.checkpoint.naming import name_parameters, named_on_disk
 from talo_export.errors import TaloError
-from talo_export.models.anatomy import Decoder, Layer, Mixer, find_decoder
+from talo_export.models.anatomy import Decoder, Layer, Mixer
+from talo_export.models.finding import find_decoder
 
 OUTPUT_NAMES = ("o_proj", "out_proj", "dense", "c_proj", "wo", "to_out", "attention_out", "proj")
 """What output projections are called on disk, where shapes alone do not tell them apart."""

@@ -18,9 +18,11 @@ from transformers import (
     PreTrainedConfig,
 )
 
-from talo_export.errors import TaloError, UsageError
-from talo_export.models.anatomy import Decoder, find_decoder
+from talo_export.errors import NotEnoughMemoryError, TaloError, UsageError
+from talo_export.models.anatomy import Decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.four_bit import keep_trainable, nf4_settings
+from talo_export.models.memory import is_out_of_memory
 from talo_export.models.proof import input_device
 from talo_export.models.reference import ResolvedModel, resolve
 from talo_export.models.stock import is_vision_language, stock_class
@@ -210,7 +212,12 @@ def load_reported(
             f"a weight file of {resolved.name} is damaged or cut short ({first_line(str(error))}): "
             "fetch the model again"
         ) from error
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise NotEnoughMemoryError(
+                f"{resolved.name} does not fit the memory: load it with --device-map auto and "
+                "--offload DIR, with --dtype bfloat16, or on a larger device"
+            ) from error
         raise TaloError(f"{resolved.name} cannot be loaded: {first_line(str(error))}") from error
     if target is not None:
         model = model.to(target)

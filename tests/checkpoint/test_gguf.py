@@ -30,8 +30,8 @@ from talo_export.jobs.inspect import run_inspect
 from talo_export.jobs.undo import run_undo
 from talo_export.jobs.verify import run_verify
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import find_decoder
-from talo_export.models.interventions import knock_out
+from talo_export.models.finding import find_decoder
+from talo_export.models.switching import knocked_out
 
 Q = GGMLQuantizationType
 HIDDEN, LAYERS, HEADS, VOCABULARY = 256, 2, 4, 64
@@ -156,7 +156,7 @@ def test_stock_loading_of_the_export_gives_the_logits_of_the_live_knockout(
     exported, live = load(tmp_path / "out" / "tiny.gguf"), load(tiny)
     with torch.no_grad():
         found, untouched = exported(IDS).logits, live(IDS).logits
-        with knock_out(live, find_decoder(live), Knockout(1)):
+        with knocked_out(live, find_decoder(live), Knockout(1)):
             expected = live(IDS).logits
     assert torch.equal(found, expected)
     assert not torch.equal(found, untouched)
