@@ -17,7 +17,7 @@ from typing import Any
 from talo_export.checkpoint.copying import Copied, Syncing, can_reflink, copy_edited
 from talo_export.checkpoint.files import BaseFile, list_files
 from talo_export.checkpoint.layout import UNDO_FILE, read_layout, read_tensors
-from talo_export.checkpoint.manifest import MANIFEST, FileRecord, Manifest, current_versions
+from talo_export.checkpoint.manifest import MANIFEST, FileRecord, Manifest, current_versions, sealed
 from talo_export.checkpoint.placing import CARD, linked_files, stored_names
 from talo_export.checkpoint.plan import EditPlan
 from talo_export.checkpoint.staging import check_output, staged
@@ -85,48 +85,45 @@ def write_export(
     stored = stored_names(plan.files, extra)
     linked = linked_files(plan, link=link, link_cache=link_cache)
     _check_base(plan)
-    try:
-        with staged(target) as stage:
-            _check_disk(plan, stage, linked, extra, keep_undo)
-            copied = _copy_all(plan, stage, stored, linked, progress or (lambda done, total: None))
-            added = [MANIFEST, *extra]
-            if keep_undo:
-                write_undo_file(plan, stage / UNDO_FILE)
-                added.append(UNDO_FILE)
-            _check_base(plan)
-            _check_copy(plan, stage, stored)
-            files = {
-                file.name: FileRecord(
-                    file.nbytes,
-                    copied[file.name].sha256,
-                    stored[file.name],
-                    copied[file.name].sha256_edited,
-                )
-                for file in plan.files
-            }
-            if describe:
-                extra[CARD] = describe(files)
-            manifest = Manifest(
-                base=base,
-                revision=revision,
-                knockout=plan.knockout,
-                storage=plan.storage,
-                edits=plan.edits,
-                files=files,
-                added=tuple(sorted(added)),
-                model=model,
-                task=task,
-                selection=selection,
-                confirmation=confirmation,
-                side_effects=side_effects,
-                comparison=comparison,
-                versions=current_versions(),
+    with staged(target) as stage:
+        _check_disk(plan, stage, linked, extra, keep_undo)
+        copied = _copy_all(plan, stage, stored, linked, progress or (lambda done, total: None))
+        added = [MANIFEST, *extra]
+        if keep_undo:
+            write_undo_file(plan, stage / UNDO_FILE)
+            added.append(UNDO_FILE)
+        _check_base(plan)
+        _check_copy(plan, stage, stored)
+        files = {
+            file.name: FileRecord(
+                file.nbytes,
+                copied[file.name].sha256,
+                stored[file.name],
+                copied[file.name].sha256_edited,
             )
-            write_files(stage, extra | {MANIFEST: manifest.to_bytes()})
-    except OSError as error:
-        raise TaloError(
-            f"writing {out} failed ({error.strerror or error}); nothing was left there."
-        ) from error
+            for file in plan.files
+        }
+        if describe:
+            extra[CARD] = describe(files)
+        manifest = Manifest(
+            base=base,
+            revision=revision,
+            knockout=plan.knockout,
+            storage=plan.storage,
+            edits=plan.edits,
+            files=files,
+            added=tuple(sorted(added)),
+            model=model,
+            task=task,
+            selection=selection,
+            confirmation=confirmation,
+            side_effects=side_effects,
+            comparison=comparison,
+            versions=current_versions(),
+        )
+        write_files(stage, extra)
+        manifest = sealed(manifest, stage)
+        write_files(stage, {MANIFEST: manifest.to_bytes()})
     return WriteReport(
         out=out,
         plan=plan,
