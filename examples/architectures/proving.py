@@ -30,7 +30,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
 )
 
-from talo_export.checkpoint.naming import checkpoint_anatomy
+from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.plan import EditPlan, plan_export
 from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export

@@ -25,9 +25,9 @@ from pathlib import Path
 import torch
 
 from talo_export.baselines.calibration import NotApplicableError
-from talo_export.baselines.items_file import read_items
-from talo_export.baselines.request import CellRequest, CellResult, Phase, result_path
+from talo_export.baselines.request import CellRequest, CellResult, Phase, read_items, result_path
 from talo_export.baselines.work import do_cell, out_of_memory
+from talo_export.checkpoint.staging import write_atomically
 from talo_export.errors import TaloError
 from talo_export.models.loading import load_model, pick_device
 from talo_export.models.memory import (
@@ -121,10 +121,7 @@ def run_request(path: Path) -> None:
 
 def write_result(path: Path, result: CellResult) -> None:
     """Write a result whole or not at all."""
-    target = result_path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    beside.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
-    beside.replace(target)
+    write_atomically(result_path(path), json.dumps(result.to_json(), indent=1) + "\n")
 
 
 def _fork(path: Path, log: Path, abandoned: Callable[[], bool]) -> tuple[int, int]:

@@ -19,8 +19,7 @@ from talo_export.baselines.adapters import (
     trainable_parameters,
 )
 from talo_export.baselines.calibration import Prior, fit_prior, recalibrate
-from talo_export.baselines.examples import make_example
-from talo_export.baselines.in_context import in_context
+from talo_export.baselines.examples import in_context, make_example
 from talo_export.baselines.methods import METHODS, Method
 from talo_export.baselines.passes import counted
 from talo_export.baselines.request import CellRequest, CellResult, Phase
@@ -29,13 +28,14 @@ from talo_export.errors import TaloError
 from talo_export.evidence.selection import Selection, select
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder
-from talo_export.models.loading import LoadedModel, first_line
+from talo_export.models.loading import LoadedModel
 from talo_export.models.memory import PeakMemory, is_out_of_memory
 from talo_export.models.proof import BaseAnswer
 from talo_export.models.switching import knocked_out
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.sweep import SweepResult, all_knockouts, sweep
 from talo_export.tasks.item import Item, Task
+from talo_export.wording import first_line
 
 
 @dataclass

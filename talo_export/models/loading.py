@@ -26,6 +26,7 @@ from talo_export.models.memory import is_out_of_memory
 from talo_export.models.proof import input_device
 from talo_export.models.reference import ResolvedModel, resolve
 from talo_export.models.stock import is_vision_language, stock_class
+from talo_export.wording import first_line
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -295,8 +296,3 @@ def listed(names: Collection[str], most: int = 4) -> str:
     shown = sorted(names)[:most]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
-
-
-def first_line(text: str) -> str:
-    """Libraries explain at length; an error of ours is one sentence."""
-    return next((line.strip().rstrip(".") for line in text.splitlines() if line.strip()), text)

@@ -16,7 +16,7 @@ from small_models import learnable_task, write_llama
 
 from talo_export.baselines.cell import in_a_process_of_its_own
 from talo_export.baselines.examples import make_example
-from talo_export.baselines.items_file import write_items
+from talo_export.baselines.request import write_items
 from talo_export.baselines.request import (
     CellRequest,
     CellResult,
@@ -76,17 +76,6 @@ def test_a_loss_that_explodes_is_a_diverged_cell(llama: LoadedModel, tmp_path: P
     assert result.accuracy is None
     assert result.adapt is not None
     assert result.adapt.backward_passes > 0
-
-
-def test_a_cell_is_named_as_it_was_when_training_could_be_tuned() -> None:
-    request = CellRequest(
-        ModelSource("base", device="cpu"), "0123456789abcdef", "lora", 2, 1, ("a", "b"), ("c",),
-        "items.jsonl", "f",
-    )  # fmt: skip
-    assert request.name == "lora-2-1-ef5990de3689"
-    written = request.to_json()
-    written["training"]["tune"] = False
-    assert CellRequest.from_json(json.loads(json.dumps(written))) == request
 
 
 @contextmanager

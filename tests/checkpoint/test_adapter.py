@@ -24,8 +24,8 @@ from transformers import (
 
 from talo_export.checkpoint.adapter import plan_adapter, write_adapter
 from talo_export.checkpoint.adapter_files import WEIGHTS
+from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.manifest import read_manifest
-from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.undo import undo_export
 from talo_export.errors import TaloError, UsageError

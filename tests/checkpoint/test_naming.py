@@ -21,8 +21,8 @@ from transformers.core_model_loading import (
     WeightConverter,
 )
 
+from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.conversions import Conversions
-from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.writer import write_export
 from talo_export.errors import TaloError, UsageError

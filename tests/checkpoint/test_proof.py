@@ -12,7 +12,7 @@ from proving import make_subject
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-from talo_export.checkpoint.naming import checkpoint_anatomy
+from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.proof import (
     LoadReport,
