@@ -16,13 +16,12 @@ from small_models import learnable_task, write_llama
 
 from talo_export.baselines.cell import in_a_process_of_its_own
 from talo_export.baselines.examples import make_example
-from talo_export.baselines.request import write_items
 from talo_export.baselines.request import (
-    CellRequest,
     CellResult,
     ModelSource,
     request_path,
     result_path,
+    write_items,
 )
 from talo_export.baselines.settings import Training
 from talo_export.baselines.work import refuse_leaks
