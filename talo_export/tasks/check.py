@@ -15,7 +15,7 @@ from typing import Any
 
 from talo_export.tasks.item import LETTERS, Item, ItemImage, Task
 from talo_export.tasks.plain_text import normalised
-from talo_export.tasks.problems import Problems
+from talo_export.tasks.problems import FieldError, Problems
 from talo_export.tasks.sources import load_task
 from talo_export.wording import percent
 
@@ -147,7 +147,7 @@ class _Pixels:
             try:
                 picture = image.open()
             except (OSError, ValueError, SyntaxError) as error:
-                self.problems.add(f"item {item.id}", None, f"{image.name:.80}: {error}")
+                self.problems.add(f"item {item.id}", FieldError(None, f"{image.name:.80}: {error}"))
             else:
                 data = repr(picture.size).encode() + picture.tobytes()
                 self._known[key] = hashlib.sha256(data).hexdigest()
