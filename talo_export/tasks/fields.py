@@ -47,7 +47,7 @@ def as_text(value: Any, name: str) -> str:
     """A text as it stands, a number or date written out. Raises: FieldError for anything else."""
     if isinstance(value, str):
         check_text(value, name)
-        return value
+        return str(value)
     if isinstance(value, (int, float, Decimal, date, time)) and not is_missing(value):
         return str(value)
     raise FieldError(name, f"text is needed, not {brief(value)}")

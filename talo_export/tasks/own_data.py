@@ -10,10 +10,11 @@ from talo_export.errors import TaloError, UsageError
 from talo_export.tasks.building import Built, build_items
 from talo_export.tasks.columns import ANSWERS, Columns, find_columns, refuse_hidden_choices
 from talo_export.tasks.fields import as_text, is_missing, look_up
-from talo_export.tasks.item import LETTERS, Item
+from talo_export.tasks.item import LETTERS
 from talo_export.tasks.options_in_text import split_options
 from talo_export.tasks.problems import FieldError
 from talo_export.tasks.rows import Row
+from talo_export.tasks.table import Label
 
 FEW = 10
 """Free answers that repeat and are no more than these may be choices that nobody named."""
@@ -64,7 +65,9 @@ def build_own_items(
         return fields
 
     built = build_items(rows, source, read, base=base)
-    return built._replace(notes=(*built.notes, *_few_answers(built.items))), found.unread
+    answers = [_answer(fields) for _, fields in free] if len(free) == len(rows) else []
+    notes = (*built.notes, *(() if shared else _few_answers(answers)))
+    return built._replace(notes=notes), found.unread
 
 
 def _readable(rows: Sequence[Row], columns: Columns) -> list[tuple[Row, dict[str, Any]]]:
@@ -99,20 +102,27 @@ def _stored_images(rows: Sequence[Row], columns: Columns) -> dict[str, Any]:
 
 
 def _all_answers(rows: Sequence[tuple[Row, Mapping[str, Any]]], source: str) -> tuple[str, ...]:
-    """Every different answer, sorted. Raises: TaloError unless they are two to as many letters."""
-    texts = set()
-    for row, fields in rows:
-        value = _answer(fields)
-        try:
-            texts.add(as_text(value, "answer").strip())
-        except FieldError as error:
-            raise TaloError(f"{source}, {row.where}, field 'answer': {error}") from None
+    """Every different answer: all names of a label column in their order, others sorted.
+
+    Raises: TaloError unless they are two to as many as there are letters.
+    """
+    values = [_answer(fields) for _, fields in rows]
+    for (row, _), value in zip(rows, values, strict=True):
+        if is_missing(value) or isinstance(value, (list, tuple, Mapping)):
+            raise TaloError(f"{source}, {row.where}, field 'answer': no text to make a choice of")
+    texts = _label_names(values) or sorted({as_text(value, "answer").strip() for value in values})
     if not 2 <= len(texts) <= len(LETTERS):
         raise UsageError(
             f"{source} has {len(texts)} different answers: --choices-from answer takes 2 to "
             f"{len(LETTERS)}."
         )
-    return tuple(sorted(texts))
+    return tuple(texts)
+
+
+def _label_names(values: Sequence[Any]) -> list[str]:
+    """The names of a label column, none where the values are of no or of several such columns."""
+    names = {value.names if isinstance(value, Label) else () for value in values}
+    return list(names.pop()) if len(names) == 1 else []
 
 
 def _refuse_options_in_text(fields: Mapping[str, Any]) -> None:
@@ -128,11 +138,14 @@ def _refuse_options_in_text(fields: Mapping[str, Any]) -> None:
             )
 
 
-def _few_answers(items: Sequence[Item]) -> tuple[str, ...]:
-    answers = sorted({text for item in items for text in item.accepted[:1]})
-    if any(item.choices for item in items) or not 2 <= len(answers) <= min(FEW, len(items) // 2):
+def _few_answers(values: Sequence[Any]) -> tuple[str, ...]:
+    """A note where free answers are labels, or few and repeated."""
+    names = _label_names(values)
+    texts = [] if names else [v.strip() for v in values if isinstance(v, str)]
+    few = names or sorted(set(texts))
+    if not 2 <= len(few) <= FEW or (not names and 2 * len(few) > len(texts)):
         return ()
     return (
-        f"There are no choices and {len(answers)} different answers ({', '.join(answers)}): "
+        f"There are no choices and {len(few)} different answers ({', '.join(few)}): "
         "--choices-from answer asks them as choices.",
     )

@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+class Label(str):
+    """The name of a label, which knows the names of all that its column can hold."""
+
+    names: tuple[str, ...]
+
+    def __new__(cls, names: Sequence[str], number: int) -> Label:
+        label = super().__new__(cls, names[number])
+        label.names = tuple(names)
+        return label
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows as plain values by column; a column of pictures holds a tuple of `ItemImage` a row.
@@ -225,7 +236,7 @@ def _named(value: Any, feature: Any) -> Any:
     if feature.get("_type") == "ClassLabel":
         names = feature.get("names") or []
         known = isinstance(value, int) and 0 <= value < len(names)
-        return names[value] if known else None
+        return Label(names, value) if known else None
     if isinstance(value, list):
         return [_named(one, feature.get("feature")) for one in value]
     if isinstance(value, dict):
