@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from talo_export.checkpoint.manifest import current_versions
+from talo_export.checkpoint.staging import write_atomically
 from talo_export.evidence.analyses.cases import Case, cases
 from talo_export.evidence.analyses.stability import stability
 from talo_export.evidence.calibration import calibrate_answers
@@ -22,7 +23,6 @@ from talo_export.jobs.comparison import (
     sentences,
 )
 from talo_export.jobs.evidence import letters_scored_throughout
-from talo_export.jobs.run import write_atomically
 from talo_export.jobs.scores import FinishedRun, read_run
 from talo_export.probing.settings import Scoring
 from talo_export.publish.report import render_report
@@ -124,7 +124,7 @@ def _p_gains(document: Mapping[str, Any]) -> Mapping[int, float]:
 def _meanings(document: Mapping[str, Any]) -> tuple[str, ...]:
     """What the run's evidence says in sentences, besides the confirmation and calibration."""
     evidence = document.get("evidence") or {}
-    said = [evidence[part]["sentence"] for part in ("null", "noise_floor") if evidence.get(part)]
+    said = [evidence["null"]["sentence"]] if evidence.get("null") else []
     power, crossed = evidence.get("power"), evidence.get("cross_validation")
     if power is not None and document["shots"] is not None:
         said.insert(0, f"Before the sweep: {power['sentence']}.")

@@ -66,10 +66,12 @@ def text_config(layers: int = 2, positions: int = 1024) -> LlamaConfig:
     )
 
 
-def write_llama(directory: Path, layers: int = 2, positions: int = 1024) -> Path:
-    """A random text model with its tokenizer."""
+def write_llama(directory: Path, layers: int = 2, positions: int = 1024, width: int = 64) -> Path:
+    """A random text model with its tokenizer. `width` is that of its feed-forward blocks."""
     torch.manual_seed(0)
-    LlamaForCausalLM(text_config(layers, positions)).save_pretrained(directory)
+    config = text_config(layers, positions)
+    config.intermediate_size = width
+    LlamaForCausalLM(config).save_pretrained(directory)
     byte_tokenizer().save_pretrained(directory)
     return directory
 

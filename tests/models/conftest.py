@@ -7,16 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tiny_models import llava_config, llava_processor, word_tokenizer
 from transformers import (
-    CLIPImageProcessorPil,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
-    LlavaConfig,
     LlavaForConditionalGeneration,
-    LlavaProcessor,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
@@ -65,17 +62,7 @@ def gpt2() -> PreTrainedModel:
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
     """Words a to f, no pad token, padding on the right."""
-    words = ["<unk>", "<s>", "</s>", "<image>", *"abcdef"]
-    backend = Tokenizer(
-        models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>")
-    )
-    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        unk_token="<unk>",
-        eos_token="</s>",
-        additional_special_tokens=["<image>"],
-    )
+    return word_tokenizer(["<unk>", "<s>", "</s>", "<image>", *"abcdef"], eos_token="</s>")
 
 
 @pytest.fixture
@@ -92,31 +79,11 @@ def text_checkpoint(tmp_path: Path) -> Path:
 def vlm_checkpoint(tmp_path: Path) -> Path:
     """A saved vision-language model with its processor and a chat template."""
     folder = tmp_path / "vlm"
-    config = LlavaConfig(
-        text_config={"model_type": "llama", **SIZES},
-        vision_config={
-            "model_type": "clip_vision_model",
-            "hidden_size": 16,
-            "intermediate_size": 32,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "image_size": 28,
-            "patch_size": 14,
-        },
-        image_token_index=3,
-    )
     torch.manual_seed(0)
+    config = llava_config(LlamaConfig(**SIZES))
     LlavaForConditionalGeneration(config).save_pretrained(folder)
-    processor = LlavaProcessor(
-        image_processor=CLIPImageProcessorPil(
-            size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}
-        ),
-        tokenizer=make_tokenizer(),
-        patch_size=14,
-        vision_feature_select_strategy="default",
-        chat_template="{% for message in messages %}{{ message['content'] }}{% endfor %}",
-    )
-    processor.save_pretrained(folder)
+    template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    llava_processor(make_tokenizer(), template).save_pretrained(folder)
     return folder
 
 

@@ -1,30 +1,19 @@
-"""Builders of tiny random models that are complete enough to be asked a question."""
+"""The parts of tiny models: tokenizers, configs, processors. What is asked of them is elsewhere."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import torch
-from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from torch import nn
 from transformers import (
-    CLIPImageProcessor,
+    CLIPImageProcessorPil,
     CLIPVisionConfig,
     LlamaConfig,
-    LlamaForCausalLM,
     LlavaConfig,
-    LlavaForConditionalGeneration,
     LlavaProcessor,
     PreTrainedTokenizerFast,
 )
-
-from talo_export.models.anatomy import find_decoder
-from talo_export.models.loading import LoadedModel
-from talo_export.tasks.item import ItemImage
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<image>")
 TEMPLATE = (
@@ -38,22 +27,41 @@ VOCABULARY = 256 + len(SPECIAL)
 
 
 def byte_tokenizer(
-    template: str | None = TEMPLATE, merges: Sequence[tuple[str, str]] = ()
+    template: str | None = TEMPLATE,
+    merges: Sequence[tuple[str, str]] = (),
+    *,
+    adds_start: bool = True,
 ) -> PreTrainedTokenizerFast:
-    """One token a byte, more for `merges`; adds a beginning-of-text token by itself."""
+    """One token a byte, more for `merges`; may add a beginning-of-text token by itself."""
     words = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet()), *map("".join, merges)]
     core = Tokenizer(models.BPE({word: i for i, word in enumerate(words)}, list(merges)))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
-    core.post_processor = processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", 1)]
-    )
+    if adds_start:
+        core.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", 1)]
+        )
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
         pad_token="<pad>",
         bos_token="<s>",
         eos_token="</s>",
         extra_special_tokens=["<image>"],
+    )
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def word_tokenizer(
+    words: Sequence[str], template: str | None = None, **special: Any
+) -> PreTrainedTokenizerFast:
+    """One token a word; every other word is `<unk>`. `words` hold the special ones too."""
+    core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, unk_token="<unk>", additional_special_tokens=["<image>"], **special
     )
     tokenizer.chat_template = template
     return tokenizer
@@ -78,62 +86,32 @@ def text_config(layers: int, **changes: Any) -> LlamaConfig:
     return LlamaConfig(**{**shape, **changes})
 
 
-def loaded_llama(layers: int = 4, tokenizer: Any = None, **changes: Any) -> LoadedModel:
-    """A random text model."""
-    torch.manual_seed(layers)
-    tokenizer = tokenizer or byte_tokenizer()
-    return as_loaded(LlamaForCausalLM(text_config(layers, **changes)), tokenizer, tokenizer)
-
-
-def loaded_llava(layers: int = 3) -> LoadedModel:
-    """A random vision-language model: four image tokens a picture."""
-    torch.manual_seed(layers)
+def llava_config(text: LlamaConfig, *, image_token: int = 3) -> LlavaConfig:
+    """A LLaVA around `text`: four image tokens a picture of 16 pixels."""
     vision = CLIPVisionConfig(
         hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
         image_size=16, patch_size=8, projection_dim=16, initializer_range=0.2,
     )  # fmt: skip
-    config = LlavaConfig(
+    return LlavaConfig(
         vision_config=vision,
-        text_config=text_config(layers),
-        image_token_id=3,
+        text_config=text,
+        image_token_id=image_token,
         image_seq_length=4,
         initializer_range=0.2,
     )
-    tokenizer = byte_tokenizer()
-    processor = LlavaProcessor(
-        image_processor=CLIPImageProcessor(
-            size={"height": 16, "width": 16}, crop_size={"height": 16, "width": 16}
-        ),
+
+
+def llava_processor(
+    tokenizer: PreTrainedTokenizerFast, template: str | None = TEMPLATE
+) -> LlavaProcessor:
+    """The processor of such a LLaVA."""
+    size = {"height": 16, "width": 16}
+    return LlavaProcessor(
+        image_processor=CLIPImageProcessorPil(size=size, crop_size=size),
         tokenizer=tokenizer,
         patch_size=8,
         vision_feature_select_strategy="default",
-        chat_template=TEMPLATE,
+        chat_template=template,
         image_token="<image>",
         num_additional_image_tokens=1,
     )
-    return as_loaded(LlavaForConditionalGeneration(config), processor, tokenizer, is_vlm=True)
-
-
-def as_loaded(
-    model: nn.Module, processor: Any, tokenizer: Any, *, is_vlm: bool = False
-) -> LoadedModel:
-    """What `load_model` would give for these."""
-    model.eval().requires_grad_(False)
-    return LoadedModel(
-        model=model,
-        processor=processor,
-        tokenizer=tokenizer,
-        decoder=find_decoder(model),
-        directory=Path("nowhere"),
-        name=type(model).__name__,
-        revision=None,
-        is_vlm=is_vlm,
-    )
-
-
-def picture(seed: int) -> ItemImage:
-    """A small plain picture, another colour for every seed."""
-    buffer = io.BytesIO()
-    colour = (40 * seed % 256, 90 * seed % 256, 160)
-    Image.new("RGB", (20, 14), colour).save(buffer, "PNG")
-    return ItemImage(name=f"picture-{seed}.png", data=buffer.getvalue())
