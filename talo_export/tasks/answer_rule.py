@@ -34,7 +34,8 @@ class Given:
     """An answer as it stands, and the choices it may mean.
 
     `kind` is the reading that the data names, None where it must be decided; `labels` are the
-    data's names of the choices; `numbered` says that its columns count them from 1.
+    data's names of the choices; `numbered` says that its columns count them from 1. `also` is
+    what the data says of the same answer without naming a reading, None for nothing.
     """
 
     value: Any
@@ -42,6 +43,7 @@ class Given:
     labels: tuple[str, ...] = ()
     kind: str | None = None
     numbered: bool = False
+    also: Any = None
 
 
 def right_choices(given: Sequence[Given]) -> list[int | FieldError]:
@@ -56,11 +58,20 @@ def right_choices(given: Sequence[Given]) -> list[int | FieldError]:
     ]
     words = [n for n, one in enumerate(given) if one.kind is None and n not in set(numbers)]
     # Words and numbers of one file may differ in kind, unless one reading fits them all.
+    mixed: set[int] = set()
     if not _settle(found, [*numbers, *words]):
-        for group in (numbers, words):
-            _settle(found, group)
-        _refuse_mixed_numbers(found, numbers)
-    return [_only(one, readings) for one, readings in zip(given, found, strict=True)]
+        _settle(found, words)
+        if not _settle(found, numbers) and not _common(found, numbers):
+            mixed = {n for n in numbers if found[n]}
+    return [
+        FieldError(
+            "answer",
+            f"{_short(one.value)} is one of the numbers that fit no one reading: {HOW_TO_SAY}",
+        )
+        if number in mixed
+        else _agreeing(one, _only(one, found[number]))
+        for number, one in enumerate(given)
+    ]
 
 
 def counts_from_one(given: Sequence[Given], right: Sequence[int | FieldError]) -> bool:
@@ -139,7 +150,7 @@ def _prefer_labels(given: Sequence[Given], found: list[Readings]) -> None:
 def _settle(found: list[Readings], group: Sequence[int]) -> bool:
     """Keep the one reading that fits all of a group's rows; whether there is one."""
     fitting = [found[n] for n in group if found[n]]
-    common = set(KINDS).intersection(*fitting) if fitting else set()
+    common = _common(found, group)
     if len({tuple(readings[kind] for readings in fitting) for kind in common}) != 1:
         return False
     kind = min(common)
@@ -148,12 +159,26 @@ def _settle(found: list[Readings], group: Sequence[int]) -> bool:
     return True
 
 
-def _refuse_mixed_numbers(found: list[Readings], numbers: Sequence[int]) -> None:
-    """Numbers that no one reading fits are ambiguous, each of them."""
-    fitting = [found[n] for n in numbers if found[n]]
-    if fitting and not set(KINDS).intersection(*fitting):
-        for n in numbers:
-            found[n] = dict.fromkeys(found[n]) | ({"text": None} if found[n] else {})
+def _common(found: list[Readings], group: Sequence[int]) -> set[str]:
+    """Readings that fit every row of a group, but for rows that none fits."""
+    return set(KINDS).intersection(*(found[n] for n in group if found[n]))
+
+
+def _agreeing(given: Given, right: int | FieldError) -> int | FieldError:
+    """The right choice, unless what the data says of it elsewhere is another one."""
+    if isinstance(right, int) and not is_missing(given.also):
+        other = _readings(Given(given.also, given.choices, given.labels))
+        if other and right not in other.values():
+            return FieldError(
+                "answer",
+                f"{_short(given.also)} is another choice than "
+                f"{_short(given.value)} of 'answer_{given.kind}'",
+            )
+    return right
+
+
+def _short(value: Any) -> str:
+    return f"'{str(value).strip():.60}'"
 
 
 def _only(given: Given, readings: Readings) -> int | FieldError:
@@ -164,7 +189,7 @@ def _only(given: Given, readings: Readings) -> int | FieldError:
         return FieldError(name, "missing")
     if not isinstance(value, (str, int, float)):
         return FieldError(name, f"{brief(value)} is no index, letter or text of a choice")
-    text = f"'{str(value).strip():.60}'"
+    text = _short(value)
     meant = set(readings.values())
     if not meant:
         return FieldError(name, f"{text} {_none_of(given)}")
@@ -172,13 +197,8 @@ def _only(given: Given, readings: Readings) -> int | FieldError:
     if len(choices) == len(meant) == 1:
         return choices[0]
     if len(choices) < 2:
-        if len(readings) == 1:
-            same = " and ".join(LETTERS[i] for i in matching(str(value), given.choices))
-            return FieldError(name, f"{text} could mean {same}, which read the same")
-        return FieldError(
-            name,
-            f"{text} could be a number or a text, and no one reading fits all rows: {HOW_TO_SAY}",
-        )
+        same = " and ".join(LETTERS[i] for i in matching(str(value), given.choices))
+        return FieldError(name, f"{text} could mean {same}, which read the same: write the letter")
     listed = " and ".join(f"{LETTERS[i]} ({given.choices[i]:.30})" for i in choices)
     return FieldError(name, f"{text} could mean {listed}: {HOW_TO_SAY}")
 

@@ -148,7 +148,8 @@ def _draft(fields: Mapping[str, Any], base: Path | None) -> _Draft:
         tolerance=_read_tolerance(fields),
         **{key: fields[key] for key in MADE if key in fields},
     )
-    answer = Given(value, choices, labels, kind, bool(fields.get("numbered")))
+    also = fields.get("answer") if kind else None
+    answer = Given(value, choices, labels, kind, bool(fields.get("numbered")), also)
     content = fields["content"] if made else (prompt, question, hint)
     return _Draft(item, answer if choices else None, content)
 

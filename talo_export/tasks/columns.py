@@ -27,7 +27,7 @@ FIELDS = ("id", "question", "prompt", "choices", *ANSWERS, "image", "images", "c
 OTHER_NAMES = {
     "id": ("index",),
     "choices": ("options", "answerchoices", "answeroptions"),
-    "answer": ("answerkey", "correctanswer"),
+    "answer": ("answerkey", "correctanswer", "answeridx"),
     "image_path": (),
 }
 """Plain names of fields beside their own, as `_plain` writes them."""
@@ -104,8 +104,10 @@ def find_columns(rows: Sequence[Row], named: Mapping[str, str], source: str) -> 
     choices = fields.pop("choices") if len(fields.get("choices", ())) > 1 else []
     letters = [letter for letter in LETTERS if letter in fields]
     choices = choices or [path for letter in letters for path in fields.pop(letter)]
+    named_answer = set(ANSWERS) & set(fields)
     for field in (*FIELDS, "image_path"):
-        if field not in fields and not (choices and field == "choices"):
+        told = choices if field == "choices" else named_answer if field in ANSWERS else ()
+        if field not in fields and not told:
             plain = [_plain(field), *OTHER_NAMES.get(field, ())]
             others = [name for name in present if _plain(name) in plain and name != field]
             others.sort(key=lambda name: plain.index(_plain(name)))
@@ -113,7 +115,7 @@ def find_columns(rows: Sequence[Row], named: Mapping[str, str], source: str) -> 
     paths = {path for several in (choices, *fields.values()) for path in several}
     read = paths | {path.partition(".")[0] for path in paths}
     for field, needs in (("question", ("question", "prompt")), ("answer", ANSWERS)):
-        if not any(fields[need] for need in needs):
+        if not any(fields.get(need) for need in needs):
             raise TaloError(
                 f"{source} has no column '{field}', only {listed}: name it with "
                 f"--columns {field}=COLUMN."
@@ -140,7 +142,8 @@ def refuse_hidden_choices(
     """Raise TaloError where `free` answers, of rows without choices, have choices all the same.
 
     They have where a column is named as choices are; where all answers point at something
-    (letters, small numbers) and columns are lettered or numbered; or where all are letters.
+    (letters, small numbers) and columns are lettered or numbered; or where all are letters, and
+    several, or beside columns that may be what they stand for.
     """
     free = [value for value in free if not isinstance(value, (list, tuple))]
     if not free:
@@ -153,11 +156,16 @@ def refuse_hidden_choices(
         families = _families(columns.unread, set()).values()
         hidden = [name for names in families for name in names.values()]
     if hidden:
+        wrong = all(re.match("distractor|foil|incorrect|wrong", _plain(name)) for name in hidden)
+        right = next(iter(columns.fields.get("answer", ())), "COLUMN")
+        listed = "+".join([*hidden, right] if wrong else hidden)
         raise TaloError(
             f"{source} has choices in columns that are not read ({', '.join(hidden)}): name them "
-            f"with --columns choices={'+'.join(hidden)}, or rename them if they are none."
+            f"with --columns choices={listed}, or rename them if they are none."
         )
-    if letters and len(free) > 2 and len(set(texts)) > 1 and max(texts) <= "H":
+    others = [name for name in columns.unread if any(_says(row.fields.get(name)) for row in rows)]
+    several = len(free) > 2 and len(set(texts)) > 1 and max(texts) <= "H"
+    if letters and (several or len(others) > 1):
         raise TaloError(
             f"{source} has answers that are letters ({', '.join(sorted(set(texts)))}), but no "
             "choices: name their columns with --columns choices=COLUMN+COLUMN, or write an answer "
