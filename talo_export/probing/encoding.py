@@ -19,7 +19,7 @@ from talo_export.errors import TaloError, UsageError
 from talo_export.models.loading import LoadedModel, LoadedProcessor
 from talo_export.probing.settings import Scoring
 from talo_export.tasks.item import LETTERS, Item
-from talo_export.tasks.prompts import Prompt, render
+from talo_export.tasks.prompts import PLACE, Prompt, placed, render
 
 # Llama 3's templates print today's date unless they are given one, this one where today's cannot
 # be had. A measurement repeated next week must see the same prompt.
@@ -116,6 +116,7 @@ def prompt_text(
                 f"item {item.id!r} has a picture, but the processor of {loaded.name} names no "
                 "image token and no chat template: give the model a chat template."
             )
+        text = text.replace(PLACE, token)
         missing = len(prompt.images) - text.count(token)
         return f"{token}\n" * max(missing, 0) + text, False
     speaker = loaded.processor if _speaks(loaded.processor) else loaded.tokenizer
@@ -145,11 +146,14 @@ def prompt_text(
 
 
 def _turn(role: str, text: str, parts: bool, pictures: int = 0) -> dict[str, Any]:
-    """One turn of a chat, its pictures before its text."""
+    """One turn of a chat, its pictures where the text has a place for them, else before it."""
     if not parts:
         return {"role": role, "content": text}
-    images = [{"type": "image"} for _ in range(pictures)]
-    return {"role": role, "content": [*images, {"type": "text", "text": text}]}
+    content = [
+        {"type": "image"} if piece is None else {"type": "text", "text": piece}
+        for piece in placed(text, pictures)
+    ]
+    return {"role": role, "content": content}
 
 
 def model_inputs(loaded: LoadedProcessor, item: Item, prompt: Prompt, text: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from talo_export.tasks.grouping import grouped_by_images
 from talo_export.tasks.item import Item, ItemImage
 from talo_export.tasks.pictures import read_image
 from talo_export.tasks.problems import FieldError, Problems
+from talo_export.tasks.prompts import PLACE
 from talo_export.tasks.rows import Row
 
 Read = Callable[[Row], Mapping[str, Any]]
@@ -129,11 +130,14 @@ def _draft(fields: Mapping[str, Any], base: Path | None) -> _Draft:
     question = None if prompt is not None else read_text(fields, "question")
     if prompt is None and question is None:
         raise FieldError("question", "missing: an item has a 'question' or a 'prompt'")
+    content = fields["content"] if made else (prompt, question, read_label(fields, "hint"))
+    images = _read_images(fields, base)
+    if question is not None and images and not made:
+        question = _with_places(question, len(images))
     choices, labels = (fields["choices"], ()) if made else read_choices(fields.get("choices"))
     kind = next((kind for kind in KINDS if not is_missing(fields.get(f"answer_{kind}"))), None)
     name = f"answer_{kind}" if kind else "answer"
     value = fields.get(name)
-    hint = (read_text if made else read_label)(fields, "hint")
     item = Item(
         id=read_label(fields, "id") or "",
         # An item without a group gets one once every item's images are known.
@@ -142,29 +146,50 @@ def _draft(fields: Mapping[str, Any], base: Path | None) -> _Draft:
         prompt=prompt,
         choices=choices,
         accepted=() if choices else read_accepted(value, name),
-        images=_read_images(fields, base),
+        images=images,
         category=read_label(fields, "category"),
-        hint=hint,
+        hint=(read_text if made else read_label)(fields, "hint"),
         tolerance=_read_tolerance(fields),
         **{key: fields[key] for key in MADE if key in fields},
     )
     also = fields.get("answer") if kind else None
     answer = Given(value, choices, labels, kind, bool(fields.get("numbered")), also)
-    content = fields["content"] if made else (prompt, question, hint)
     return _Draft(item, answer if choices else None, content)
 
 
+def _with_places(question: str, pictures: int) -> str:
+    """The question, in which LLaVA's mark for a picture stands only where that is not in front.
+
+    Raises: FieldError unless there are no marks, or one for each picture.
+    """
+    marks = question.count(PLACE)
+    if marks not in (0, pictures):
+        raise FieldError(
+            "question", f"has {marks} places for pictures ({PLACE}), but the row has {pictures}"
+        )
+    rest = question.lstrip()
+    while rest.startswith(PLACE):
+        rest = rest.removeprefix(PLACE).lstrip()
+    return question if PLACE in rest else rest
+
+
 def _read_images(fields: Mapping[str, Any], base: Path | None) -> tuple[ItemImage, ...]:
-    """The pictures of the first of these fields that holds any."""
+    """The pictures of the first of these fields that holds any: a file of that name, or a list."""
     for name in ("images", "image", "image_path"):
         value = fields.get(name)
         if isinstance(value, str) and not _is_file(value, base):
             value = spelt_value(value)
         values = value if isinstance(value, (list, tuple)) else [value]
-        values = [one for one in values if not is_missing(one)]
+        values = [one for one in values if not _is_blank(one)]
         if values:
             return tuple(_read_picture(one, base, name) for one in values)
     return ()
+
+
+def _is_blank(value: Any) -> bool:
+    return is_missing(value) or (
+        isinstance(value, Mapping) and all(part is None for part in value.values())
+    )
 
 
 def _is_file(text: str, base: Path | None) -> bool:

@@ -50,7 +50,8 @@ def as_text(value: Any, name: str) -> str:
         return str(value)
     if isinstance(value, (int, float, Decimal, date, time)) and not is_missing(value):
         return str(value)
-    raise FieldError(name, f"text is needed, not {brief(value)}")
+    kind = "bytes or a picture" if isinstance(value, tuple) else brief(value)
+    raise FieldError(name, f"text is needed, not {kind}")
 
 
 def read_text(fields: Mapping[str, Any], name: str) -> str | None:

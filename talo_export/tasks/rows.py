@@ -71,11 +71,16 @@ def _dataset_directory(path: Path) -> Records:
             f"{path} is a directory, but not one that `datasets` saved (no state.json in it)."
         )
     import datasets
+    import pyarrow as pa
 
     from talo_export.tasks.table import dataset_table
 
-    with without_bars():
-        loaded = datasets.load_from_disk(str(path))
+    try:
+        with without_bars():
+            loaded = datasets.load_from_disk(str(path))
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        cause = f"{type(error).__name__}: {error}"
+        raise TaloError(f"{path} cannot be read as a saved data set ({cause}).") from error
     if isinstance(loaded, datasets.DatasetDict):
         if len(loaded) != 1:
             example = path / next(iter(loaded))

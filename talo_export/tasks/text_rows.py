@@ -26,7 +26,7 @@ def json_lines(path: Path) -> Records:
     """The objects of a JSON lines file. Raises: TaloError naming up to ten lines."""
     text = _text(path)
     if text.lstrip()[:1] == "[" and _is_list_of_objects(text):
-        raise TaloError(f"{path} holds one JSON list, not an object a line: name it .json.")
+        raise TaloError(f"{path} holds one JSON list: name it .json.")
     problems = Problems(str(path))
     # Not str.splitlines: it also breaks at U+2028 and friends, which JSON strings may hold.
     for number, line in enumerate(text.split("\n"), start=1):
@@ -55,9 +55,7 @@ def json_list(path: Path) -> Records:
         records = _parsed(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and text.lstrip()[:1] == "{":
-            raise TaloError(
-                f"{path} holds an object a line, not one list: name it .jsonl."
-            ) from None
+            raise TaloError(f"{path} holds an object a line: name it .jsonl.") from None
         raise TaloError(
             f"{path}, line {error.lineno}: not valid JSON ({_cause(error)}, column {error.colno})"
         ) from error
