@@ -15,8 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from talo_export.evidence.confirmation import Confirmation
-from talo_export.evidence.figures.canvas import (
+from talo_export.evidence.canvas import (
     CHOSEN,
     FAINT,
     GAIN,
@@ -27,6 +26,7 @@ from talo_export.evidence.figures.canvas import (
     layer_ticks,
     zero_line,
 )
+from talo_export.evidence.confirmation import Confirmation
 from talo_export.evidence.paired import layer_gains
 from talo_export.evidence.selection import Selection
 from talo_export.knockout import Fill, Scope
@@ -89,9 +89,9 @@ def _frame(bars: _Bars, shown: Confirmation | None) -> tuple[float, float]:
     # One or two layers a model cannot do without would flatten all others: leave them out of the
     # scale, which spans the intervals of the layers above the lower quintile.
     bottoms = [-5.0, float(np.quantile(bars.low, 0.2)) if len(bars.low) else -5.0]
-    if shown is not None and shown.interval is not None:
-        tops.append(100 * shown.interval[1])
-        bottoms.append(100 * shown.interval[0])
+    if shown is not None and shown.ci95 is not None:
+        tops.append(100 * shown.ci95[1])
+        bottoms.append(100 * shown.ci95[0])
     top = max(tops)
     bottom = min(bottoms)
     return 1.12 * bottom - 1, 1.18 * top + 1
@@ -160,12 +160,12 @@ def _draw_confirmation(axes: Axes, selection: Selection, shown: Confirmation | N
     axes.set_xticks([])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    if shown is None or shown.gain is None or shown.interval is None:
+    if shown is None or shown.gain is None or shown.ci95 is None:
         told = "keep the\nbase" if selection.knockout is None else "not tested\non unseen\nitems"
         axes.text(0.5, 0.75, told, transform=axes.transAxes, ha="center", va="center",
                   color=NEUTRAL, fontweight="bold")  # fmt: skip
         return
-    gain, (low, high) = 100 * shown.gain, (100 * bound for bound in shown.interval)
+    gain, (low, high) = 100 * shown.gain, (100 * bound for bound in shown.ci95)
     colour = {"confirmed": CHOSEN, "harmful": LOSS}.get(shown.verdict, NEUTRAL)
     axes.vlines([0], low, high, color=colour, linewidth=2.2, zorder=3)
     axes.plot([-0.12, 0.12], [low, low], color=colour, linewidth=2.2, zorder=3)

@@ -20,7 +20,7 @@ def test_a_gain_on_many_items_is_confirmed(make_table):
     found = confirm(make_table(answers(10), [answers(25)]), Knockout(0), seed=0)
     assert found.verdict == "confirmed"
     assert found.gain == pytest.approx(15 / 40)
-    assert found.interval[0] > 0
+    assert found.ci95[0] > 0
     assert found.p_value < 0.001
     assert (found.turned_right, found.turned_wrong) == (15, 0)
     assert "confirmed" in found.sentence
@@ -29,20 +29,20 @@ def test_a_gain_on_many_items_is_confirmed(make_table):
 def test_a_loss_is_harmful(make_table):
     found = confirm(make_table(answers(30), [answers(15)]), Knockout(0), seed=0)
     assert found.verdict == "harmful"
-    assert found.interval[1] < 0
+    assert found.ci95[1] < 0
 
 
 def test_a_small_gain_is_unconfirmed(make_table):
     found = confirm(make_table(answers(20), [answers(22)]), Knockout(0), seed=0)
     assert found.verdict == "unconfirmed"
-    assert found.interval[0] <= 0 <= found.interval[1]
+    assert found.ci95[0] <= 0 <= found.ci95[1]
     assert "not confirmed" in found.sentence
 
 
 def test_a_gain_on_many_items_of_few_images_is_not_confirmed(make_table):
     groups = [f"image-{i // 20}" for i in range(40)]
     found = confirm(make_table(answers(10), [answers(25)], groups=groups), Knockout(0), seed=0)
-    assert found.n_groups == 2
+    assert found.groups == 2
     assert found.verdict == "unconfirmed"
 
 
