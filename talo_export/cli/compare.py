@@ -82,14 +82,6 @@ def compare(
             help="Recompute activations: less memory, more time.",
         ),
     ] = False,
-    tune: Annotated[
-        bool,
-        typer.Option(
-            "--tune",
-            rich_help_panel=TRAINING,
-            help="Pick rate and epochs by cross-validation on the training items.",
-        ),
-    ] = False,
     estimate: Annotated[
         bool,
         typer.Option(
@@ -154,7 +146,6 @@ def compare(
             rank=rank,
             batch_size=batch_size,
             gradient_checkpointing=gradient_checkpointing,
-            tune=tune,
         )
         asked = parse_methods(methods or ",".join(DEFAULT_METHODS))
         if estimate:

@@ -56,21 +56,13 @@ def probe(
     scope: options.ExportScope = "attention",
     fill: options.FillName = "zero",
     engine: Annotated[
-        Literal["auto", "naive", "resume", "lockstep"],
+        Literal["auto", "naive"],
         typer.Option(
             metavar="NAME",
             rich_help_panel=options.SEARCH,
-            help="auto, naive, resume or lockstep: how work is shared, never what comes out.",
+            help="naive runs a whole stock pass for every layer and item: slower, same answers.",
         ),
     ] = "auto",
-    check: Annotated[
-        str,
-        typer.Option(
-            metavar="N|all",
-            rich_help_panel=options.SEARCH,
-            help="Items of each kind answered the plain way too, and compared.",
-        ),
-    ] = "1",
     data: options.Data = None,
     columns: options.Columns = None,
     few_shot: options.FewShot = 0,
@@ -86,7 +78,6 @@ def probe(
     offload: options.Offload = None,
     max_memory: options.MaxMemory = None,
     batch_size: options.BatchSize = "auto",
-    states: options.States = "device",
     skip_too_long: options.SkipTooLong = False,
     trust_remote_code: options.TrustRemoteCode = False,
     checkpoint: Annotated[
@@ -123,7 +114,6 @@ def probe(
         from talo_export.jobs.asking import (
             Setup,
             parse_batch_size,
-            parse_check,
             parse_memory,
             parse_shots,
             scoring_of,
@@ -144,7 +134,6 @@ def probe(
                 offload=offload,
                 max_memory=parse_memory(max_memory),
                 batch_size=parse_batch_size(batch_size),
-                states=states,
                 trust_remote_code=trust_remote_code,
             ),
             task=task,
@@ -166,7 +155,6 @@ def probe(
             scope=scope,
             fill=fill,
             engine=engine,
-            check=parse_check(check),
             skip_too_long=skip_too_long,
             checkpoint=checkpoint,
             fresh=fresh,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from talo_export.checkpoint.staging import write_atomically
 from talo_export.errors import UsageError
 from talo_export.evidence.analyses import analysis
 from talo_export.evidence.analyses.side_effects import SideEffects
@@ -20,7 +21,6 @@ from talo_export.evidence.runs import Runs, SecondSweep, TaskScores
 from talo_export.jobs.evaluate import Watch, unwatched
 from talo_export.jobs.evidence import letters_scored_throughout
 from talo_export.jobs.more_scores import Load, loader, score_more, second_sweep
-from talo_export.jobs.run import write_atomically
 from talo_export.jobs.scores import FinishedRun, read_run
 from talo_export.jobs.side_effects import record_side_effects
 from talo_export.knockout import Fill, Knockout, Scope

@@ -34,7 +34,6 @@ class Setup:
     offload: Path | None = None
     max_memory: Mapping[str, str] | None = None
     batch_size: int | Literal["auto"] = "auto"
-    states: Literal["device", "host"] = "device"
     trust_remote_code: bool = False
     load_in_4bit: bool = False
 
@@ -117,11 +116,6 @@ def _is_limit(limit: tuple[str, str]) -> bool:
 def parse_shots(text: str) -> int | None:
     """A positive number of probing items, or None for `all`."""
     return None if text == "all" else _positive(text, "--shots", "all")
-
-
-def parse_check(text: str) -> int | Literal["all"]:
-    """`all` or a positive number of items."""
-    return "all" if text == "all" else _positive(text, "--check", "all")
 
 
 def _positive(text: str, option: str, word: str) -> int:

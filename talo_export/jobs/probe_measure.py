@@ -71,8 +71,6 @@ def measure(
             journal=journal,
             batch_size=request.setup.batch_size,
             engine=request.engine,
-            states=request.setup.states,
-            check=request.check,
             skip_too_long=request.skip_too_long,
             team=team,
             progress=progress(f"{doing} {len(items)} items"),

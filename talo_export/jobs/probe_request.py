@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from talo_export.errors import UsageError
 from talo_export.evidence.selection import DEFAULT_CRITERION, check_criterion
@@ -43,7 +43,6 @@ class ProbeRequest:
     scope: Scope = "attention"
     fill: Fill = "zero"
     engine: EngineName = "auto"
-    check: int | Literal["all"] = 1
     skip_too_long: bool = False
     checkpoint: bool = True
     fresh: bool = False

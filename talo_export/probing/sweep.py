@@ -17,7 +17,7 @@ from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.anatomy import Decoder
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.cost import Cost, metered, side_by_side
-from talo_export.probing.engines.checked import Checked, StatesIn
+from talo_export.probing.engines.checked import Checked, Shared
 from talo_export.probing.engines.checked import EngineName as EngineName
 from talo_export.probing.journal import Cell, Journal
 from talo_export.probing.progress import Watch, Watcher
@@ -58,9 +58,7 @@ def sweep(
     *,
     journal: Journal | None = None,
     batch_size: int | Literal["auto"] = "auto",
-    engine: EngineName = "auto",
-    states: StatesIn = "device",
-    check: int | Literal["all"] = 1,
+    engine: EngineName | Shared = "auto",
     skip_too_long: bool = False,
     progress: Watcher | None = None,
     team: Team = ALONE,
@@ -69,13 +67,11 @@ def sweep(
 
     `variants` must hold None, the base. `batch_size` is how many items are in work at once; no
     forward pass ever mixes two items, so it changes no bit of the result. `engine` auto takes the
-    fastest that this model runs in and that agrees with the naive one; `states` is where lockstep
-    keeps the variants' hidden states between layers, where it can; `check` is how many items
-    of each kind are answered by both and compared. In a `team` every process calls this with the
-    same arguments and its own journal, answers its share, and returns all answers. Raises
-    TaloError for an item the model cannot take (one longer than its context is left out under
-    `skip_too_long`), UsageError for a request without sense, ProofError for an engine that was
-    named and is wrong.
+    fastest that this model runs in and that agrees with the naive one. In a `team` every process
+    calls this with the same arguments and its own journal, answers its share, and returns all
+    answers. Raises TaloError for an item the model cannot take (one longer than its context is
+    left out under `skip_too_long`), UsageError for a request without sense, ProofError for an
+    engine that was named and is wrong.
     """
     check_request(items, variants, batch_size)
     outcomes = merged(team.exchange(lambda: known(journal, items, variants)))
@@ -93,9 +89,7 @@ def sweep(
             engine,
             variants=len(variants),
             items=len(items),
-            check=check,
             note=watch.report,
-            states=states,
         ) as by,
     ):
 
