@@ -247,8 +247,9 @@ def _legend(bars: _Bars, selection: Selection) -> list[object]:
     handles: list[object] = []
     if marked is not None:
         says = "chosen" if marked[1] == CHOSEN else "chosen by its margin"
-        shape = {"marker": "v", "linestyle": "none", "color": marked[1], "markersize": 7}
-        handles.append(Line2D([], [], label=says, **shape))
+        handles.append(
+            Line2D([], [], marker="v", linestyle="none", color=marked[1], markersize=7, label=says)
+        )
     if (bars.gains > 0).sum() > (marked is not None and marked[1] == CHOSEN):
         handles.append(Patch(color=GAIN, label="more right"))
     if (bars.gains < 0).any():
