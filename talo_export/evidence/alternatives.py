@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 
 from talo_export.codec import Field, Recorded, derived
 from talo_export.errors import TaloError
-from talo_export.evidence.canvas import CHOSEN, FAINT, GAIN, INK, NEUTRAL, figure, zero_line
+from talo_export.evidence.canvas import (
+    CHOSEN,
+    FAINT,
+    GAIN,
+    INK,
+    NEUTRAL,
+    figure,
+    span_at_least,
+    zero_line,
+)
 from talo_export.evidence.cross_validation import cross_validate
 from talo_export.evidence.differences import Differences, differences
 from talo_export.evidence.grid import Grid, correlation
@@ -154,7 +163,7 @@ def draw_alternatives(found: Alternatives, path: Path, *, title: str, svg: bool 
     width = 2.5 * (len(couples) + 1)
     with figure(path, width, 3.3, title=title, svg=svg) as drawing:
         panels = drawing.subplots(1, len(couples) + 1)
-        reach = 100 * float(np.abs(found.gains).max()) * 1.05 + 1
+        reach = max(5.0, 105 * float(np.abs(found.gains).max()))
         for axes, (a, b) in zip(panels[:-1], couples, strict=True):
             axes.grid(color=FAINT, linewidth=0.6, zorder=0)
             axes.plot([-reach, reach], [-reach, reach], color=NEUTRAL, linewidth=0.7, zorder=1)
@@ -178,7 +187,8 @@ def draw_alternatives(found: Alternatives, path: Path, *, title: str, svg: bool 
         last.set_xticklabels(found.names, color=INK)
         last.set_ylabel("mean gain over tasks (points)")
         top = max(100 * one.best_gain for one in found.alternatives)
-        last.set_ylim(top=max(1.0, 1.45 * top))
+        last.set_ylim(top=max(5.0, 1.45 * top))
+        span_at_least(last, -1, 5)
         last.legend(loc="upper right", fontsize=7)
         last.set_title(
             f"{count(len(found.tasks), 'task')}, {sum(found.n):,} items, "

@@ -84,6 +84,14 @@ def zero_line(axes: Axes, *, vertical: bool = False) -> None:
         axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
 
 
+def span_at_least(axes: Axes, low: float, high: float, *, horizontal: bool = False) -> None:
+    """Widen what is shown to `low` and `high`: an axis that fits noise makes cliffs of it."""
+    limits, widen = (
+        (axes.get_xlim(), axes.set_xlim) if horizontal else (axes.get_ylim(), axes.set_ylim)
+    )
+    widen(min(limits[0], low), max(limits[1], high))
+
+
 def layer_ticks(depth: int, most: int = 20) -> list[int]:
     """Round layer numbers to label, at most about `most` of them."""
     for step in (1, 2, 5, 10, 20, 50):

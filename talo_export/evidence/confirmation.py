@@ -16,7 +16,7 @@ from talo_export.evidence.paired import (
 )
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
-from talo_export.wording import percent, points, signed
+from talo_export.wording import p_value, percent, points, signed
 
 Verdict = Literal["confirmed", "unconfirmed", "harmful", "keep the base"]
 
@@ -59,8 +59,8 @@ class Confirmation(Recorded):
         }[self.verdict]
         return (
             f"Without layer {self.knockout.layer}: {points(self.gain)} on {self.n} "
-            f"unseen items ({percent(self.level, 0)} interval {signed(low)} to {signed(high)}, "
-            f"p = {self.p_value:.2g}): {tail}."
+            f"unseen items (paired {percent(self.level, 0)} interval {signed(low)} to "
+            f"{signed(high)}, exact p {p_value(self.p_value)}): {tail}."
         )
 
 
@@ -121,3 +121,17 @@ def verdict_of(interval: tuple[float, float]) -> Verdict:
     if low > 0:
         return "confirmed"
     return "harmful" if high < 0 else "unconfirmed"
+
+
+def at_the_edge(ci95: tuple[float, float], p: float) -> str | None:
+    """A sentence where the interval and the exact test fall on two sides; None where they agree.
+
+    One is a bootstrap, the other an exact test: near 5 % they may differ.
+    """
+    if (p < 0.05) != (ci95[0] <= 0 <= ci95[1]):
+        return None
+    interval = "includes" if ci95[0] <= 0 <= ci95[1] else "excludes"
+    return (
+        f"The paired interval {interval} 0 and the exact test says p {p_value(p)}: this is at the "
+        "edge of what so many items can show."
+    )

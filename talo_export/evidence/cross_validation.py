@@ -50,16 +50,14 @@ class CrossValidated(Recorded):
     @derived
     def sentence(self) -> str:
         """One sentence for a person, in points, without its full stop."""
-        what = "keeping the base"
-        corrected = ""
-        if self.layer is not None:
-            what = f"choosing layer {self.layer}"
-        if self.ci95 is not None:
-            low, high = self.ci95
-            corrected = f"; 95 % interval corrected for the choice: {signed(low)} to {signed(high)}"
+        says = f"Cross-validated, choosing by these {self.n} items gains {points(self.gain)}"
+        if self.layer is None or self.ci95 is None:
+            return f"{says}; by all of them the base is kept"
+        low, high = self.ci95
         return (
-            f"Cross-validated, {what} on all {self.n} items is worth {points(self.gain)} "
-            f"(on the items that chose it {signed(self.apparent_gain)}){corrected}"
+            f"{says} (layer {self.layer} gains {signed(self.apparent_gain)} on the items that "
+            f"chose it; 95 % interval of its own gain, corrected for the choice: {signed(low)} "
+            f"to {signed(high)})"
         )
 
 

@@ -258,7 +258,7 @@ def _legend(bars: _Bars, selection: Selection) -> list[object]:
         handles.append(
             Line2D([], [], marker=".", linestyle="none", color=INK, label="no difference")
         )
-    return [*handles, Line2D([], [], color="#555555", linewidth=0.9, label="95 % interval")]
+    return [*handles, Line2D([], [], color="#555555", linewidth=0.9, label="paired 95 % interval")]
 
 
 def _draw_confirmation(axes: Axes, selection: Selection, shown: Confirmation | None) -> None:

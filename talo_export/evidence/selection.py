@@ -14,6 +14,7 @@ from talo_export.evidence.criteria import CRITERIA, Criterion, LayerMoments, Mom
 from talo_export.evidence.paired import right
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
+from talo_export.wording import points
 
 ByLayer: TypeAlias = tuple["float | None", ...]
 """One number a decoder layer, in layer order; None for a layer that was not measured."""
@@ -211,10 +212,10 @@ def _reason(
     aside = f" ({broken} layers with NaN or Inf logits were left out)" if broken else ""
     if knockout is None:
         return f"No layer's knockout earns its place on {items}, judged by {says}{aside}."
-    gain = 100 * moments.accuracy.mean[chosen]
-    did = f"gains {gain:+.1f} points" if gain else "leaves accuracy as it is"
+    gain = float(moments.accuracy.mean[chosen])
+    did = f"gains {points(gain)}" if gain else "leaves accuracy as it is"
     if gain < 0:
-        did = f"changes accuracy by {gain:+.1f} points"
+        did = f"changes accuracy by {points(gain)}"
     tied = int((np.abs(moments.accuracy.mean - moments.accuracy.mean[chosen]) < 1e-9).sum()) - 1
     tie = ""
     if name.startswith("accuracy") and tied:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from talo_export.errors import TaloError, UsageError
-from talo_export.evidence.confirmation import confirm
+from talo_export.evidence.confirmation import at_the_edge, confirm
 from talo_export.knockout import Knockout
 
 
@@ -90,3 +90,18 @@ def test_without_any_effect_at_most_a_fortieth_of_runs_is_confirmed(make_table):
         verdicts[verdict] = verdicts.get(verdict, 0) + int(weight)
     assert 0 < verdicts["confirmed"] / runs <= 0.03
     assert 0 < verdicts["harmful"] / runs <= 0.03
+
+
+def test_an_interval_and_an_exact_test_that_disagree_are_said_to_be_at_the_edge():
+    assert at_the_edge((0.01, 0.09), 0.012) is None
+    assert at_the_edge((-0.01, 0.09), 0.12) is None
+    said = at_the_edge((0.01, 0.2), 0.065)
+    assert said.startswith("The paired interval excludes 0 and the exact test says p 0.065")
+    assert at_the_edge((-0.01, 0.2), 0.04).startswith("The paired interval includes 0")
+
+
+def test_the_sentence_names_its_interval_and_its_test(make_table):
+    table = make_table([0] * 20 + [1] * 20, [[1] * 40])
+    said = confirm(table, Knockout(0), seed=0).sentence
+    assert "+50.0 points on 40 unseen items (paired 95 % interval +" in said
+    assert "exact p < 0.001): the gain is confirmed." in said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -148,3 +150,24 @@ def test_answers_are_drawn_beside_the_right_ones(make_table, tmp_path):
     text = drawn(draw_answers(found, tmp_path / "a.png", title="Answers", svg=True))
     assert "30 items" in text
     assert "without layer 0" in text
+
+
+def axis_numbers(text):
+    """The tick labels of a drawing."""
+    return [float(label) for label in re.findall(r">(-?\d+(?:\.\d+)?)</text>", text)]
+
+
+def test_noise_is_not_drawn_as_a_cliff(plant, make_table, tmp_path):
+    sweep = plant(np.random.default_rng(0), 4000, [0.0], changed=0.0)
+    text = drawn(
+        draw_shots(shots_curve(sweep, shots=(5, 50), runs=10), tmp_path / "s.png", title="Shots",
+                   svg=True)
+    )  # fmt: skip
+    assert {-4.0, 4.0, 20.0} <= set(axis_numbers(text))
+    base = np.arange(4000) % 2
+    flipped = base.copy()
+    flipped[0] = 1
+    table = make_table(base, [flipped])
+    effects = side_effects(Knockout(0), {"a": table, "b": table}, seed=0)
+    text = drawn(draw_side_effects(effects, tmp_path / "e.png", title="Effects", svg=True))
+    assert {-4.0, 4.0} <= set(axis_numbers(text))

@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 
 from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError
-from talo_export.evidence.canvas import CHOSEN, FAINT, GAIN, LOSS, NEUTRAL, figure, zero_line
+from talo_export.evidence.canvas import (
+    CHOSEN,
+    FAINT,
+    GAIN,
+    LOSS,
+    NEUTRAL,
+    figure,
+    span_at_least,
+    zero_line,
+)
 from talo_export.evidence.paired import (
     Clusters,
     cluster,
@@ -254,7 +263,8 @@ def draw_answers(found: AnswerCalibration, path: Path, *, title: str, svg: bool 
         right.set_xlim(-0.5, 1.7)
         right.set_xticks([0, 1])
         right.set_xticklabels(["as it\nstands", "preference\ntaken out"])
-        right.set_ylabel("gain (points), 95 % interval")
+        span_at_least(right, -5, 5)
+        right.set_ylabel("gain (points), paired 95 % interval")
         right.set_title(f"the gain {found.fate}" if found.fate != "no gain" else "no gain",
                         fontsize=8.5)  # fmt: skip
     return path

@@ -10,7 +10,7 @@ import numpy as np
 
 from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError
-from talo_export.evidence.canvas import FAINT, GAIN, LOSS, figure, zero_line
+from talo_export.evidence.canvas import FAINT, GAIN, LOSS, figure, span_at_least, zero_line
 from talo_export.evidence.paired import right, seen_by_both
 from talo_export.evidence.runs import Analysed, Runs
 from talo_export.knockout import Knockout
@@ -126,6 +126,7 @@ def draw_cases(found: Cases, path: Path, *, title: str, svg: bool = False) -> Pa
             axes.plot([], [], color=colour, marker="o", markersize=3, label=label)
         if known:
             zero_line(axes)
+            span_at_least(axes, -1, 1)
             axes.set_xlim(-0.3, 3.5)
             axes.set_xticks([0, 1, 2.2, 3.2])
             axes.set_xticklabels(["base", f"without\nlayer {found.layer}"] * 2)

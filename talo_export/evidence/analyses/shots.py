@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 
 from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError, UsageError
-from talo_export.evidence.canvas import CHOSEN, FAINT, GAIN, INK, LOSS, figure, zero_line
+from talo_export.evidence.canvas import (
+    CHOSEN,
+    FAINT,
+    GAIN,
+    INK,
+    LOSS,
+    figure,
+    span_at_least,
+    zero_line,
+)
 from talo_export.evidence.criteria import Criterion, choose, criterion_of
 from talo_export.evidence.differences import Differences, moments_of_subsets, random_subsets
 from talo_export.evidence.runs import Analysed, Runs
@@ -205,10 +214,12 @@ def draw_shots(curve: ShotsCurve, path: Path, *, title: str, svg: bool = False) 
             right.plot(at, [100 * p.hurts for p in by_shots], marker=marker, color=colour,
                        label=name, clip_on=False, zorder=3)  # fmt: skip
         zero_line(left)
+        span_at_least(left, -5, 5)
         left.set_ylabel("gain on unseen items (points)")
         left.set_title("mean, and 95 % of the simulated runs", fontsize=8.5)
         right.set_ylabel("runs that lose more than a point (%)")
         right.set_ylim(bottom=0)
+        span_at_least(right, 0, 25)
         runs = max(point.runs for point in curve.points)
         right.set_title(f"{curve.n_items} items, {runs:,} runs a point", fontsize=8.5)
         right.legend(title="chosen by", loc="best")

@@ -20,6 +20,7 @@ from talo_export.evidence.canvas import (
     NEUTRAL,
     figure,
     shortened,
+    span_at_least,
     zero_line,
 )
 from talo_export.evidence.confirmation import Confirmation, confirm
@@ -58,9 +59,9 @@ class SideEffects(Recorded):
         return (
             f"On {count(len(self.tasks), 'other task')} the knockout "
             f"changes accuracy by {points(self.macro_gain)} on average "
-            f"(95 % interval {signed(low)} to {signed(high)}): {len(self.better)} better, "
-            f"{len(self.worse)} worse beyond chance; the lowest is {worst} "
-            f"({signed(self.tasks[worst].gain or 0.0)})."
+            f"(95 % interval of that average {signed(low)} to {signed(high)}): "
+            f"{len(self.better)} better, {len(self.worse)} worse beyond chance; the lowest is "
+            f"{worst} ({signed(self.tasks[worst].gain or 0.0)})."
         )
 
 
@@ -152,7 +153,8 @@ def draw_side_effects(found: SideEffects, path: Path, *, title: str, svg: bool =
         axes.get_yticklabels()[-1].set_fontweight("bold")
         axes.set_ylim(count + 1.1, -0.7)
         zero_line(axes, vertical=True)
-        axes.set_xlabel("gain in accuracy (points), 95 % intervals; in brackets: items")
+        span_at_least(axes, -5, 5, horizontal=True)
+        axes.set_xlabel("gain in accuracy (points), paired 95 % intervals; in brackets: items")
         axes.set_title(
             f"layer {found.layer} knocked out: {len(found.better)} better, "
             f"{len(found.worse)} worse at a 5 % false discovery rate",

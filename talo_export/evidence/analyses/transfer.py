@@ -88,7 +88,7 @@ class Transfer(Recorded):
             f"A chosen layer gains {_points(self.mean_gain_own)} points on unseen items of its own "
             f"task and {_points(self.mean_gain_abroad)} on those of other tasks, on average; of "
             f"{len(verdicts)} applications to another task {verdicts.count('confirmed')} gain and "
-            f"{verdicts.count('harmful')} lose beyond their 95 % interval."
+            f"{verdicts.count('harmful')} lose beyond their paired 95 % interval."
         )
 
 
@@ -213,7 +213,7 @@ def draw_transfer(found: Transfer, path: Path, *, title: str, svg: bool = False)
         axes.set_title(
             f"own task {_points(found.mean_gain_own)}, other tasks "
             f"{_points(found.mean_gain_abroad)} points on average · {items}\n"
-            f"{mark}: 95 % interval excludes 0 · framed: own task · grey: not scored",
+            f"{mark}: paired 95 % interval excludes 0 · framed: own task · grey: not scored",
             fontsize=8.5,
         )
         bar = drawing.colorbar(
