@@ -92,8 +92,12 @@ def line(phase: str, event: Progress, seconds: float) -> str:
 
 
 def standing(phase: str, event: Progress, seconds: float) -> str:
-    """Items done, and the time left at the pace so far."""
+    """Items done, answers where those tell more, and the time left at the pace so far."""
     parts = [f"{phase}: {event.items_done} of {event.items} done"]
+    if event.done * event.items != event.items_done * event.total:
+        parts[0] += f" ({event.done:,} of {event.total:,} answers)"
+    if event.checking:
+        parts.append("checking this one the slow way too")
     fresh = event.done - event.resumed
     if event.items_resumed:
         parts.append(f"{event.items_resumed} from the journal")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,6 +33,14 @@ def test_the_line_says_items_time_left_and_leader() -> None:
 def test_what_came_from_the_journal_does_not_speed_up_the_time_left() -> None:
     said = line("probing 40 items", event(8, resumed=5), seconds=60.0)
     assert "5 from the journal, 6:00 left" in said
+
+
+def test_within_an_item_answers_are_counted_and_checking_is_said() -> None:
+    within = replace(event(8), done=95, checking=True)
+    assert line("probing 40 items", within, seconds=95.0).startswith(
+        "probing 40 items: 10 of 40 done (95 of 360 answers), checking this one the slow way too, "
+        "4:25 left"
+    )
 
 
 def test_a_confirmation_of_one_layer_has_no_leader() -> None:
