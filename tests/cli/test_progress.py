@@ -47,6 +47,11 @@ def test_a_confirmation_of_one_layer_has_no_leader() -> None:
     assert "leading" not in line("confirming", event(1), seconds=60.0)
 
 
+def test_nothing_leads_before_there_is_a_gain() -> None:
+    started = Progress(20, 80, 0, 10, 40, 0, {Knockout(0): -0.1, Knockout(1): 0.0})
+    assert "leading" not in line("probing 40 items", started, seconds=60.0)
+
+
 @pytest.mark.parametrize("width", [60, 80, 200])
 @pytest.mark.parametrize("layers", [8, 32, 80])
 def test_the_picture_has_a_bar_a_layer_and_fits_its_terminal(layers: int, width: int) -> None:
