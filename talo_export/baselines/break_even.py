@@ -34,7 +34,7 @@ class BreakEven(Recorded):
     method: str
     rival: str
     estimate: Annotated[float | None, Field(alias="shots")]
-    interval: Annotated[tuple[float | None, float | None], Field(alias="ci95")]
+    ci95: tuple[float | None, float | None]
     """95 %, over resamples."""
     shots: Annotated[tuple[int, ...], Field(alias="compared")]
     """The numbers of shots compared, ascending."""
@@ -57,7 +57,7 @@ class BreakEven(Recorded):
         if sure > 0.975:
             often = "every resample" if sure == 1.0 else f"{percent(sure)} of resamples"
             return f"{where}, in {often}."
-        low, high = map(self._bound, self.interval)
+        low, high = map(self._bound, self.ci95)
         return (
             f"{where} (95 % between {low} and {high}; "
             f"ahead at {first} in {percent(self.ahead_at_first, 0)}, never up to {last} in "
@@ -110,7 +110,7 @@ def break_even(
         method=method,
         rival=rival,
         estimate=_finite(estimate),
-        interval=(_finite(low), _finite(high)),
+        ci95=(_finite(low), _finite(high)),
         shots=tuple(complete),
         ahead_at_first=float((points <= complete[0]).mean()),
         never=float(np.isinf(points).mean()),

@@ -57,7 +57,7 @@ class Row(Recorded):
         tuple[str, ...] | None, Field(exclude_if=lambda reasons: reasons is None)
     ] = None
     """Why cells were not done; None in what is published: it may name files of a machine."""
-    gain_interval: Annotated[tuple[float, float] | None, Field(alias="gain_ci95")]
+    gain_ci95: tuple[float, float] | None
     layers: tuple[int | None, ...]
     """The layer knocked out, by seed; None where the base was kept."""
     notes: tuple[str, ...] = ()
@@ -142,7 +142,7 @@ def _row(
         statuses=statuses,
         not_done=_not_done(statuses),
         reasons=tuple(dict.fromkeys(cell.reason for _, cell in cells if cell.reason)),
-        gain_interval=None if clusters is None else gain_interval(clusters, seed=seed),
+        gain_ci95=None if clusters is None else gain_interval(clusters, seed=seed),
         layers=tuple(cell.layer for cell in done),
         notes=_notes(shots, done),
     )
@@ -183,7 +183,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     writer.writerow([*COLUMNS, "gain_low", "gain_high", "not_done", "reasons"])
     for row in rows:
         values = row.to_json()
-        low, high = row.gain_interval or (None, None)
+        low, high = row.gain_ci95 or (None, None)
         ends = (low, high, row.not_done, " ".join(row.reasons or ()))
         writer.writerow([*(values[name] for name in COLUMNS), *ends])
     return text.getvalue()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 from talo_export.baselines.request import CellRequest, CellResult
 from talo_export.baselines.summary import Row, paired_clusters
-from talo_export.codec import Field, Recorded, derived
+from talo_export.codec import Recorded, derived
 from talo_export.evidence.paired import gain_interval
 from talo_export.tasks.item import Task
 from talo_export.wording import percent
@@ -28,7 +27,7 @@ class Verdict(Recorded):
     """The knockout; the base where the knockout is the best itself or was not tested."""
     lead: float | None
     """Accuracy of the best minus the rival's, paired; None where the base is the best."""
-    lead_interval: Annotated[tuple[float, float] | None, Field(alias="lead_ci95")]
+    lead_ci95: tuple[float, float] | None
 
     @derived
     def sentence(self) -> str:
@@ -42,9 +41,9 @@ class Verdict(Recorded):
             f"{percent(self.accuracy)}, "
             f"the base {percent(self.base_accuracy)}"
         )
-        if self.lead is None or self.lead_interval is None:
+        if self.lead is None or self.lead_ci95 is None:
             return f"{head}."
-        low, high = (100 * bound for bound in self.lead_interval)
+        low, high = (100 * bound for bound in self.lead_ci95)
         sure = "" if low > 0 else ": the interval includes 0, so the lead is not sure"
         return (
             f"{head}, {100 * self.lead:+.1f} points from the {self.rival} "
@@ -82,7 +81,7 @@ def verdicts(
                 base_accuracy=base.accuracy,
                 rival=rival,
                 lead=None if clusters is None else clusters.mean,
-                lead_interval=None if clusters is None else gain_interval(clusters, seed=seed),
+                lead_ci95=None if clusters is None else gain_interval(clusters, seed=seed),
                 level=tuple(
                     r.method for r in tested if r is not best and _accuracy(r) == _accuracy(best)
                 ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, WrapSerializer
 
 from talo_export.checkpoint.files import SafeName
+from talo_export.checkpoint.hashing import file_sha256
 from talo_export.checkpoint.plan import Edit
 from talo_export.codec import Count, Field, from_json, maybe, to_json
 from talo_export.errors import TaloError
@@ -80,6 +81,8 @@ class Manifest:
     """Every file of the base, by its name there."""
     added: tuple[SafeName, ...]
     """Files that the base did not have: the card, the plot, the results, this manifest."""
+    added_sha256: Mapping[str, str] = field(default_factory=dict)
+    """Of each of them but the manifest; exports of earlier versions have none."""
     model: Any = None
     """What a card says of the base; this and the next ones are read by `runs.record`."""
     task: Any = None
@@ -101,6 +104,12 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """The file's text, UTF-8."""
         return (json.dumps(to_json(self), indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def sealed(manifest: Manifest, directory: Path) -> Manifest:
+    """The manifest with the hashes of the added files, which lie in `directory` by now."""
+    names = [name for name in manifest.added if name != MANIFEST]
+    return replace(manifest, added_sha256={name: file_sha256(directory / name) for name in names})
 
 
 def current_versions() -> dict[str, str]:

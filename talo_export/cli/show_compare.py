@@ -125,9 +125,9 @@ def _accuracy(row: Row) -> str:
 
 
 def _interval(row: Row) -> str:
-    if row.gain_interval is None:
+    if row.gain_ci95 is None:
         return ""
-    low, high = row.gain_interval
+    low, high = row.gain_ci95
     return f"{100 * low:+.1f} to {100 * high:+.1f}"
 
 

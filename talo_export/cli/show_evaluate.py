@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def show_evaluate(result: EvaluateResult, to: Console) -> None:
     """Accuracy with its interval, beside chance, and how many answers could not be read."""
-    low, high = result.interval
+    low, high = result.ci95
     to.print(
         f"{result.model} on {result.task}: {percent(result.accuracy)} of "
         f"{result.n} items (95 % interval {percent(low)} to {percent(high)}, chance "
@@ -59,7 +59,7 @@ def show_evaluations(result: EvaluationsResult, to: Console) -> None:
     for name in ("items", "accuracy", "95 % interval", "chance", "unread"):
         table.add_column(name, justify="right")
     for row in result.tasks:
-        low, high = row.interval
+        low, high = row.ci95
         table.add_row(
             row.task,
             f"{row.n:,}",

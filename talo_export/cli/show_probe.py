@@ -47,7 +47,7 @@ def show_probe(result: ProbeResult, to: Console) -> None:
         _row(to, "", f"NaN or Inf among the logits without layer {', '.join(layers)}")
     _row(to, "choice", probe.reason)
     if confirmation is not None:
-        low, high = confirmation.interval
+        low, high = confirmation.ci95
         _row(
             to,
             "confirm",

@@ -64,6 +64,8 @@ def show_check(check: TaskCheck, to: Console) -> None:
     if check.categories:
         listed = ", ".join(f"{name} {count}" for name, count in check.categories.items())
         to.print(f"categories: {listed}")
+    if check.columns_not_read:
+        to.print(f"columns that were not read: {', '.join(check.columns_not_read)}")
     to.print(f"duplicates: {_together(check.same_content)}")
     to.print(f"leakage between splits: {_leaks(check)}")
     to.print(f"power: {_power(check)}")

@@ -16,32 +16,52 @@ from talo_export.evidence.paired import (
 )
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
+from talo_export.wording import p_value, percent, points, signed
 
 Verdict = Literal["confirmed", "unconfirmed", "harmful", "keep the base"]
 
 
 @dataclass(frozen=True)
 class Confirmation(Recorded):
-    """What the unseen items say: the `confirm` object of `probe --json`.
-
-    Shares in [0, 1] (gains in [-1, 1]); None where there was nothing to confirm.
-    """
+    """What the unseen items say. Shares in [0, 1] (gains in [-1, 1]); None where not applicable."""
 
     n: int
     """Items answered by both the base and the knockout."""
     base_accuracy: float | None
     accuracy: float | None
     gain: float | None
-    interval: Annotated[tuple[float, float] | None, Field(alias="ci95")]
+    ci95: tuple[float, float] | None
     """Paired interval of the gain at `level`; see `paired.gain_interval`."""
     p_value: float | None
     """Exact, two-sided, paired; see `paired.sign_flip_p_value`."""
     verdict: Verdict
-    level: float = 0.95
-    n_groups: Annotated[int | None, Field(alias="groups")] = None
-    """Independent groups among the items (those sharing an image are one)."""
-    turned_right: int | None = None
-    turned_wrong: int | None = None
+    level: float
+    groups: int
+    """Independent groups among the items (items sharing an image are one)."""
+    turned_right: int = 0
+    turned_wrong: int = 0
+    knockout: Annotated[Knockout | None, Field(exclude=True)] = None
+
+    @property
+    def sentence(self) -> str:
+        """One sentence for a person, in points."""
+        if self.knockout is None:
+            return "Keep the base: no layer was selected, so there was nothing to confirm."
+        assert self.gain is not None
+        assert self.ci95 is not None
+        assert self.p_value is not None
+        low, high = self.ci95
+        tail = {
+            "confirmed": "the gain is confirmed",
+            "unconfirmed": "the interval includes 0, so the gain is not confirmed",
+            "harmful": "the knockout is harmful",
+            "keep the base": "",
+        }[self.verdict]
+        return (
+            f"Without layer {self.knockout.layer}: {points(self.gain)} on {self.n} "
+            f"unseen items (paired {percent(self.level, 0)} interval {signed(low)} to "
+            f"{signed(high)}, exact p {p_value(self.p_value)}): {tail}."
+        )
 
 
 def confirm(
@@ -61,16 +81,14 @@ def confirm(
         n = int(table.scored[base].sum())
         return Confirmation(
             n=n,
-            n_groups=len({g for g, s in zip(table.groups, table.scored[base], strict=True) if s}),
             base_accuracy=float(answers[base].sum() / n) if n else None,
             accuracy=None,
             gain=None,
-            interval=None,
-            level=level,
+            ci95=None,
             p_value=None,
-            turned_right=0,
-            turned_wrong=0,
             verdict="keep the base",
+            level=level,
+            groups=len({g for g, s in zip(table.groups, table.scored[base], strict=True) if s}),
         )
     if knockout not in table.variants:
         raise TaloError(
@@ -83,16 +101,17 @@ def confirm(
     interval = gain_interval(clusters, seed=seed, level=level)
     return Confirmation(
         n=len(before),
-        n_groups=len(clusters),
         base_accuracy=float(before.mean()),
         accuracy=float(after.mean()),
         gain=clusters.mean,
-        interval=interval,
-        level=level,
+        ci95=interval,
         p_value=sign_flip_p_value(clusters),
+        verdict=verdict_of(interval),
+        level=level,
+        groups=len(clusters),
         turned_right=int((after & ~before).sum()),
         turned_wrong=int((before & ~after).sum()),
-        verdict=verdict_of(interval),
+        knockout=knockout,
     )
 
 
@@ -102,3 +121,17 @@ def verdict_of(interval: tuple[float, float]) -> Verdict:
     if low > 0:
         return "confirmed"
     return "harmful" if high < 0 else "unconfirmed"
+
+
+def at_the_edge(ci95: tuple[float, float], p: float) -> str | None:
+    """A sentence where the interval and the exact test fall on two sides; None where they agree.
+
+    One is a bootstrap, the other an exact test: near 5 % they may differ.
+    """
+    if (p < 0.05) != (ci95[0] <= 0 <= ci95[1]):
+        return None
+    interval = "includes" if ci95[0] <= 0 <= ci95[1] else "excludes"
+    return (
+        f"The paired interval {interval} 0 and the exact test says p {p_value(p)}: this is at the "
+        "edge of what so many items can show."
+    )

@@ -34,13 +34,16 @@ class Discoveries(Recorded):
     """All tasks with a knockout to confirm, best first; `kept` names those that keep the base."""
 
     rate: float
-    discovered: int
-    """Number of tasks with a gain at this false discovery rate."""
-    swept: bool
-    """Whether the p-values are those of the best layer on the items that were swept, corrected
-    over the layers, and not of confirmations on unseen items."""
     tasks: tuple[Discovery, ...]
     kept: tuple[str, ...]
+    swept: bool = False
+    """Whether the p-values are those of the best layer on the items that were swept, corrected
+    over the layers, and not of confirmations on unseen items."""
+
+    @derived
+    def discovered(self) -> int:
+        """Number of tasks with a gain at this false discovery rate."""
+        return sum(task.discovered for task in self.tasks)
 
     @derived
     def sentence(self) -> str:
@@ -63,16 +66,14 @@ Tested = tuple[int, int, float, float]
 """Layer, unseen items, gain, p-value of one task's confirmation."""
 
 
-def discover(
-    confirmations: Mapping[str, Confirmation], layer: int, *, rate: float = 0.05
-) -> Discoveries:
-    """`discover_from` of one layer's confirmations on several tasks."""
+def discover(confirmations: Mapping[str, Confirmation], *, rate: float = 0.05) -> Discoveries:
+    """`discover_from` of confirmations as they are at hand."""
     tested: dict[str, Tested | None] = {}
     for name, one in confirmations.items():
-        if one.gain is None or one.p_value is None:
+        if one.knockout is None or one.gain is None or one.p_value is None:
             tested[name] = None
         else:
-            tested[name] = (layer, one.n, one.gain, one.p_value)
+            tested[name] = (one.knockout.layer, one.n, one.gain, one.p_value)
     return discover_from(tested, rate=rate)
 
 
@@ -109,8 +110,7 @@ def discover_from(
     ]
     return Discoveries(
         rate=rate,
-        discovered=sum(task.discovered for task in found),
-        swept=swept,
         tasks=tuple(sorted(found, key=lambda d: (d.q_value, -d.gain, d.task))),
         kept=tuple(sorted(set(tested) - set(known))),
+        swept=swept,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
@@ -14,6 +14,7 @@ from talo_export.evidence.criteria import CRITERIA, Criterion, LayerMoments, Mom
 from talo_export.evidence.paired import right
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
+from talo_export.wording import points
 
 ByLayer: TypeAlias = tuple["float | None", ...]
 """One number a decoder layer, in layer order; None for a layer that was not measured."""
@@ -27,8 +28,7 @@ WITH_SCORES = "kept-t"
 
 @dataclass(frozen=True)
 class Selection(Recorded):
-    """Which layer a probing set speaks for, and everything that was weighed: the `probe` object
-    of `probe --json`."""
+    """Which layer a probing set speaks for, and everything that was weighed."""
 
     n: int
     """Probing items the base answered."""
@@ -49,10 +49,10 @@ class Selection(Recorded):
     """Gain in accuracy (a share) that was asked for; None where only what the criterion asks."""
     reason: str
     """One sentence for a person."""
-    ids: tuple[str, ...]
+    ids: tuple[str, ...] = ()
     """Of all probing items."""
-    knockout: Annotated[Knockout | None, Field(exclude=True)] = field(default=None, compare=False)
-    """None: keep the base. Not written: a result has its `selected_layer`, scope and fill."""
+    knockout: Annotated[Knockout | None, Field(exclude=True)] = None
+    """None: keep the base."""
 
     @property
     def gain(self) -> float | None:
@@ -127,7 +127,7 @@ def select(
         ),
         unparsed=by_layer((seen & ~table.parsed[rows]).sum(axis=1)),
         non_finite=by_layer((seen & ~table.finite[rows]).sum(axis=1)),
-        ids=tuple(table.item_ids),
+        ids=table.item_ids,
     )
 
 
@@ -215,10 +215,10 @@ def _reason(
     aside = f" ({broken} layers with NaN or Inf logits were left out)" if broken else ""
     if knockout is None:
         return f"No layer's knockout earns its place on {items}, judged by {says}{aside}."
-    gain = 100 * moments.accuracy.mean[chosen]
-    did = f"gains {gain:+.1f} points" if gain else "leaves accuracy as it is"
+    gain = float(moments.accuracy.mean[chosen])
+    did = f"gains {points(gain)}" if gain else "leaves accuracy as it is"
     if gain < 0:
-        did = f"changes accuracy by {gain:+.1f} points"
+        did = f"changes accuracy by {points(gain)}"
     tied = int((np.abs(moments.accuracy.mean - moments.accuracy.mean[chosen]) < 1e-9).sum()) - 1
     tie = ""
     if name.startswith("accuracy") and tied:

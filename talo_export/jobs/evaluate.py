@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated
 
 from scipy.stats import binomtest
 
-from talo_export.codec import Field, Recorded
+from talo_export.codec import Recorded
 from talo_export.errors import UsageError
 from talo_export.jobs.asking import Setup
 from talo_export.jobs.task_words import TaskWords, load_words, meaning
@@ -76,7 +75,7 @@ class EvaluateResult(Recorded):
     too_long: tuple[str, ...]
     """Ids of items left out."""
     accuracy: float
-    interval: Annotated[tuple[float, float], Field(alias="ci95")]
+    ci95: tuple[float, float]
     averages: Averages
     unparsed: int
     """Answers that could not be read; they count as wrong."""
@@ -129,7 +128,7 @@ def run_evaluate(
         n=len(answered),
         too_long=result.too_long,
         accuracy=right / len(answered),
-        interval=(float(interval.low), float(interval.high)),
+        ci95=(float(interval.low), float(interval.high)),
         averages=average(items, correct),
         unparsed=int((~table.parsed[0]).sum()),
         items=tuple(

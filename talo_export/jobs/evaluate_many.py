@@ -35,7 +35,7 @@ class EvaluatedTask:
     task: str
     n: int
     accuracy: float
-    interval: Annotated[tuple[float, float], Field(alias="ci95")]
+    ci95: tuple[float, float]
     chance: float
     unparsed: int
     averages: Averages
@@ -46,7 +46,7 @@ class EvaluatedTask:
             result.task,
             result.n,
             result.accuracy,
-            result.interval,
+            result.ci95,
             result.chance,
             result.unparsed,
             result.averages,

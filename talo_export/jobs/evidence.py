@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from talo_export.evidence.calibration import calibrate_answers
+from talo_export.evidence.analyses.answers import calibrate_answers
 from talo_export.evidence.confirmation import Confirmation
 from talo_export.evidence.cross_validation import CrossValidated, cross_validate
 from talo_export.evidence.differences import Differences, differences

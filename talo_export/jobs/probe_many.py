@@ -118,7 +118,7 @@ def run_probes(
 
 def _row(result: ProbeResult) -> TaskRow:
     probe, layer, confirm = result.probe, result.selected_layer, result.confirm
-    low, high = (confirm and confirm.interval) or (None, None)
+    low, high = (confirm and confirm.ci95) or (None, None)
     gains = {index: gain for index, gain in enumerate(probe.gains) if gain is not None}
     best = max(gains, key=lambda index: gains[index], default=None)
     return TaskRow(

@@ -17,6 +17,7 @@ from huggingface_hub import ModelCard
 from talo_export import wording
 from talo_export.checkpoint.layout import UNDO_FILE
 from talo_export.errors import ProofError, TaloError
+from talo_export.evidence.analyses.answers import vanishes
 from talo_export.evidence.confirmation import Confirmation
 from talo_export.foreign_text import code, markdown, visible
 from talo_export.publish.metadata import card_data, collection_data, source_words
@@ -98,10 +99,6 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-LITTLE_LEFT = 0.25
-"""A gain of which calibration leaves at most this share has vanished (as in `evidence`)."""
-
-
 def _words(subject: Subject) -> dict[str, object]:
     """What the template prints, worked out once."""
     effects = sorted((subject.side_effects or {}).items(), key=lambda effect: _gain(effect[1]))
@@ -128,13 +125,12 @@ def _words(subject: Subject) -> dict[str, object]:
         "source": _source(subject),
         "vanishes": confirmation is not None
         and calibrated is not None
-        and confirmation.gain > 0
-        and calibrated <= LITTLE_LEFT * confirmation.gain,
+        and vanishes(confirmation.gain, calibrated),
         "side_effects": effects,
         "n_worse": sum(gain < 0 for gain in gains),
         "n_better": sum(gain > 0 for gain in gains),
         "n_certain_losses": sum(
-            effect.interval is not None and effect.interval[1] < 0 for _, effect in effects
+            effect.ci95 is not None and effect.ci95[1] < 0 for _, effect in effects
         ),
         "macro_gain": _mean(gains),
         "edits": manifest.edits,

@@ -84,7 +84,7 @@ def eval_result_files(record: Record) -> dict[str, bytes]:
     notes = [
         f"talo-export, {task.scoring} scoring, {confirmation.n} items never probed",
         f"base {confirmation.base_accuracy:.4f}",
-        f"gain {points(confirmation.gain)} ({interval(confirmation.interval)})",
+        f"gain {points(confirmation.gain)} ({interval(confirmation.ci95)})",
         confirmation.verdict,
     ]
     if data_set is None:

@@ -108,7 +108,7 @@ def summary(result: ProbeResult) -> str:
     measured = (
         f"{wording.points(found.gain)} on {found.n} items never probed "
         f"({wording.percent(found.base_accuracy)} to {wording.percent(found.accuracy)}, "
-        f"{wording.interval(found.interval)})"
+        f"{wording.interval(found.ci95)})"
     )
     if found.verdict == "confirmed":
         return f"Knocking out layer {layer} helps {task}: {measured}."
@@ -163,7 +163,7 @@ def _page(run: RunPage) -> dict[str, object]:
         "shares": []
         if stability is None
         else sorted(
-            (pair for pair in zip(stability.layers, stability.shares, strict=True) if pair[1] > 0),
+            (pair for pair in stability.shares.items() if pair[1] > 0),
             key=lambda pair: -pair[1],
         ),
         "cases": _cases(run),
@@ -228,7 +228,7 @@ def _bar(layer: _Layer, axis: Scale, chosen: bool) -> _Bar:
 def _unseen(result: ProbeResult) -> dict[str, object] | None:
     if result.confirmation is None:
         return None
-    low, high = result.confirmation.interval
+    low, high = result.confirmation.ci95
     axis = scale([low, high, result.confirmation.gain])
     return {
         "low": wording.tick(axis.low) if axis.low else "",

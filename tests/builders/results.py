@@ -10,8 +10,8 @@ from talo_export.baselines.summary import Row
 from talo_export.baselines.verdict import Verdict
 from talo_export.checkpoint.manifest import FileRecord, Manifest
 from talo_export.checkpoint.plan import Edit
+from talo_export.evidence.analyses.answers import AnswerCalibration, AnswerShares, PairedGain
 from talo_export.evidence.analyses.side_effects import SideEffects
-from talo_export.evidence.calibration import AnswerCalibration, Distribution, PairedGain
 from talo_export.evidence.confirmation import Confirmation
 from talo_export.evidence.layer_tests import LayerTest, LayerTests
 from talo_export.evidence.selection import Selection
@@ -27,9 +27,11 @@ CONFIRMED = LayerConfirmation(
     base_accuracy=0.56,
     accuracy=0.61,
     gain=0.05,
-    interval=(0.01, 0.09),
+    ci95=(0.01, 0.09),
     p_value=0.012,
     verdict="confirmed",
+    level=0.95,
+    groups=150,
     turned_right=15,
     turned_wrong=6,
 )
@@ -38,9 +40,11 @@ NOTHING = Confirmation(
     base_accuracy=None,
     accuracy=None,
     gain=None,
-    interval=None,
+    ci95=None,
     p_value=None,
     verdict="keep the base",
+    level=0.95,
+    groups=0,
 )
 
 
@@ -51,18 +55,20 @@ def effect(n: int, before: float, after: float) -> Confirmation:
         base_accuracy=before,
         accuracy=after,
         gain=gain,
-        interval=(gain - 0.05, gain + 0.05),
+        ci95=(gain - 0.05, gain + 0.05),
         p_value=0.5,
         verdict="unconfirmed",
+        level=0.95,
+        groups=n,
     )
 
 
 EFFECTS = SideEffects(
     layer=12,
     own_task="maps",
-    macro_base=0.55,
+    macro_base_accuracy=0.55,
     macro_gain=0.0,
-    macro_interval=(-0.03, 0.03),
+    macro_ci95=(-0.03, 0.03),
     micro_gain=-0.01,
     better=(),
     worse=(),
@@ -92,7 +98,7 @@ METHODS = (
         "lora",
         0.58,
         accuracy_sd=0.02,
-        gain_interval=(-0.01, 0.05),
+        gain_ci95=(-0.01, 0.05),
         seconds=123.4,
         peak_memory_bytes=5 * 2**30,
         trainable_parameters=99,
@@ -110,7 +116,7 @@ VERDICT = Verdict(
     base_accuracy=0.56,
     rival="base",
     lead=None,
-    lead_interval=None,
+    lead_ci95=None,
 )
 COMPARED = Compared(180, METHODS, (VERDICT,))
 
@@ -167,7 +173,7 @@ def layer_gains(n: int) -> tuple[float, ...]:
 CALIBRATION = AnswerCalibration(
     layer=14,
     n=180,
-    distribution=Distribution((0.25,) * 4, (0.5, 0.2, 0.2, 0.1), (0.3, 0.3, 0.2, 0.2)),
+    distribution=AnswerShares((0.25,) * 4, (0.5, 0.2, 0.2, 0.1), (0.3, 0.3, 0.2, 0.2)),
     raw=PairedGain(0.56, 0.61, 0.05, (0.01, 0.09), 0.012),
     calibrated=PairedGain(0.6, 0.62, 0.02, (-0.02, 0.06), 0.3),
     fate="shrinks",
@@ -217,7 +223,9 @@ def probe_result(n_layers: int = 28, **changes: Any) -> ProbeResult:
         ),
         "side_effects": EFFECTS,
     }
-    return ProbeResult(**known | changes)
+    result = ProbeResult(**known | changes)
+    confirm = result.confirm and replace(result.confirm, knockout=result.knockout)
+    return replace(result, probe=replace(result.probe, knockout=result.knockout), confirm=confirm)
 
 
 BASE = BaseCard(

@@ -15,17 +15,19 @@ from talo_export.evidence.discoveries import discover, discover_from
 from talo_export.evidence.layer_tests import LayerTest, LayerTests
 from talo_export.evidence.paired import Clusters, sign_flip_p_value
 from talo_export.jobs.evidence import discoveries
+from talo_export.knockout import Knockout
 from talo_export.runs.result import Evidence, ProbeResult
 
 
 def confirmation(p_value: float, gain: float) -> Confirmation:
     return Confirmation(
+        knockout=Knockout(3),
         n=100,
-        n_groups=100,
+        groups=100,
         base_accuracy=0.5,
         accuracy=0.5 + gain,
         gain=gain,
-        interval=(gain - 0.1, gain + 0.1),
+        ci95=(gain - 0.1, gain + 0.1),
         level=0.95,
         p_value=p_value,
         turned_right=0,
@@ -36,19 +38,19 @@ def confirmation(p_value: float, gain: float) -> Confirmation:
 
 def test_one_small_p_value_among_fifty_tasks_is_no_discovery():
     many = {f"task-{i}": confirmation((i + 1) / 50, 0.02) for i in range(49)}
-    found = discover(many | {"lucky": confirmation(0.03, 0.1)}, 3)
+    found = discover(many | {"lucky": confirmation(0.03, 0.1)})
     assert found.discovered == 0
-    assert discover({"lucky": confirmation(0.03, 0.1)}, 3).discovered == 1
+    assert discover({"lucky": confirmation(0.03, 0.1)}).discovered == 1
 
 
 def test_a_significant_loss_takes_part_but_is_no_discovery():
-    found = discover({"loses": confirmation(0.0001, -0.2), "gains": confirmation(0.0001, 0.2)}, 3)
+    found = discover({"loses": confirmation(0.0001, -0.2), "gains": confirmation(0.0001, 0.2)})
     assert [task.task for task in found.tasks if task.discovered] == ["gains"]
 
 
 def test_tasks_that_keep_the_base_are_named(make_table):
     kept = confirm(make_table([1, 0], [[1, 0]]), None, seed=0)
-    found = discover({"kept": kept, "gains": confirmation(0.001, 0.2)}, 3)
+    found = discover({"kept": kept, "gains": confirmation(0.001, 0.2)})
     assert found.kept == ("kept",)
     assert "1 of 2 tasks" in found.sentence
     assert json.loads(json.dumps(found.to_json()))["discovered"] == 1
@@ -108,4 +110,4 @@ def exact_sign_test(ups: int, changes: int) -> float:
 
 def test_no_tasks_is_an_error():
     with pytest.raises(TaloError, match="at least one"):
-        discover({}, 3)
+        discover({})

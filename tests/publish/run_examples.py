@@ -12,7 +12,6 @@ from results import comparison, probe_result
 
 from talo_export.evidence.analyses.cases import Case, Cases
 from talo_export.evidence.analyses.stability import Stability
-from talo_export.knockout import Knockout
 from talo_export.publish.report import RunPage
 from talo_export.tasks.item import Item, ItemImage
 
@@ -55,7 +54,6 @@ def run(n_layers: int = 28, **changes: Any) -> RunPage:
     """A run in which everything was measured. `changes` are fields of its result."""
     result = probe_result(n_layers, **changes)
     chosen = result.selected_layer
-    knockout = None if chosen is None else Knockout(chosen)
     shares = {n_layers // 2: 0.62, 3: 0.2}
     return RunPage(
         result=result,
@@ -68,16 +66,15 @@ def run(n_layers: int = 28, **changes: Any) -> RunPage:
             n=20,
             criterion="accuracy",
             runs=1000,
-            knockout=knockout,
-            layers=tuple(range(n_layers)),
-            shares=tuple(shares.get(layer, 0.0) for layer in range(n_layers)),
+            layer=chosen,
+            shares={layer: shares.get(layer, 0.0) for layer in range(n_layers)},
             kept_base=0.18,
             by_shots=(),
         ),
         cases=None
-        if knockout is None
+        if chosen is None
         else Cases(
-            knockout,
+            chosen,
             180,
             tuple(case(number) for number in range(0, 22, 2)),
             tuple(case(number) for number in range(1, 11, 2)),

@@ -101,7 +101,7 @@ def test_the_confirmed_gain_stands_with_its_n_and_interval_in_the_first_paragrap
 def test_a_knockout_that_is_not_confirmed_says_so_before_anything_else(
     verdict: str, ci95: tuple[float, float], says: str
 ) -> None:
-    confirmation = replace(CONFIRMED, verdict=verdict, interval=ci95)
+    confirmation = replace(CONFIRMED, verdict=verdict, ci95=ci95)
     text = body(subject(confirmation=confirmation))
     lines = [line for line in text.splitlines() if line]
     assert lines[0].startswith("# ")

@@ -14,7 +14,6 @@ from results import CONFIRMED
 from run_examples import case, item, run
 
 from talo_export.evidence.analyses.cases import Cases
-from talo_export.knockout import Knockout
 from talo_export.publish.charts import every, scale, span
 from talo_export.publish.report import RunPage, render_report, summary
 
@@ -111,7 +110,7 @@ def test_a_method_that_failed_is_a_row_that_says_so() -> None:
 
 
 def test_pictures_stand_in_the_page_and_are_small() -> None:
-    one = Cases(Knockout(14), 180, (case(0),), ())
+    one = Cases(14, 180, (case(0),), ())
     shown = page(replace(run(), cases=one))
     (picture,) = [a for tag, a in shown.elements if tag == "img"]
     assert (picture["src"] or "").startswith("data:image/png;base64,")
@@ -156,7 +155,7 @@ def test_text_from_a_task_or_a_model_is_only_ever_text(text: str, more: str) -> 
     probe = replace(run(8).result.probe, reason=said)
     wild = replace(
         run(8, task=said, task_source=said, probe=probe, command=said),
-        cases=Cases(Knockout(4), 180, (case(0, answer=said),), ()),
+        cases=Cases(4, 180, (case(0, answer=said),), ()),
         items={"maps/0": item(0, question=said, choices=(said,))},
     )
     usual = page(run(8)).elements

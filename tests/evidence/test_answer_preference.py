@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from talo_export.errors import TaloError
-from talo_export.evidence.calibration import calibrate_answers
+from talo_export.evidence.analyses.answers import calibrate_answers
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
 
@@ -68,7 +68,7 @@ def test_a_layer_that_blurred_the_evidence_keeps_its_gain(gold):
     )
     assert found.raw.gain > 0.2
     assert found.fate == "stays"
-    assert found.calibrated.interval[0] > 0
+    assert found.calibrated.ci95[0] > 0
 
 
 def test_calibration_looks_at_no_label(gold):
