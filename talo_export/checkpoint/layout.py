@@ -29,7 +29,7 @@ CONTAINERS = (".safetensors", GGUF)
 """What the names of files with tensors end with."""
 GGUF_CONFIG = {"quantization_config": {"quant_method": "gguf"}}
 """GGUF has no `config.json`; this is what transformers would write into it."""
-MAX_INDEX_BYTES = 200_000_000
+MAX_INDEX_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
