@@ -144,14 +144,15 @@ def plan_export(directory: Path, knockout: Knockout, anatomy: Decoder) -> EditPl
     """
     layout = read_layout(directory)
     storage = formats.storage_format(layout.config)
-    edits = edits_on(layout, storage, knockout, anatomy)
+    copies = [layout] if layout.twin is None else [layout, layout.twin]
+    edits = [edit for copy in copies for edit in edits_on(copy, storage, knockout, anatomy)]
     return EditPlan(
         directory=directory,
         knockout=knockout,
         storage=storage,
-        edits=edits,
+        edits=tuple(sorted(edits, key=lambda edit: (edit.file, edit.offset))),
         files=layout.files,
-        shards=layout.shards,
+        shards={name: header for copy in copies for name, header in copy.shards.items()},
         warnings=layout.warnings,
     )
 
