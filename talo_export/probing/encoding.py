@@ -115,8 +115,7 @@ def prompt_text(
         if text.count(PLACE) == len(prompt.images):
             text = text.replace(PLACE, token)
         missing = len(prompt.images) - text.count(token)
-        return f"{token}
-" * max(missing, 0) + text, False
+        return f"{token}\n" * max(missing, 0) + text, False
     return chat_text(loaded, item, prompt, system), True
 
 
