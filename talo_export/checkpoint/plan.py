@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from talo_export.checkpoint import formats
-from talo_export.checkpoint.files import BaseFile
+from talo_export.checkpoint.files import BaseFile, check_text
 from talo_export.checkpoint.header import Header
 from talo_export.checkpoint.layout import Layout, read_layout
 from talo_export.errors import ProofError, TaloError
@@ -142,6 +142,7 @@ def plan_export(directory: Path, knockout: Knockout, anatomy: Decoder) -> EditPl
     as it is on disk. Raises `UsageError` for a layer, scope or fill the checkpoint does not have,
     `TaloError` for unsound files and `ProofError` where nothing would be edited.
     """
+    check_text(directory)
     layout = read_layout(directory)
     storage = formats.storage_format(layout.config)
     copies = [layout] if layout.twin is None else [layout, layout.twin]

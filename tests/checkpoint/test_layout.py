@@ -196,6 +196,23 @@ def test_a_file_name_that_is_not_text_is_refused(tmp_path: Path) -> None:
         read_layout(tmp_path)
 
 
+def test_a_base_whose_path_is_not_text_is_read_but_not_exported(
+    single: Path, llama: Decoder, tmp_path: Path
+) -> None:
+    odd = single.rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    assert read_layout(odd).tensors
+    with pytest.raises(TaloError, match="rename it"):
+        plan_export(odd, Knockout(1), llama)
+
+
+def test_an_index_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    shard(tmp_path / "model-1.safetensors", "a")
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_bytes(b'{"weight_map": {"a\xff": "model-1.safetensors"}}')
+    with pytest.raises(TaloError, match="not valid JSON"):
+        read_layout(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["a", "a/b.txt", ".hidden", "a..b", "ü/ß"])
 def test_ordinary_names_are_safe(name: str) -> None:
     assert safe_name(name, "x") == name
