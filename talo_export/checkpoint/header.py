@@ -147,6 +147,8 @@ def _no_constant(text: str) -> None:
 
 
 def _metadata(value: Any, name: str) -> dict[str, str]:
+    if value is None:
+        raise _broken(name, "its __metadata__ is null, not a map of texts")
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
         raise _broken(name, "its __metadata__ is not a map of texts")
     return value

@@ -18,7 +18,7 @@ from talo_export.knockout import Knockout
 from talo_export.models.last_logits import at_last
 from talo_export.models.loading import LoadedModel
 from talo_export.models.memory import is_out_of_memory
-from talo_export.models.proof import BaseAnswer
+from talo_export.models.proof import BaseAnswer, refuse_broken_weights
 from talo_export.models.switching import knocked_out
 from talo_export.probing.answers import Answered, by_likelihood, by_text
 from talo_export.probing.cost import Meter
@@ -76,6 +76,8 @@ class Naive:
         model, decoder = self._loaded.model, self._loaded.decoder
         if self._proof is None:
             self._proof = BaseAnswer.of(model)
+            if not bool(self._proof.logits.isfinite().all()):
+                refuse_broken_weights(model)
         return knocked_out(model, decoder, variant, self._proof)
 
 
