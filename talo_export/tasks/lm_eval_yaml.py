@@ -7,6 +7,7 @@ is read only from beside the file.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -64,6 +65,8 @@ def _module(path: Path) -> Any:
     if spec is None or spec.loader is None:
         raise TaloError(f"{path} is no Python module.")
     module = util.module_from_spec(spec)
+    # Nothing is left beside somebody's files, Python's own cache of them neither.
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         spec.loader.exec_module(module)
     except Exception as error:
@@ -71,6 +74,8 @@ def _module(path: Path) -> Any:
             f"{path}, which the task names, cannot be imported ({type(error).__name__}: {error}): "
             "install what it needs."
         ) from error
+    finally:
+        sys.dont_write_bytecode = writes
     return module
 
 
@@ -132,7 +137,7 @@ def _merged(path: Path, outer: tuple[Path, ...]) -> dict[str, Any]:
         document = yaml.load(path.read_text("utf-8"), Loader=_loader(path.parent))
     except OSError as error:
         raise TaloError(f"The task file {path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise TaloError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(document, dict):
         raise TaloError(f"{path} is no task of lm-eval or lmms-eval: it holds no keys.")

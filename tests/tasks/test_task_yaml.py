@@ -138,6 +138,7 @@ def test_a_trusted_files_functions_are_run(tmp_path: Path) -> None:
     text = BASE + "doc_to_text: !function utils.text\nprocess_docs: !function utils.process\n"
     item = load(tmp_path, text, trust_remote_code=True).items[0]
     assert item.prompt == "Q: IS WATER WET"
+    assert not (tmp_path / "__pycache__").exists(), "nothing is left beside somebody's files"
 
 
 VISUAL = """
@@ -255,7 +256,9 @@ def test_templates_cannot_leave_the_sandbox(tmp_path: Path, template: str) -> No
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "a: [", "plain words", ""])
+@pytest.mark.parametrize(
+    "text", ["[1, 2]", "a: [", "plain words", "", f"a: {'9' * 5000}", f"a: {'[' * 2000}"]
+)
 def test_a_yaml_that_is_no_task_is_told(tmp_path: Path, text: str) -> None:
     with pytest.raises(TaloError, match=r"tiny\.yaml"):
         load(tmp_path, text)
