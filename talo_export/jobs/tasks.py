@@ -8,10 +8,8 @@ from typing import Any
 
 from talo_export.demo import ITEMS, demo_task_chance, demo_task_descriptions
 from talo_export.errors import UsageError
-from talo_export.evidence.power import TYPICAL_CHANGED, smallest_confirmable
 from talo_export.jobs.task_words import DEMO, TaskWords, load_words
 from talo_export.tasks.catalogue import list_tasks
-from talo_export.tasks.check import describe_task
 
 SHOTS = 20
 """The default number of probing items: what is left of a task confirms."""
@@ -53,6 +51,10 @@ def check_tasks(words: TaskWords, *, against: str | None = None) -> dict[str, An
     the gain is larger, as many as gain), None where they cannot confirm any; `best_case_gain` the
     same where every change is for the better.
     """
+    # Statistics take seconds to import, which listing the tasks must not wait for.
+    from talo_export.evidence.power import TYPICAL_CHANGED, smallest_confirmable
+    from talo_export.tasks.check import describe_task
+
     if words.name is None:
         raise UsageError("tasks check needs a file of items, or the name of a task.")
     task = load_words(words, model_is_demo=False)
