@@ -35,7 +35,7 @@ from talo_export.tasks.text_rows import check_text
 Read = Callable[[Row], Mapping[str, Any]]
 """A row's fields under our own names. May raise FieldError, or TaloError without naming a row."""
 
-MADE = ("lettered", "wordings", "unit", "delimiter", "until")
+MADE = ("lettered", "wordings", "unit", "delimiter", "until", "shown")
 """Fields that only our own readers give."""
 
 
