@@ -78,7 +78,8 @@ class Pairs(Recorded):
             f"After layer {greedy.first} ({points(greedy.first_gain)} on {self.n} items) "
             f"the best second layer, {greedy.second}, adds {signed(greedy.more)} "
             f"(paired 95 % interval {signed(low)} to {signed(high)}, not corrected for the "
-            f"choice); {self.pairs_evaluated} pairs took {self.layer_evaluations:,} layer evaluations."
+            f"choice); {self.pairs_evaluated} pairs took {self.layer_evaluations:,} layer "
+            "evaluations."
         )
 
 
