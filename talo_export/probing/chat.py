@@ -17,10 +17,7 @@ from jinja2 import TemplateError
 from talo_export.errors import TaloError, UsageError
 from talo_export.models.loading import LoadedProcessor
 from talo_export.tasks.item import Item
-from talo_export.tasks.prompts import Prompt
-
-PICTURE = "<image>"
-"""In a text: where a picture goes, if there are as many of them as pictures."""
+from talo_export.tasks.prompts import Prompt, placed
 
 # Llama 3's templates print today's date unless they are given one, this one where today's cannot
 # be had. A measurement repeated next week must see the same prompt.
@@ -66,15 +63,6 @@ class ChatTurn:
 Form = Callable[[ChatTurn], dict[str, Any]]
 
 
-def put_pictures(text: str, pictures: int) -> tuple[str | None, ...]:
-    """Texts and pictures (None) in order: pictures first, unless the text says where they go."""
-    if not pictures or text.count(PICTURE) != pictures:
-        return (*[None] * pictures, text)
-    first, *rest = text.split(PICTURE)
-    pieces = [first, *(piece for part in rest for piece in (None, part))]
-    return tuple(piece for piece in pieces if piece != "")
-
-
 def chat_text(loaded: LoadedProcessor, item: Item, prompt: Prompt, system: str | None) -> str:
     """The whole chat as the template puts it, up to where the model's answer begins.
 
@@ -114,10 +102,10 @@ def chat_text(loaded: LoadedProcessor, item: Item, prompt: Prompt, system: str |
 def _turns(prompt: Prompt, system: str | None) -> list[ChatTurn]:
     turns = [] if system is None else [ChatTurn("system", (system,))]
     for shot in prompt.turns:
-        turns.append(ChatTurn("user", put_pictures(shot.text, shot.pictures)))
+        turns.append(ChatTurn("user", tuple(placed(shot.text, shot.pictures))))
         turns.append(ChatTurn("assistant", (shot.answer,)))
     own = len(prompt.images) - sum(shot.pictures for shot in prompt.turns)
-    return [*turns, ChatTurn("user", put_pictures(prompt.text, own))]
+    return [*turns, ChatTurn("user", tuple(placed(prompt.text, own)))]
 
 
 def _rendered(

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from talo_export.errors import TaloError, UsageError
 from talo_export.models.loading import LoadedModel, LoadedProcessor
-from talo_export.probing.chat import PICTURE, chat_text
+from talo_export.probing.chat import chat_text
 from talo_export.probing.settings import Scoring
 from talo_export.tasks.item import LETTERS, Item
-from talo_export.tasks.prompts import Prompt, render
+from talo_export.tasks.prompts import PLACE, Prompt, render
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +112,8 @@ def prompt_text(
                 f"item {item.id!r} has a picture, but the processor of {loaded.name} names no "
                 "image token and no chat template: give the model a chat template."
             )
-        if text.count(PICTURE) == len(prompt.images):
-            text = text.replace(PICTURE, token)
+        if text.count(PLACE) == len(prompt.images):
+            text = text.replace(PLACE, token)
         missing = len(prompt.images) - text.count(token)
         return f"{token}\n" * max(missing, 0) + text, False
     return chat_text(loaded, item, prompt, system), True
