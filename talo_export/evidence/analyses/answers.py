@@ -1,4 +1,4 @@
-"""Is it the layer or the letter: a preference for an answer, and what calibration leaves.
+"""Is it the layer or the letter: what is left without a preference for an answer?
 
 A model that says "no" to everything gains from any nudge that makes it say "yes" more often, and
 knocking out a layer is a nudge. Batch calibration (Zhou et al. 2024, arXiv 2309.17249) takes the

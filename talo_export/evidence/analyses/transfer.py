@@ -1,4 +1,4 @@
-"""Does a layer chosen on task A help task B? The full matrix, on items that chose nothing.
+"""Does a layer chosen on one task help the others? On items that chose nothing.
 
 Cell (A, B) is the gain on B's unseen items of the layer that A's probing items chose. Items of B
 that also occur among A's probing items (benchmarks are drawn from one another) are removed first.
