@@ -52,7 +52,11 @@ def evidence_of(
     return {
         "layer_tests": tests.to_json(),
         # That no layer helps is said only where every layer could be tested.
-        "null": explain_null(tests, base_accuracy=selection.base_accuracy).to_json()
+        "null": explain_null(
+            tests,
+            base_accuracy=selection.base_accuracy,
+            unread=int((~probed.parsed & probed.scored)[probed.row(None)].sum()),
+        ).to_json()
         if selection.knockout is None and len(sweep.layers) == len(probed.variants) - 1
         else None,
         "cross_validation": _cross_validated(sweep, selection, seed) if few else None,
