@@ -1,14 +1,14 @@
 """What the commands do, for Python: `from talo_export import probe, compare, export, ...`.
 
-Every function takes plain values, raises `TaloError` with a sentence for a person, and returns the
-document that the command prints with `--json`.
+Every function takes plain values, raises `TaloError` with a sentence for a person, and returns a
+value whose `to_json()` is what the command prints with `--json`.
 
     >>> from talo_export import export, load_task
     >>> task = load_task("demo/maps")
     >>> len(task), task.chance
     (300, 0.25)
     >>> plan = export(layer=2, dry_run=True)
-    >>> [edit["tensor"].rpartition("layers.")[2] for edit in plan["edits"]][:2]
+    >>> [edit.tensor.rpartition("layers.")[2] for edit in plan.edits][:2]
     ['2.self_attn.k_proj.bias', '2.self_attn.k_proj.weight']
 
 The numbered scripts in `examples/` are longer ones.
@@ -25,19 +25,26 @@ from talo_export.baselines.settings import Training
 from talo_export.jobs.analyze import run_analysis
 from talo_export.jobs.asking import Setup
 from talo_export.jobs.compare import CompareRequest, run_compare
-from talo_export.jobs.evaluate import EvaluateRequest, run_evaluate
-from talo_export.jobs.export import ExportRequest, run_export
+from talo_export.jobs.evaluate import EvaluateRequest, EvaluateResult, run_evaluate
+from talo_export.jobs.export import (
+    AdapterExport,
+    CheckpointExport,
+    ExportRequest,
+    run_export,
+)
 from talo_export.jobs.many import means_many
 from talo_export.jobs.probe import run_probe
-from talo_export.jobs.probe_many import run_probes
+from talo_export.jobs.probe_many import ManyResult, run_probes
 from talo_export.jobs.probe_request import ProbeRequest
 from talo_export.jobs.push import PushRequest, run_push
 from talo_export.jobs.task_words import TaskWords, load_words
-from talo_export.jobs.verify import run_verify
+from talo_export.jobs.verify import VerifyResult, run_verify
 from talo_export.knockout import Fill, Scope
 from talo_export.probing.engines.checked import EngineName
 from talo_export.probing.settings import Scoring
-from talo_export.publish.push import Terms
+from talo_export.publish.push import PushResult, Terms
+from talo_export.runs.comparison import Comparison
+from talo_export.runs.result import ProbeResult
 from talo_export.tasks.item import Task
 
 
@@ -96,7 +103,7 @@ def probe(
     fresh: bool = False,
     trust_remote_code: bool = False,
     note: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
+) -> ProbeResult | ManyResult:
     """Find the layer that hurts a task, confirm it, write and prove the patched checkpoint.
 
     `shots=None` probes every item and selects none; `min_gain` is a share of accuracy (0.05 is five
@@ -148,7 +155,7 @@ def export(
     keep_undo: bool = False,
     dry_run: bool = False,
     trust_remote_code: bool = False,
-) -> dict[str, Any]:
+) -> AdapterExport | CheckpointExport:
     """Write a patched checkpoint or adapter for a layer named by hand, or chosen by a run."""
     return run_export(
         ExportRequest(
@@ -168,7 +175,7 @@ def export(
 
 def verify(
     directory: str | Path, *, base: str | None = None, trust_remote_code: bool = False
-) -> dict[str, Any]:
+) -> VerifyResult:
     """Hold an export against its manifest and base, and load it in a fresh process."""
     return run_verify(Path(directory), base=base, trust_remote_code=trust_remote_code)
 
@@ -186,7 +193,7 @@ def evaluate(
     device: str = "auto",
     dtype: str = "auto",
     trust_remote_code: bool = False,
-) -> dict[str, Any]:
+) -> EvaluateResult:
     """Accuracy of any checkpoint on any task, item for item, by stock inference."""
     setup = Setup(model=model, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
     words = _words(task, data, columns, few_shot=few_shot, trust_remote_code=trust_remote_code)
@@ -215,7 +222,7 @@ def compare(
     fresh: bool = False,
     trust_remote_code: bool = False,
     note: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
+) -> Comparison:
     """Base, knockout, LoRA and friends on the same items, each cell in a process of its own.
 
     `shots` are numbers of labelled items; `training` a `talo_export.baselines.settings.Training`.
@@ -267,7 +274,7 @@ def push(
     allow_unconfirmed: bool = False,
     accept_base_terms: bool = False,
     trust_remote_code: bool = False,
-) -> dict[str, Any]:
+) -> PushResult:
     """Publish a run, an export, or with `collection` a folder of them, as `OWNER/NAME`.
 
     The token comes from HF_TOKEN or `hf auth login` and is written nowhere.
@@ -280,4 +287,4 @@ def push(
         terms=Terms(private, revision, create_pr, dry_run, allow_unconfirmed, accept_base_terms),
         trust_remote_code=trust_remote_code,
     )
-    return run_push(request, progress=False).to_json()
+    return run_push(request, progress=False)

@@ -9,10 +9,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from talo_export.checkpoint.comparing import all_zero, same_bytes
 from talo_export.checkpoint.layout import Located, read_layout
+from talo_export.codec import Recorded
 
 Change = Literal["values", "shape", "dtype", "only in a", "only in b"]
 
@@ -36,29 +37,15 @@ class TensorDifference:
     zero_in_a: bool = False
     """The other way round: b is the base of a, or another layer was cut."""
 
-    def to_json(self) -> dict[str, Any]:
-        """All fields, JSON types."""
-        return {
-            "tensor": self.tensor,
-            "change": self.change,
-            "stack": self.stack,
-            "layer": self.layer,
-            "module": self.module,
-            "dtype": self.dtype,
-            "shape": list(self.shape),
-            "zero_in_b": self.zero_in_b,
-            "zero_in_a": self.zero_in_a,
-        }
-
 
 @dataclass(frozen=True)
-class CheckpointDiff:
+class CheckpointDiff(Recorded):
     """The differences of two checkpoints, in the order of their layers."""
 
     a: Path
     b: Path
-    differences: tuple[TensorDifference, ...]
     identical: int
+    differences: tuple[TensorDifference, ...]
 
     def by_module(self) -> dict[tuple[str, int, str], tuple[TensorDifference, ...]]:
         """Differences grouped by (stack, layer, module); layer -1 and stack '' outside any list."""
@@ -68,15 +55,6 @@ class CheckpointDiff:
             key = (difference.stack or "", layer, difference.module)
             groups[key] = (*groups.get(key, ()), difference)
         return groups
-
-    def to_json(self) -> dict[str, Any]:
-        """`{"a", "b", "identical", "differences": [...]}`."""
-        return {
-            "a": str(self.a),
-            "b": str(self.b),
-            "identical": self.identical,
-            "differences": [difference.to_json() for difference in self.differences],
-        }
 
 
 def diff_checkpoints(
@@ -113,7 +91,7 @@ def diff_checkpoints(
                 zero_in_b = all_zero(target, other.entry)
                 zero_in_a = not zero_in_b and all_zero(source, one.entry)
                 differences.append(_difference(other, "values", zero_in_b, zero_in_a))
-    return CheckpointDiff(a, b, tuple(differences), identical)
+    return CheckpointDiff(a, b, identical, tuple(differences))
 
 
 def _difference(

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
+
+from pydantic import AfterValidator
 
 from talo_export.errors import TaloError, UsageError
 
@@ -105,6 +107,17 @@ def safe_name(name: object, where: str) -> str:
             f"{where} names {name!r}, which is no path inside the checkpoint directory."
         )
     return name
+
+
+def _inside(name: str) -> str:
+    try:
+        return safe_name(name, "it")
+    except TaloError as error:
+        raise ValueError("which is no path inside the checkpoint directory") from error
+
+
+SafeName = Annotated[str, AfterValidator(_inside)]
+"""A `safe_name`, in what is read by `codec.from_json`."""
 
 
 def _walk(folder: Path, prefix: str, root: Path, blobs: Path | None, found: list[BaseFile]) -> None:

@@ -84,7 +84,7 @@ def analyze(
         sink.result(
             document,
             summary=lines[0],
-            show=lambda to: to.print("\n".join(lines), highlight=False),
+            show=lambda to: to.print(*lines, sep="\n"),
         )
 
 

@@ -158,7 +158,7 @@ def compare(
                 four_bit=load_in_4bit,
                 trust_remote_code=trust_remote_code,
             )
-            peak = predicted["footprints"][0]["training"]
+            peak = predicted.footprints[0].training
             sink.result(
                 predicted,
                 summary=f"{peak / 2**30:.2f} GiB to train",
@@ -193,10 +193,8 @@ def compare(
             training=training,
             fresh=fresh,
         )
-        document = run_compare(request, note=sink.note, watcher=CellProgress(sink))
-        sink.result(
-            document, summary=document["summary"], show=lambda to: show_compare(document, to)
-        )
+        result = run_compare(request, note=sink.note, watcher=CellProgress(sink))
+        sink.result(result, summary=result.summary, show=lambda to: show_compare(result, to))
 
 
 def parse_numbers(text: str) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,9 +33,8 @@ def diff(
 
         with copy_progress(sink, "comparing") as progress:
             found = diff_checkpoints(resolve(a).place, resolve(b).place, progress)
-        document: dict[str, Any] = found.to_json()
         sentence = f"{len(found.differences)} tensors differ, {found.identical} are identical"
-        sink.result(document, summary=sentence, show=lambda to: _show(found, sentence, to))
+        sink.result(found, summary=sentence, show=lambda to: _show(found, sentence, to))
 
 
 def _show(found: CheckpointDiff, sentence: str, to: Console) -> None:

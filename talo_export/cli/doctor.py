@@ -13,7 +13,7 @@ from talo_export.cli.output import Sink
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from talo_export.publish.doctor import DoctorFacts
+    from talo_export.publish.doctor import Examination
 
 
 def doctor(json: options.Json = False, quiet: options.Quiet = False) -> None:
@@ -27,7 +27,7 @@ def doctor(json: options.Json = False, quiet: options.Quiet = False) -> None:
 
         facts = examine()
         sink.result(
-            facts.to_json(),
+            facts,
             summary="ok" if facts.ok else "not ok",
             show=lambda to: _show(facts, to),
         )
@@ -35,7 +35,7 @@ def doctor(json: options.Json = False, quiet: options.Quiet = False) -> None:
             raise typer.Exit(1)
 
 
-def _show(facts: DoctorFacts, to: Console) -> None:
+def _show(facts: Examination, to: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 

@@ -117,9 +117,7 @@ def export(
             trust_remote_code=trust_remote_code,
         )
         with copy_progress(sink, "copying") as progress:
-            document = run_export(request, progress)
-        for warning in document.get("warnings", ()):
+            result = run_export(request, progress)
+        for warning in result.warnings:
             sink.warn(warning)
-        sink.result(
-            document, summary=str(document["out"]), show=lambda to: show_export(document, to)
-        )
+        sink.result(result, summary=str(result.out), show=lambda to: show_export(result, to))

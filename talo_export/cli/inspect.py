@@ -28,9 +28,9 @@ def inspect(
         from talo_export.cli.show_inspect import show_inspect
         from talo_export.jobs.inspect import run_inspect
 
-        document = run_inspect(model, trust_remote_code=trust_remote_code)
+        inspection = run_inspect(model, trust_remote_code=trust_remote_code)
         sink.result(
-            document,
-            summary=f"{len(document['layers'])} layers",
-            show=lambda to: show_inspect(document, to),
+            inspection,
+            summary=f"{len(inspection.layers)} layers",
+            show=lambda to: show_inspect(inspection, to),
         )

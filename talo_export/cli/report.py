@@ -47,8 +47,8 @@ def report(
         sink = Sink(json_mode=json, quiet=quiet)
         from talo_export.jobs.report import run_report
 
-        document = run_report(
+        result = run_report(
             runs, out=out, data=data, trusted=trust_remote_code, comparison=comparison
         )
-        where = document["report"]
-        sink.result(document, summary=where, show=lambda to: to.print(f"wrote {where}"))
+        where = str(result.report)
+        sink.result(result, summary=where, show=lambda to: to.print(f"wrote {where}"))

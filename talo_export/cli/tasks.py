@@ -111,6 +111,6 @@ def tasks(
             listed = list_known_tasks(pattern)
             sink.result(
                 listed,
-                summary="\n".join(task["name"] for task in listed["tasks"]),
+                summary="\n".join(task.name for task in listed.tasks),
                 show=lambda to: show_tasks(listed, to),
             )

@@ -43,9 +43,9 @@ def undo(
         from talo_export.jobs.undo import run_undo
 
         with copy_progress(sink, "copying") as progress:
-            document = run_undo(directory, out, base=base, progress=progress)
+            report = run_undo(directory, out, base=base, progress=progress)
         sentence = (
-            f"wrote {document['out']}: {document['files']} files, {len(document['restored'])} "
-            f"tensors restored, {document['checked']} recorded hashes met"
+            f"wrote {report.out}: {report.files} files, {len(report.restored)} "
+            f"tensors restored, {report.checked} recorded hashes met"
         )
-        sink.result(document, summary=document["out"], show=lambda to: to.print(sentence))
+        sink.result(report, summary=str(report.out), show=lambda to: to.print(sentence))

@@ -34,17 +34,17 @@ def verify(
     with told():
         sink = Sink(json_mode=json, quiet=quiet)
         from talo_export.cli.copy_progress import copy_progress
-        from talo_export.cli.show_verify import show_verify
+        from talo_export.cli.show_verify import show_verify, summary
         from talo_export.jobs.verify import run_verify
 
         with copy_progress(sink, "comparing files") as progress:
-            document = run_verify(
+            result = run_verify(
                 directory, base=base, trust_remote_code=trust_remote_code, progress=progress
             )
         sink.result(
-            document,
-            summary="ok" if document["ok"] else "not ok",
-            show=lambda to: show_verify(document, to),
+            result,
+            summary=summary(result),
+            show=lambda to: show_verify(result, to),
         )
-        if not document["ok"]:
+        if not result.ok:
             raise typer.Exit(1)

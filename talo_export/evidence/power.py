@@ -36,7 +36,7 @@ class Power(Recorded):
     unseen: int
     smallest_confirmable_gain: float | None
     """The smallest true gain (a share) that is confirmed with a probability of `CHANCE`."""
-    changed_share: float
+    changed_share: float = TYPICAL_CHANGED
     """Of the answers, as assumed for that gain; never below it."""
 
     @derived
@@ -53,19 +53,20 @@ class Power(Recorded):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NullResult(Recorded):
     """What it means that no layer was found to help."""
 
     meaning: Meaning
     n: int
-    base_accuracy: float
+    base_accuracy: float = 0.0
+    """0 in runs of earlier versions, which did not record it."""
     smallest_of_interest: float
     most_any_layer_gains: float
     """Upper limit for all layers at once, as a share; never more than the base leaves to gain."""
     items_needed: int
     """Items at which a gain of `smallest_of_interest` is confirmed with probability `CHANCE`."""
-    changed_share: float
+    changed_share: float = TYPICAL_CHANGED
     """Of the answers, as assumed for `items_needed`."""
     unread: int = 0
     """Answers of the base that could not be read."""

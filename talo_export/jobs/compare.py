@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from talo_export.baselines.break_even import break_even
 from talo_export.baselines.curves import draw_curves
+from talo_export.baselines.estimate import Footprint, config_of, estimate
 from talo_export.baselines.methods import Method, draw, plan_cells
 from talo_export.baselines.request import CellRequest, ModelSource, write_items
 from talo_export.baselines.runner import Watcher, run_cells
@@ -18,16 +18,17 @@ from talo_export.baselines.settings import Training
 from talo_export.baselines.summary import summarise, to_csv
 from talo_export.baselines.verdict import verdicts
 from talo_export.checkpoint.staging import write_atomically
+from talo_export.codec import Recorded
 from talo_export.errors import UsageError
 from talo_export.evidence.selection import DEFAULT_CRITERION
 from talo_export.jobs.asking import Setup, model_reference
-from talo_export.jobs.comparison import DOCUMENT, comparison_beside
-from talo_export.jobs.run import default_directory
 from talo_export.jobs.task_words import DEMO, TaskWords, load_words
 from talo_export.models.four_bit import require_bitsandbytes
 from talo_export.models.identity import model_fingerprint
 from talo_export.models.reference import resolve
 from talo_export.probing.settings import Scoring
+from talo_export.runs.comparison import DOCUMENT, Comparison, comparison_beside
+from talo_export.runs.directory import default_directory
 from talo_export.wording import percent
 
 Note = Callable[[str], None]
@@ -58,8 +59,8 @@ class CompareRequest:
 
 def run_compare(
     request: CompareRequest, *, note: Note = lambda text: None, watcher: Watcher | None = None
-) -> dict[str, Any]:
-    """Do the cells that are missing and put the table together: the document of `compare --json`.
+) -> Comparison:
+    """Do the cells that are missing and put the table together.
 
     Raises `TaloError` and its kinds; what was finished until then stays in the journal.
     """
@@ -120,24 +121,24 @@ def run_compare(
         draw_curves(
             rows, figure, title=f"{_short(setup.name)} on {task.name}", break_evens=crossings
         )
-    document = {
-        "task": task.name,
-        "model": setup.name,
-        "scoring": request.scoring.kind,
-        "test_n": len(draws[0].test),
-        "chance": task.chance,
-        "methods": [row.to_json() for row in rows],
-        "verdicts": [verdict.to_json() for verdict in said],
-        "break_even": [crossing.to_json() for crossing in crossings],
-        "summary": " ".join(verdict.sentence for verdict in said) or "no method was tested",
-        "training": request.training.to_json(),
-        "load_in_4bit": setup.load_in_4bit,
-        "run": str(out),
-        "csv": str(out / "compare.csv"),
-        "figure": str(figure) if figure.exists() else None,
-    }
-    write_atomically(out / DOCUMENT, json.dumps(document, indent=1) + "\n")
-    return document
+    comparison = Comparison(
+        task=task.name,
+        model=setup.name,
+        scoring=request.scoring.kind,
+        test_n=len(draws[0].test),
+        chance=task.chance,
+        methods=rows,
+        verdicts=said,
+        break_even=tuple(crossings),
+        summary=" ".join(verdict.sentence for verdict in said) or "no method was tested",
+        training=request.training,
+        load_in_4bit=setup.load_in_4bit,
+        run=out,
+        csv=out / "compare.csv",
+        figure=figure if figure.exists() else None,
+    )
+    write_atomically(out / DOCUMENT, json.dumps(comparison.to_json(), indent=1) + "\n")
+    return comparison
 
 
 def _short(name: str) -> str:
@@ -150,6 +151,14 @@ def compare_directory(model_name: str, task_name: str) -> Path:
     return comparison_beside(default_directory(model_name, task_name))
 
 
+@dataclass(frozen=True)
+class Estimate(Recorded):
+    """Predicted memory, one footprint a batch: the document of `compare --estimate --json`."""
+
+    model: str
+    footprints: tuple[Footprint, ...]
+
+
 def run_estimate(
     model: str | None,
     *,
@@ -159,14 +168,12 @@ def run_estimate(
     training: Training | None = None,
     four_bit: bool = False,
     trust_remote_code: bool = False,
-) -> dict[str, Any]:
-    """The document of `compare --estimate --json`: predicted memory from the config alone.
+) -> Estimate:
+    """Predict memory from the config alone.
 
     One footprint for our own training, which passes one item at a time, and one for the usual
     batch of 4. Nothing but the config is read or downloaded.
     """
-    from talo_export.baselines.estimate import config_of, estimate
-
     config = config_of(model_reference(model), trust_remote_code=trust_remote_code)
     footprints = [
         estimate(
@@ -177,7 +184,7 @@ def run_estimate(
             adapter=adapter,
             training=training,
             four_bit=four_bit,
-        ).to_json()
+        )
         for batch in (1, 4)
     ]
-    return {"model": model or DEMO, "footprints": footprints}
+    return Estimate(model or DEMO, tuple(footprints))

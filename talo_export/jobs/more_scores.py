@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from talo_export.jobs.asking import Setup
 from talo_export.jobs.evaluate import Watch
@@ -13,7 +12,6 @@ from talo_export.models.loading import LoadedModel
 from talo_export.models.switching import knocked_out
 from talo_export.probing.journal import Journal, variant_key
 from talo_export.probing.scores import ScoreTable
-from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import SweepResult, sweep
 from talo_export.tasks.item import Item
 
@@ -26,8 +24,8 @@ def loader(finished: FinishedRun, *, device: str = "auto") -> Load:
 
     def load() -> LoadedModel:
         if not kept:
-            request: dict[str, Any] = finished.request
-            kept.append(Setup(model=request["model"], dtype=request["dtype"], device=device).load())
+            model, dtype = finished.result.model, finished.request.dtype
+            kept.append(Setup(model=model, dtype=dtype, device=device).load())
         return kept[0]
 
     return load
@@ -42,8 +40,7 @@ def score_more(
     progress: Watch,
 ) -> ScoreTable:
     """The base and `variants` on `items`: from the journal where they are, scored where not."""
-    scoring = Scoring(**finished.request["scoring"])
-    with Journal.open(finished.run.journal, finished.request["scores"]) as journal:
+    with Journal.open(finished.run.journal, finished.request.scores) as journal:
         known = journal.outcomes()
         wanted = {item.id for item in items}
         if all(wanted <= set(known.get(variant, {})) for variant in (None, *variants)):
@@ -52,7 +49,7 @@ def score_more(
             load(),
             items,
             (None, *variants),
-            scoring,
+            finished.request.scoring,
             journal=journal,
             progress=progress(f"{finished.task.name}: scoring {len(items)} items"),
         ).table
@@ -76,7 +73,7 @@ def second_sweep(
     request = finished.request
     loaded = load()
     path = finished.run.journal.with_name(f"scores-without-{first.layer}.sqlite")
-    identity = {**request["scores"], "without": variant_key(first)}
+    identity = {**request.scores, "without": variant_key(first)}
     with (
         Journal.open(path, identity) as journal,
         knocked_out(loaded.model, loaded.decoder, first),
@@ -85,7 +82,7 @@ def second_sweep(
             loaded,
             items,
             (None, *seconds),
-            Scoring(**request["scoring"]),
+            request.scoring,
             journal=journal,
             progress=progress(f"{finished.task.name}: a layer besides {first.layer}"),
         )

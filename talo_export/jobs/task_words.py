@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from talo_export.demo import DEMO as DEMO
 from talo_export.errors import UsageError
+from talo_export.runs.directory import RunRequest
 from talo_export.tasks.item import Item, Task
 
-DEMO = "demo"
 DEFAULT_TASK = "maps"
 
 
@@ -42,13 +43,13 @@ class TaskWords:
         return {name: value for name, value in kept.items() if value}
 
 
-def words_of_run(request: Mapping[str, Any], *, data: Path | None, trusted: bool) -> TaskWords:
+def words_of_run(request: RunRequest, *, data: Path | None, trusted: bool) -> TaskWords:
     """The words by which a run's recorded request named its task."""
     return TaskWords(
-        name=request["task_reference"],
+        name=request.task_reference,
         data=data,
         trust_remote_code=trusted,
-        **(request.get("task_words") or {}),
+        **(request.task_words or {}),
     )
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from talo_export.codec import Recorded, derived
 from talo_export.tasks.item import LETTERS, Item, ItemImage, Task
 from talo_export.tasks.plain_text import normalised
 from talo_export.tasks.problems import FieldError, Problems
@@ -24,7 +24,7 @@ UNBALANCED = 1.5
 
 
 @dataclass(frozen=True)
-class TaskReport:
+class TaskReport(Recorded):
     """Facts about a task. Ids stand in tuples of items that belong together.
 
     `letters` counts the right answers by letter; `constant_accuracy` is what always answering
@@ -56,7 +56,7 @@ class TaskReport:
     notes: tuple[str, ...]
     choices_nan: int
 
-    @property
+    @derived
     def warnings(self) -> tuple[str, ...]:
         """What a person should look at, a sentence each; empty where nothing stands out."""
         lettered = self.multiple_choice > 0 and self.chance > 0
@@ -86,10 +86,6 @@ class TaskReport:
             shared = [ours for ours, _ in self.shared_with_other]
             found.append(f"The other task holds the question or the picture of {_some(shared)}.")
         return tuple(found)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, the warnings among them."""
-        return asdict(self) | {"warnings": list(self.warnings)}
 
 
 def check_task(
