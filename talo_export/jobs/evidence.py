@@ -55,7 +55,11 @@ def evidence_of(
         power=power,
         layer_tests=tests,
         # That no layer helps is said only where every layer could be tested.
-        null=explain_null(tests, base_accuracy=selection.base_accuracy)
+        null=explain_null(
+            tests,
+            base_accuracy=selection.base_accuracy,
+            unread=int((~probed.parsed & probed.scored)[probed.row(None)].sum()),
+        )
         if selection.knockout is None and len(sweep.layers) == len(probed.variants) - 1
         else None,
         cross_validation=_cross_validated(sweep, selection, seed) if few else None,
