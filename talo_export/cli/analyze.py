@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from talo_export.cli import options
 from talo_export.cli.failures import told
 from talo_export.cli.output import Sink
+from talo_export.evidence.analyses import names, summary
 
-Kind = Literal[
-    "vectors", "heatmap", "clusters", "transfer", "stability", "fills", "modules", "pairs",
-    "cases", "answers", "side-effects", "shots",
-]  # fmt: skip
+
+def _known(name: str) -> str:
+    if name not in names():
+        raise typer.BadParameter(f"{name!r} is no analysis; there are {', '.join(names())}.")
+    return name
 
 
 def analyze(
     kind: Annotated[
-        Kind,
+        str,
         typer.Argument(
             metavar="ANALYSIS",
             help="One of the analyses named above.",
+            parser=_known,
+            autocompletion=names,
         ),
     ],
     runs: Annotated[
@@ -59,20 +63,6 @@ def analyze(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """One of the paper's analyses, as JSON and a figure.
-
-    Of one run or many: `vectors` and `heatmap` (every layer's gain), `fills` (zero, uniform, mean),
-    `modules` (attention, feed-forward, the whole layer). Of many: `clusters` (which tasks are
-    alike), `transfer` (a layer chosen on one, applied to the others), `side-effects` (what the
-    first run's knockout does to the others).
-
-    Of one run: `stability` (would other items choose the same layer?), `shots` (gain and harm by
-    the number of items), `cases` (answers that turned), `answers` (a preference for a letter),
-    `pairs` (a second layer).
-
-    transfer, side-effects, fills, modules and pairs score what the runs lack, once; the others
-    read the journalled scores alone.
-    """
     with told():
         sink = Sink(json_mode=json, quiet=quiet)
         from talo_export.cli.progress import SweepProgress
@@ -96,3 +86,13 @@ def analyze(
             summary=lines[0],
             show=lambda to: to.print("\n".join(lines), highlight=False),
         )
+
+
+analyze.__doc__ = "\n".join(
+    (
+        "One of the paper's analyses, as JSON and a figure.\n",
+        *(f"- `{name}`: {summary(name)}" for name in names()),
+        "\ntransfer, side-effects, fills, modules and pairs score what the runs lack, once; the "
+        "others read the journalled scores alone.",
+    )
+)

@@ -123,7 +123,7 @@ def probe(
         from talo_export.jobs.probe_many import run_probes
         from talo_export.jobs.probe_request import ProbeRequest
         from talo_export.probing.team import in_team
-        from talo_export.tasks.row_items import parse_columns
+        from talo_export.tasks.columns import parse_columns
 
         request = ProbeRequest(
             setup=Setup(

@@ -11,11 +11,9 @@ from typing import Any
 
 from talo_export.baselines.break_even import break_even
 from talo_export.baselines.curves import draw_curves
-from talo_export.baselines.items_file import write_items
-from talo_export.baselines.methods import Method
-from talo_export.baselines.plan import draw, plan_cells
-from talo_export.baselines.request import CellRequest, ModelSource
-from talo_export.baselines.runner import Watcher, model_stamp, run_cells
+from talo_export.baselines.methods import Method, draw, plan_cells
+from talo_export.baselines.request import CellRequest, ModelSource, write_items
+from talo_export.baselines.runner import Watcher, run_cells
 from talo_export.baselines.settings import Training
 from talo_export.baselines.summary import summarise, to_csv
 from talo_export.baselines.verdict import verdicts
@@ -27,6 +25,7 @@ from talo_export.jobs.comparison import DOCUMENT, comparison_beside
 from talo_export.jobs.run import default_directory
 from talo_export.jobs.task_words import DEMO, TaskWords, load_words
 from talo_export.models.four_bit import require_bitsandbytes
+from talo_export.models.identity import model_fingerprint
 from talo_export.models.reference import resolve
 from talo_export.probing.settings import Scoring
 from talo_export.wording import percent
@@ -81,6 +80,7 @@ def run_compare(
     items_file = journal / f"items-{task.fingerprint[:12]}.jsonl"
     if not items_file.exists():
         write_items(task, items_file)
+    base = resolve(setup.reference)
     template = CellRequest(
         model=ModelSource(
             reference=setup.reference,
@@ -91,7 +91,7 @@ def run_compare(
             trust_remote_code=setup.trust_remote_code,
             load_in_4bit=setup.load_in_4bit,
         ),
-        model_stamp=model_stamp(resolve(setup.reference).directory),
+        model_fingerprint=model_fingerprint(base.directory, base.revision),
         method="base",
         shots=0,
         seed=0,

@@ -63,7 +63,7 @@ def run_probes(
         "model": request.setup.name,
         "tasks": rows,
         "failed": outcomes.failed,
-        "discoveries": None if found is None else {**found.to_json(), "sentence": found.sentence},
+        "discoveries": None if found is None else found.to_json(),
         "runs": [document["run"] for document in outcomes.documents],
         **(write_table(folder, COLUMNS, rows, outcomes) if team.leads else {}),
     }

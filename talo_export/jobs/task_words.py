@@ -132,7 +132,7 @@ def absolute_name(words: TaskWords, *, model_is_demo: bool) -> str:
 
 def with_columns(words: TaskWords, text: str | None) -> TaskWords:
     """The words with the columns of an option's text, `question=stem,choices=options`."""
-    from talo_export.tasks.row_items import parse_columns
+    from talo_export.tasks.columns import parse_columns
 
     return words if text is None else replace(words, columns=parse_columns(text))
 
