@@ -88,11 +88,7 @@ def probe(
     dtype: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
     engine: EngineName = "auto",
-    check: int | Literal["all"] = 1,
-    race: float | None = None,
     skip_too_long: bool = False,
-    prior: Sequence[str | Path] = (),
-    noise_floor: bool = False,
     device_map: str | None = None,
     offload: str | Path | None = None,
     max_memory: Mapping[str, str] | None = None,
@@ -104,12 +100,9 @@ def probe(
     """Find the layer that hurts a task, confirm it, write and prove the patched checkpoint.
 
     `shots=None` probes every item and selects none; `min_gain` is a share of accuracy (0.05 is five
-    points), None for what the criterion asks. `race` is the rate at which a race may choose
-    otherwise, None to see all layers through.
-    `prior` are earlier runs on the same model that inform the choice; `noise_floor` asks the base
-    again in other batches. `device_map`, `offload` and `max_memory` are for a model that is larger
-    than the device. A `task` that is a pattern (`demo/*`, `FILE:*`) probes each of many, a run
-    below `out` for each.
+    points), None for what the criterion asks. `device_map`, `offload` and `max_memory` are for a
+    model that is larger than the device. A `task` that is a pattern (`demo/*`, `FILE:*`) probes
+    each of many, a run below `out` for each.
     """
     chosen: dict[str, Any] = {} if criterion is None else {"criterion": criterion}
     request = ProbeRequest(
@@ -135,11 +128,7 @@ def probe(
         scope=scope,
         fill=fill,
         engine=engine,
-        check=check,
-        race=race,
         skip_too_long=skip_too_long,
-        prior=tuple(map(Path, prior)),
-        noise_floor=noise_floor,
         checkpoint=checkpoint,
         fresh=fresh,
         **chosen,

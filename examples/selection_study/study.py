@@ -9,7 +9,7 @@ and regret to the layer that is best on those same unseen items.
 
 Rules with a threshold on t are shown for several; the one made the default is chosen on all tasks
 but one and judged on that one, for each task in turn ("threshold left out"), so its number is not
-the best of several on the same data. Rules that learn from other tasks see only other tasks.
+the best of several on the same data.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ from talo_export.evidence.differences import (
 )
 from talo_export.evidence.figures.canvas import FAINT, figure, zero_line
 from talo_export.evidence.figures.choices import MARKERS, SERIES
-from talo_export.evidence.layer_prior import fit_prior, with_prior
 from talo_export.evidence.selection import WITH_SCORES
 
 SHOTS = (10, 15, 20, 50, 100)
@@ -46,7 +45,6 @@ TIES = "the same, ties by the margin"
 DEFAULT = f"default ({WITH_SCORES})"
 FAMILY = "margin where accuracy does not fall"
 ALSO_ACCURACY = "margin where accuracy gains"
-PRIOR = f"{FAMILY}, prior, t > 2"
 LEFT_OUT = f"{FAMILY}, threshold left out"
 ELSEWHERE = "no probing: best layer on the other tasks"
 HARM_WEIGHT = 1.0
@@ -68,9 +66,9 @@ class Line:
     regret: float
 
 
-def rules() -> dict[str, tuple[Criterion, bool]]:
-    """Name -> (criterion, whether a prior from the other tasks enters)."""
-    found = {TIES: (CRITERIA["accuracy"], False), DEFAULT: (CRITERIA[WITH_SCORES], False)}
+def rules() -> dict[str, Criterion]:
+    """Every rule by its name in the tables."""
+    found = {TIES: CRITERIA["accuracy"], DEFAULT: CRITERIA[WITH_SCORES]}
     families = {measure: CRITERIA[measure] for measure in ("accuracy", "probability", "margin")}
     families |= {
         f"{measure} where accuracy {says}": replace(families[measure], least_accuracy=least)
@@ -79,11 +77,7 @@ def rules() -> dict[str, tuple[Criterion, bool]]:
     }
     for name, plain in families.items():
         for least in THRESHOLDS:
-            found[f"{name}, t > {least:g}"] = (replace(plain, min_t=least), False)
-    for name in ("accuracy", "probability", "margin", FAMILY, ALSO_ACCURACY):
-        for least in (0.0, 1.0, 2.0):
-            rule = replace(families[name], min_t=least)
-            found[f"{name}, prior, t > {least:g}"] = (rule, True)
+            found[f"{name}, t > {least:g}"] = replace(plain, min_t=least)
     return found
 
 
@@ -94,22 +88,17 @@ def simulate(
     found: dict[tuple[str, int], dict[str, Trials]] = {}
     for task, sweep in sweeps.items():
         others = [other for name, other in sweeps.items() if name != task]
-        priors = {m: fit_prior(others, m) for m in ("accuracy", "probability", "margin")}
         elsewhere = int(np.mean([other.accuracy.mean(axis=0) for other in others], axis=0).argmax())
         for shots in SHOTS:
             if sweep.n_items - shots < LEAST_UNSEEN:
                 continue
             drawn = random_subsets(sweep.members, shots, runs, np.random.default_rng(shots))
             moments = moments_of_subsets(sweep, drawn)
-            informed = {m: with_prior(moments, prior) for m, prior in priors.items()}
             everyone = np.ones(len(sweep.layers), dtype=bool)
             unseen = 1.0 - drawn
             gains = (unseen @ sweep.accuracy) / unseen.sum(axis=1, keepdims=True)
             best = np.maximum(gains.max(axis=1), 0.0)
-            chosen = {
-                name: choose(rule, informed[rule.measure] if prior else moments, everyone)
-                for name, (rule, prior) in rules().items()
-            }
+            chosen = {name: choose(rule, moments, everyone) for name, rule in rules().items()}
             first = moments.accuracy.mean.argmax(axis=1)
             chosen[PAPER] = np.where(moments.accuracy.mean.max(axis=1) > 0, first, -1)
             chosen[ELSEWHERE] = np.full(runs, elsewhere)
@@ -188,7 +177,7 @@ def against_paper(found: dict[tuple[str, int], dict[str, Trials]]) -> str:
     """Markdown: the default and its neighbours against the paper's rule, task by task."""
     rows = ["| rule | shots | tasks | gain more | hurts less | tasks better / worse in gain |",
             "|---|---|---|---|---|---|"]  # fmt: skip
-    for rule in (DEFAULT, "margin, t > 1.5", f"{ALSO_ACCURACY}, t > 1", PRIOR):
+    for rule in (DEFAULT, "margin, t > 1.5", f"{ALSO_ACCURACY}, t > 1"):
         for shots in SHOTS:
             by_task = found.get((rule, shots), {})
             paper = found.get((PAPER, shots), {})
@@ -209,8 +198,7 @@ def against_paper(found: dict[tuple[str, int], dict[str, Trials]]) -> str:
 
 def draw(lines: list[Line], path: Path) -> None:
     """Gain and harm against shots for the rules that matter."""
-    shown = [PAPER, DEFAULT, "probability, t > 2", "margin, t > 0", f"{ALSO_ACCURACY}, t > 1",
-             PRIOR]  # fmt: skip
+    shown = [PAPER, DEFAULT, "probability, t > 2", "margin, t > 0", f"{ALSO_ACCURACY}, t > 1"]
     with figure(path, 8.6, 3.9, svg=True) as drawing:
         drawing.suptitle("SmolLM2-135M: which rule should choose the layer?", x=0.01, ha="left",
                          fontsize=11, fontweight="bold")  # fmt: skip
@@ -249,8 +237,7 @@ def main() -> None:
     sweeps = {name: differences(one) for name, one in tables.items()}
     found = simulate(sweeps, arguments.runs)
     lines = summarise(found | leave_threshold_out(found, FAMILY))
-    alone = [name for name, (_, prior) in rules().items() if not prior]
-    judged = report(found, alone, PAPER, DEFAULT)
+    judged = report(found, list(rules()), PAPER, DEFAULT)
     text = f"{table(lines)}\n\n{against_paper(found)}\n\n{judged}\n"
     (arguments.out / "table.md").write_text(text)
     (arguments.out / "study.json").write_text(

@@ -65,13 +65,6 @@ BatchSize = Annotated[
         metavar="N|auto", rich_help_panel=MODEL, help="Items in work at a time; no pass mixes them."
     ),
 ]
-States = Annotated[
-    Literal["device", "host"],
-    typer.Option(
-        "--states", metavar="PLACE", rich_help_panel=MODEL,
-        help="Where lockstep keeps the variants' states between layers: device or host memory.",
-    ),
-]  # fmt: skip
 SkipTooLong = Annotated[
     bool,
     typer.Option(

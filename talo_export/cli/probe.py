@@ -53,23 +53,6 @@ def probe(
             help="What makes a layer the best one: kept-t, accuracy, margin, probability, ...",
         ),
     ] = None,
-    prior: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--prior",
-            metavar="RUN",
-            rich_help_panel=options.SEARCH,
-            help="Earlier runs on this model, at least two, that inform the choice; repeat it.",
-        ),
-    ] = None,
-    noise_floor: Annotated[
-        bool,
-        typer.Option(
-            "--noise-floor",
-            rich_help_panel=options.SEARCH,
-            help="Ask the base twice, with other batches, and report how many answers flip.",
-        ),
-    ] = False,
     scope: options.ExportScope = "attention",
     fill: options.FillName = "zero",
     engine: Annotated[
@@ -80,30 +63,6 @@ def probe(
             help="auto, naive, resume or lockstep: how work is shared, never what comes out.",
         ),
     ] = "auto",
-    check: Annotated[
-        str,
-        typer.Option(
-            metavar="N|all",
-            rich_help_panel=options.SEARCH,
-            help="Items of each kind answered the plain way too, and compared.",
-        ),
-    ] = "1",
-    race: Annotated[
-        bool,
-        typer.Option(
-            "--race",
-            rich_help_panel=options.SEARCH,
-            help="Drop layers that cannot be chosen any more, stop when settled: for many shots.",
-        ),
-    ] = False,
-    race_error: Annotated[
-        float,
-        typer.Option(
-            metavar="RATE",
-            rich_help_panel=options.SEARCH,
-            help="With --race: how often, at most, the choice may be another than without.",
-        ),
-    ] = 0.05,
     data: options.Data = None,
     columns: options.Columns = None,
     few_shot: options.FewShot = 0,
@@ -119,7 +78,6 @@ def probe(
     offload: options.Offload = None,
     max_memory: options.MaxMemory = None,
     batch_size: options.BatchSize = "auto",
-    states: options.States = "device",
     skip_too_long: options.SkipTooLong = False,
     trust_remote_code: options.TrustRemoteCode = False,
     checkpoint: Annotated[
@@ -156,9 +114,7 @@ def probe(
         from talo_export.jobs.asking import (
             Setup,
             parse_batch_size,
-            parse_check,
             parse_memory,
-            parse_race,
             parse_shots,
             scoring_of,
         )
@@ -178,7 +134,6 @@ def probe(
                 offload=offload,
                 max_memory=parse_memory(max_memory),
                 batch_size=parse_batch_size(batch_size),
-                states=states,
                 trust_remote_code=trust_remote_code,
             ),
             task=task,
@@ -200,13 +155,9 @@ def probe(
             scope=scope,
             fill=fill,
             engine=engine,
-            check=parse_check(check),
             skip_too_long=skip_too_long,
-            race=parse_race(race_error) if race else None,
             checkpoint=checkpoint,
             fresh=fresh,
-            noise_floor=noise_floor,
-            prior=tuple(prior or ()),
         )
         if means_many(task):
             with in_team() as team, ManyProgress(sink) as bar:

@@ -43,8 +43,6 @@ def show_probe(document: dict[str, Any], to: Console) -> None:
     if any(probe["non_finite"]):
         worst = [layer for layer, count in enumerate(probe["non_finite"]) if count]
         _row(to, "", f"NaN or Inf among the logits without layer {', '.join(map(str, worst))}")
-    if probe["race"] is not None:
-        _row(to, "race", _race(probe))
     _row(to, "choice", probe["reason"])
     if confirm is not None and chosen is not None:
         low, high = confirm["ci95"]
@@ -74,22 +72,6 @@ def show_probe(document: dict[str, Any], to: Console) -> None:
     _row(to, "run", document["run"])
 
 
-def _race(probe: dict[str, Any]) -> str:
-    """How many layers a race dropped and when, and what it was settled without."""
-    dropped = [seen for seen in probe["seen"] if seen is not None and seen < probe["n"]]
-    rate = f"error rate {percent(probe['race']['error_rate'], 0)}"
-    said = "no layer could be dropped before the end"
-    if dropped:
-        said = (
-            f"{len(dropped)} layers were dropped, after {sum(dropped) / len(dropped):.0f} of "
-            f"{probe['n']} items on average"
-        )
-    left = probe["race"]["not_reached"]
-    if left:
-        said = f"settled after {probe['n']} items, {left} fewer than asked for; {said}"
-    return f"{said} ({rate})"
-
-
 def summary(document: dict[str, Any]) -> str:
     """The one sentence that `--quiet` prints."""
     return _verdict(document)
@@ -117,7 +99,7 @@ def _verdict(document: dict[str, Any]) -> str:
 
 def _meaning(evidence: dict[str, Any]) -> list[str]:
     """What the scores mean beyond the confirmation, a sentence each."""
-    parts = ("calibration", "null", "cross_validation", "noise_floor")
+    parts = ("calibration", "null", "cross_validation")
     said = [evidence[part]["sentence"] for part in parts if evidence.get(part)]
     return [f"{sentence.removesuffix('.')}." for sentence in said]
 

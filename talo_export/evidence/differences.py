@@ -69,8 +69,8 @@ def differences(
 ) -> Differences:
     """The differences of one scope and fill on the items the base answered.
 
-    Layers that a race dropped or whose logits were not finite have no place in a resampling and
-    are left out. Raises TaloError where no layer or no item remains.
+    Layers that did not see every item or whose logits were not finite have no place in a resampling
+    and are left out. Raises TaloError where no layer or no item remains.
     """
     base = table.row(None)
     columns = np.flatnonzero(table.scored[base] & table.finite[base])

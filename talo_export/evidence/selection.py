@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from talo_export.errors import TaloError, UsageError
 from talo_export.evidence.criteria import CRITERIA, Criterion, LayerMoments, Moment, choose
-from talo_export.evidence.layer_prior import LayerPrior, with_prior
 from talo_export.evidence.paired import right
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
@@ -84,15 +82,13 @@ def select(
     scope: Scope = "attention",
     fill: Fill = "zero",
     n_layers: int | None = None,
-    prior: LayerPrior | None = None,
 ) -> Selection:
     """Choose among the knockouts of one scope and fill by a criterion of `CRITERIA`, or "auto".
 
     `min_gain` is a gain in accuracy, as a share, that a layer must exceed whatever else is weighed;
-    without it a layer must gain accuracy only where the criterion says so. A `prior` from earlier
-    runs shrinks what is ranked; the gains reported stay as measured. Never chosen: a layer with a
-    NaN or Inf among its logits, and one that did not see every item the base saw (a race dropped
-    it). `n_layers` is the decoder's depth where layers at its end were not swept.
+    without it a layer must gain accuracy only where the criterion says so. Never chosen: a layer
+    with a NaN or Inf among its logits, and one that did not see every item the base saw. `n_layers`
+    is the decoder's depth where layers at its end were not swept.
 
     Raises UsageError for an unknown criterion or one that needs scores where only text was
     generated, TaloError where the table has no such knockouts or the base's logits are broken.
@@ -116,8 +112,7 @@ def select(
     complete = np.array([bool(table.scored[row][table.scored[base]].all()) for row in rows])
     finite = np.array([bool(table.finite[row][table.scored[row]].all()) for row in rows])
     allowed = complete & finite
-    weighed = moments if prior is None else informed(moments, prior, knockouts)
-    chosen = int(choose(rule, weighed, allowed, min_gain))
+    chosen = int(choose(rule, moments, allowed, min_gain))
     knockout = knockouts[chosen] if chosen >= 0 else None
 
     depth = max(n_layers or 0, 1 + max(knockout.layer for knockout in knockouts))
@@ -147,23 +142,6 @@ def select(
         unparsed=by_layer((seen & ~table.parsed[rows]).sum(axis=1)),
         non_finite=by_layer((seen & ~table.finite[rows]).sum(axis=1)),
     )
-
-
-def informed(
-    moments: LayerMoments, prior: LayerPrior, knockouts: Sequence[Knockout]
-) -> LayerMoments:
-    """The moments (L,) with the prior's measure replaced by what is believed after both.
-
-    Raises TaloError where the prior does not know a layer.
-    """
-    at = {layer: column for column, layer in enumerate(prior.layers)}
-    unknown = [knockout.layer for knockout in knockouts if knockout.layer not in at]
-    if unknown:
-        raise TaloError(
-            f"The earlier runs never cut layer {unknown[0]}, so they say nothing about it: "
-            "name runs that swept all layers of this model with the same --scope and --fill."
-        )
-    return with_prior(moments, prior.take([at[knockout.layer] for knockout in knockouts]))
 
 
 def criterion_named(name: str, table: ScoreTable) -> Criterion:

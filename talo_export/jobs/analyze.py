@@ -150,7 +150,7 @@ def _heatmap(runs: Runs) -> tuple[Result, Draw]:
     vectors = interaction_vectors(runs.probed())
     sweeps = runs.sweeps()
     found = None
-    # A race drops layers: without whole sweeps there are no correlations to sort by.
+    # Of tasks swept in different layers there are no correlations to sort by.
     if len(sweeps) >= 3 and len({sweep.layers for sweep in sweeps.values()}) == 1:
         found = cluster_tasks(sweeps, seed=runs.seed, resamples=1)
     title = "Task-layer interaction" + (", tasks sorted by cluster" if found else "")

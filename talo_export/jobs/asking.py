@@ -34,7 +34,6 @@ class Setup:
     offload: Path | None = None
     max_memory: Mapping[str, str] | None = None
     batch_size: int | Literal["auto"] = "auto"
-    states: Literal["device", "host"] = "device"
     trust_remote_code: bool = False
     load_in_4bit: bool = False
 
@@ -117,18 +116,6 @@ def _is_limit(limit: tuple[str, str]) -> bool:
 def parse_shots(text: str) -> int | None:
     """A positive number of probing items, or None for `all`."""
     return None if text == "all" else _positive(text, "--shots", "all")
-
-
-def parse_check(text: str) -> int | Literal["all"]:
-    """`all` or a positive number of items."""
-    return "all" if text == "all" else _positive(text, "--check", "all")
-
-
-def parse_race(error: float) -> float:
-    """An error rate: a probability, neither 0 nor 1."""
-    if not 0 < error < 1:
-        raise UsageError(f"--race-error is {error:g}; give a probability between 0 and 1.")
-    return error
 
 
 def _positive(text: str, option: str, word: str) -> int:

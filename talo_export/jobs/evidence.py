@@ -66,7 +66,7 @@ def evidence_of(
         )
     return {
         "layer_tests": tests.to_json(),
-        # A race says of the layers it dropped no more than that another was ahead of them.
+        # That no layer helps is said only where every layer could be tested.
         "null": explain_null(tests).to_json()
         if selection.knockout is None and len(sweep.layers) == len(probed.variants) - 1
         else None,

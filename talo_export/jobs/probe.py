@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from talo_export.evidence.differences import Differences
 from talo_export.evidence.layer_plot import draw_layers
-from talo_export.evidence.noise_floor import noise_floor
-from talo_export.evidence.racing import STEP
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
 from talo_export.jobs.evidence import evidence_of, letters_scored_throughout, power_before
 from talo_export.jobs.identity import model_fingerprint
-from talo_export.jobs.priors import earlier_sweeps
 from talo_export.jobs.probe_measure import Findings, measure
 from talo_export.jobs.probe_request import ProbeRequest, command_line, recorded, score_identity
 from talo_export.jobs.probe_write import write_and_prove
 from talo_export.jobs.report import run_report
 from talo_export.jobs.run import RunDirectory, default_directory, write_atomically
-from talo_export.jobs.scores import read_run
 from talo_export.jobs.task_words import load_words, meaning
 from talo_export.models.loading import LoadedModel, pick_device
 from talo_export.models.reference import parse_reference, resolve
-from talo_export.probing.company import answer_in_company
 from talo_export.probing.journal import Journal
-from talo_export.probing.scores import ScoreTable
 from talo_export.probing.team import ALONE, Team
 from talo_export.tasks.item import Task
 from talo_export.tasks.splits import Split, split_task
@@ -61,26 +54,18 @@ def run_probe(
     finished = team.lead(opened)
     if finished is not None:
         note(f"{run.path} holds the finished run; --fresh starts over")
-        return _with_noise_floor(request, run, finished, progress, load) if team.leads else finished
+        return finished
 
     power = power_before(len(split.confirm), request.shots)
     note(power["sentence"])
 
-    def made_ready() -> tuple[Mapping[str, Differences], LoadedModel]:
-        earlier = earlier_sweeps(
-            request.prior,
-            fingerprint=fingerprint,
-            task=task.name,
-            scope=request.scope,
-            fill=request.fill,
-            data=request.data,
-        )
+    def made_ready() -> LoadedModel:
         run.path.mkdir(parents=True, exist_ok=True)  # Of another host's process, its own.
-        return earlier, (load or request.setup.load)()
+        return (load or request.setup.load)()
 
-    earlier, loaded = team.together(made_ready)
+    loaded = team.together(made_ready)
     with Journal.open_own(run.journal, score_identity(request, task, fingerprint), team) as journal:
-        findings = measure(request, loaded, split, journal, progress, team, earlier)
+        findings = measure(request, loaded, split, journal, progress, team)
     document = _document(request, task, loaded, findings, run)
     if not team.leads:
         return document
@@ -97,9 +82,6 @@ def run_probe(
             seed=request.seed,
             by_letter=letters_scored_throughout(task.items, request.scoring),
         ),
-        "noise_floor": noise_of(request, loaded, findings.tables, task, progress)
-        if request.noise_floor
-        else None,
     }
     if request.checkpoint and findings.confirmation is not None:
         document |= write_and_prove(request, loaded, findings, document, run, split, note)
@@ -144,14 +126,6 @@ def _document(
         "scope": request.scope,
         "probe": {
             **findings.selection.to_json(),
-            "seen": seen_by_layer(findings.probed.table, len(loaded.decoder)),
-            "race": None
-            if request.race is None
-            else {
-                "error_rate": request.race,
-                "every": STEP,
-                "not_reached": findings.probed.not_reached,
-            },
             "ids": list(findings.probed.table.item_ids),
         },
         "too_long": list(findings.too_long),
@@ -176,15 +150,6 @@ def _document(
     }
 
 
-def seen_by_layer(table: ScoreTable, n_layers: int) -> list[int | None]:
-    """How many items each layer's knockout saw; None for a layer that was not swept."""
-    seen: list[int | None] = [None] * n_layers
-    for row, variant in enumerate(table.variants):
-        if variant is not None:
-            seen[variant.layer] = int(table.scored[row].sum())
-    return seen
-
-
 def _vector(document: dict[str, Any]) -> dict[str, Any]:
     """The task-layer interaction vector by itself, for analyses."""
     keys = ("model", "revision", "task", "scoring", "seed", "layers", "scope", "fill")
@@ -204,44 +169,3 @@ def draw_gains(request: ProbeRequest, task: Task, findings: Findings, run: RunDi
         fill=request.fill,
         seed=request.seed,
     )
-
-
-def noise_of(
-    request: ProbeRequest,
-    loaded: LoadedModel,
-    tables: Sequence[ScoreTable],
-    task: Task,
-    progress: Watch,
-) -> dict[str, Any]:
-    """The base on all items of the run once more, each in a batch."""
-    asked = {item_id for table in tables for item_id in table.item_ids}
-    items = [item for item in task.items if item.id in asked]
-    again = answer_in_company(
-        loaded,
-        items,
-        request.scoring,
-        progress=progress(f"the base's own noise on {len(items)} items"),
-    )
-    return noise_floor(tables, again).to_json()
-
-
-def _with_noise_floor(
-    request: ProbeRequest,
-    run: RunDirectory,
-    finished: dict[str, Any],
-    progress: Watch,
-    load: Callable[[], LoadedModel] | None,
-) -> dict[str, Any]:
-    """A finished run's document, with the noise floor added where it was asked for later."""
-    evidence = finished.get("evidence") or {}
-    if not request.noise_floor or evidence.get("noise_floor") is not None:
-        return finished
-    trusted = request.setup.trust_remote_code
-    read = read_run(run.path, data=request.data, trusted=trusted)
-    tables = [read.probed] if read.unseen is None else [read.probed, read.unseen]
-    loaded = (load or request.setup.load)()
-    found = noise_of(request, loaded, tables, read.task, progress)
-    document = finished | {"evidence": evidence | {"noise_floor": found}}
-    run.finish(document)
-    run_report([run.path], data=request.data, trusted=trusted)
-    return document

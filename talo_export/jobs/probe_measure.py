@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from talo_export.errors import UsageError
 from talo_export.evidence.confirmation import Confirmation, confirm
-from talo_export.evidence.differences import Differences
-from talo_export.evidence.layer_prior import LayerPrior, fit_prior
-from talo_export.evidence.racing import STEP, Contest, race_order
-from talo_export.evidence.selection import Selection, criterion_named, select
+from talo_export.evidence.selection import Selection, select
 from talo_export.jobs.evaluate import Watch
 from talo_export.jobs.probe_request import ProbeRequest
 from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.cost import Cost
 from talo_export.probing.journal import Journal
-from talo_export.probing.race import Race
-from talo_export.probing.scores import ScoreTable
 from talo_export.probing.sweep import SweepResult, all_knockouts, sweep
 from talo_export.probing.team import Team
 from talo_export.tasks.item import Item
@@ -45,11 +40,6 @@ class Findings:
         return self.probed.too_long + (self.confirmed.too_long if self.confirmed else ())
 
     @property
-    def tables(self) -> list[ScoreTable]:
-        """All that was scored, in parts without common items."""
-        return [part.table for part in (self.probed, self.confirmed) if part is not None]
-
-    @property
     def cost(self) -> Cost:
         return self.probed.cost + (self.confirmed.cost if self.confirmed else Cost())
 
@@ -61,7 +51,6 @@ def measure(
     journal: Journal,
     progress: Watch,
     team: Team,
-    earlier: Mapping[str, Differences],
 ) -> Findings:
     """Sweep the probing items, select, and confirm on the others."""
     knockouts = all_knockouts(loaded.decoder, request.scope, request.fill)
@@ -72,10 +61,7 @@ def measure(
         )
 
     def score(
-        doing: str,
-        items: Sequence[Item],
-        variants: Sequence[Knockout | None],
-        race: Race | None = None,
+        doing: str, items: Sequence[Item], variants: Sequence[Knockout | None]
     ) -> SweepResult:
         return sweep(
             loaded,
@@ -85,16 +71,12 @@ def measure(
             journal=journal,
             batch_size=request.setup.batch_size,
             engine=request.engine,
-            states=request.setup.states,
-            check=request.check,
             skip_too_long=request.skip_too_long,
-            race=race,
             team=team,
             progress=progress(f"{doing} {len(items)} items"),
         )
 
-    items, race = _raced(request, split.probe)
-    probed = score("probing", items, (None, *knockouts), race)
+    probed = score("probing", split.probe, (None, *knockouts))
     selection = select(
         probed.table,
         min_gain=request.min_gain,
@@ -102,7 +84,6 @@ def measure(
         scope=request.scope,
         fill=request.fill,
         n_layers=len(loaded.decoder),
-        prior=_prior(request, earlier, probed.table),
     )
     if request.shots is None:
         return Findings(probed, selection, None, None)
@@ -112,21 +93,3 @@ def measure(
     confirmed = score("confirming", split.confirm, (None, selection.knockout))
     judged = confirm(confirmed.table, selection.knockout, seed=request.seed)
     return Findings(probed, selection, confirmed, judged)
-
-
-def _raced(request: ProbeRequest, items: Sequence[Item]) -> tuple[Sequence[Item], Race | None]:
-    """The probing items in the order of their race, and its rule; as they are without one."""
-    if request.race is None:
-        return items, None
-    order = race_order(items, request.seed)
-    contest = Contest.over(order, request.criterion, request.min_gain, request.race)
-    return order, Race(STEP, contest.standing)
-
-
-def _prior(
-    request: ProbeRequest, earlier: Mapping[str, Differences], table: ScoreTable
-) -> LayerPrior | None:
-    """What earlier runs say of the measure that this table's criterion ranks by."""
-    if not earlier:
-        return None
-    return fit_prior(list(earlier.values()), criterion_named(request.criterion, table).measure)

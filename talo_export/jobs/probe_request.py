@@ -5,10 +5,9 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from talo_export.errors import UsageError
-from talo_export.evidence.racing import ERROR as RACE_ERROR
 from talo_export.evidence.selection import DEFAULT_CRITERION, check_criterion
 from talo_export.jobs.asking import DEFAULT_PROMPT, Setup
 from talo_export.jobs.task_words import (
@@ -44,27 +43,15 @@ class ProbeRequest:
     scope: Scope = "attention"
     fill: Fill = "zero"
     engine: EngineName = "auto"
-    check: int | Literal["all"] = 1
     skip_too_long: bool = False
-    race: float | None = None
-    """The race's error rate; None sees every layer through to the end."""
     checkpoint: bool = True
     fresh: bool = False
-    noise_floor: bool = False
-    """Ask the base once more with other batches."""
-    prior: tuple[Path, ...] = ()
-    """Earlier runs on the same model that inform the choice."""
 
     def __post_init__(self) -> None:
         check_criterion(self.criterion)
         if self.min_gain is not None and not -1 <= self.min_gain < 1:
             raise UsageError(
                 f"--min-gain is {100 * self.min_gain:g}: give points of accuracy, below 100."
-            )
-        if self.race is not None and self.prior:
-            raise UsageError(
-                "a race foresees what the probing items choose by themselves, and --prior weighs "
-                "earlier runs too: use one of the two."
             )
 
     @property
@@ -109,9 +96,6 @@ def recorded(request: ProbeRequest, task: Task, fingerprint: str) -> dict[str, A
         "fill": request.fill,
         "checkpoint": request.checkpoint,
         "skip_too_long": request.skip_too_long,
-        "race": request.race,
-        # Runs made without earlier ones keep the manifest they always had.
-        **({"prior": sorted(path.name for path in request.prior)} if request.prior else {}),
     }
 
 
@@ -144,13 +128,6 @@ def command_line(request: ProbeRequest) -> str:
     option("--dtype", setup.dtype, plain.dtype)
     if request.skip_too_long:
         words.append("--skip-too-long")
-    if request.race is not None:
-        words.append("--race")
-        option("--race-error", request.race, RACE_ERROR)
-    for path in request.prior:
-        option("--prior", path, None)
-    if request.noise_floor:
-        words.append("--noise-floor")
     if setup.trust_remote_code:
         words.append("--trust-remote-code")
     return shlex.join(words)

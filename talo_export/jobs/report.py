@@ -124,7 +124,7 @@ def _p_gains(document: Mapping[str, Any]) -> Mapping[int, float]:
 def _meanings(document: Mapping[str, Any]) -> tuple[str, ...]:
     """What the run's evidence says in sentences, besides the confirmation and calibration."""
     evidence = document.get("evidence") or {}
-    said = [evidence[part]["sentence"] for part in ("null", "noise_floor") if evidence.get(part)]
+    said = [evidence["null"]["sentence"]] if evidence.get("null") else []
     power, crossed = evidence.get("power"), evidence.get("cross_validation")
     if power is not None and document["shots"] is not None:
         said.insert(0, f"Before the sweep: {power['sentence']}.")

@@ -21,6 +21,8 @@ from typing import Any
 from talo_export.errors import TaloError
 
 FORMAT = 1
+RETIRED: dict[str, Any] = {"race": None}
+"""Options that earlier versions recorded and this one lacks, each with its default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,13 @@ class RunDirectory:
 
     def _check_same(self, request: Mapping[str, Any]) -> None:
         recorded = self.request()
+        for name in RETIRED.keys() - request.keys():
+            if recorded.pop(name, RETIRED[name]) != RETIRED[name]:
+                raise TaloError(
+                    f"{self.path} was made with --{name}, which this version no longer has: report "
+                    "and analyze read it, but it cannot be gone on with; name another directory "
+                    "with --out, or start over with --fresh."
+                )
         # A round trip through JSON, so that tuples and lists compare as what is stored.
         asked = json.loads(json.dumps(dict(request)))
         differing = list(dict.fromkeys(_differences(recorded, asked)))

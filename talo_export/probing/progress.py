@@ -16,7 +16,7 @@ class Progress:
 
     `done` counts cells answered in this call or found in the journal; `resumed` only the latter,
     so that time left is estimated from `done - resumed`. The same of items, which are done when
-    every variant still in the sweep has answered them. `gains` holds each variant's accuracy minus
+    every variant has answered them. `gains` holds each variant's accuracy minus
     the base's over the items both have answered so far.
     """
 
@@ -50,7 +50,6 @@ class Watch:
         self._watcher = watcher
         self._items = items
         self._total = items * len(variants)
-        self._racing = tuple(variants)
         self._correct: dict[Knockout | None, dict[str, bool]] = {v: {} for v in variants}
         self._won = dict.fromkeys(variants, 0)
         self._both = dict.fromkeys(variants, 0)
@@ -65,16 +64,6 @@ class Watch:
         """Count new cells and tell the watcher."""
         for cell in cells:
             self._count(cell)
-        self.report()
-
-    def expect(self, items: int, racing: Sequence[Knockout | None]) -> None:
-        """So many items are still to come for these variants: the others were dropped by a race."""
-        self._total = self._done + items * len(racing)
-        self._racing = tuple(racing)
-
-    def settle(self) -> None:
-        """Nothing more is to come: a race is settled without the items that are left."""
-        self._total, self._items = self._done, self._items_done()
         self.report()
 
     def report(self, note: str | None = None) -> None:
@@ -99,7 +88,7 @@ class Watch:
             )
 
     def _items_done(self) -> int:
-        return min((len(self._correct[variant]) for variant in self._racing), default=0)
+        return min(map(len, self._correct.values()), default=0)
 
     def _count(self, cell: Cell) -> None:
         self._done += 1

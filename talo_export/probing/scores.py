@@ -1,7 +1,7 @@
 """ScoreTable: what every variant of the model answered to every item. All statistics read this.
 
 Rows are variants (the base first, then knockouts), columns are items. A cell may be missing
-(`scored` is False) where a race dropped a layer early.
+(`scored` is False): a journal may hold a layer's answers to some of the items alone.
 """
 
 from __future__ import annotations

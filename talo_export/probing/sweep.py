@@ -17,11 +17,10 @@ from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.anatomy import Decoder
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.cost import Cost, metered, side_by_side
-from talo_export.probing.engines.checked import Checked, StatesIn
+from talo_export.probing.engines.checked import Checked
 from talo_export.probing.engines.checked import EngineName as EngineName
 from talo_export.probing.journal import Cell, Journal
 from talo_export.probing.progress import Watch, Watcher
-from talo_export.probing.race import Race
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.settings import Scoring
 from talo_export.probing.share import (
@@ -45,12 +44,10 @@ class SweepResult:
     """All outcomes asked for, and what this call spent on them (a resumed run: its own part)."""
 
     table: ScoreTable
-    """Without the items that were left out, and those that a settled race did not come to."""
+    """Without the items that were left out."""
     cost: Cost
     too_long: tuple[str, ...] = ()
     """Ids of the items left out because the model's context does not hold them."""
-    not_reached: int = 0
-    """Items that a race was settled without."""
 
 
 def sweep(
@@ -62,33 +59,26 @@ def sweep(
     journal: Journal | None = None,
     batch_size: int | Literal["auto"] = "auto",
     engine: EngineName = "auto",
-    states: StatesIn = "device",
-    check: int | Literal["all"] = 1,
     skip_too_long: bool = False,
-    race: Race | None = None,
     progress: Watcher | None = None,
     team: Team = ALONE,
 ) -> SweepResult:
-    """Let every variant answer every item, or as many as a `race` lets it see.
+    """Let every variant answer every item.
 
     `variants` must hold None, the base. `batch_size` is how many items are in work at once; no
     forward pass ever mixes two items, so it changes no bit of the result. `engine` auto takes the
-    fastest that this model runs in and that agrees with the naive one; `states` is where lockstep
-    keeps the variants' hidden states between layers, where it can; `check` is how many items
-    of each kind are answered by both and compared. In a `team` every process calls this with the
-    same arguments and its own journal, answers its share, and returns all answers. Raises
-    TaloError for an item the model cannot take (one longer than its context is left out under
-    `skip_too_long`), UsageError for a request without sense, ProofError for an engine that was
-    named and is wrong.
+    fastest that this model runs in and that agrees with the naive one. In a `team` every process
+    calls this with the same arguments and its own journal, answers its share, and returns all
+    answers. Raises TaloError for an item the model cannot take (one longer than its context is
+    left out under `skip_too_long`), UsageError for a request without sense, ProofError for an
+    engine that was named and is wrong.
     """
     check_request(items, variants, batch_size)
     outcomes = merged(team.exchange(lambda: known(journal, items, variants)))
-    rounds = [items] if race is None else list(batches(items, race.every))
-    pending = [lacking(part, variants, outcomes) for part in rounds]
-    shares = [part[team.rank :: team.size] for part in pending]
-    left = sum(map(len, shares))
-    watch = Watch(len(items) - sum(map(len, pending)) + left, variants, outcomes, progress)
-    racing, too_long = tuple(variants), set[str]()
+    pending = lacking(items, variants, outcomes)
+    share = pending[team.rank :: team.size]
+    watch = Watch(len(items) - len(pending) + len(share), variants, outcomes, progress)
+    too_long = set[str]()
 
     with (
         metered(loaded.model, loaded.decoder) as meter,
@@ -99,17 +89,15 @@ def sweep(
             engine,
             variants=len(variants),
             items=len(items),
-            check=check,
             note=watch.report,
-            states=states,
         ) as by,
     ):
 
-        def answer(share: Sequence[Item]) -> tuple[list[Cell], list[str]]:
+        def answer() -> tuple[list[Cell], list[str]]:
             answered: list[Cell] = []
             long: list[str] = []
             for batch in batches(share, AUTO_BATCH if batch_size == "auto" else batch_size):
-                work, left_out = missing(loaded, batch, racing, scoring, outcomes, skip_too_long)
+                work, left_out = missing(loaded, batch, variants, scoring, outcomes, skip_too_long)
                 long += left_out
                 meter.naive += naive_evaluations(loaded.decoder, work, scoring)
                 for cells in by.answer(work):
@@ -119,28 +107,17 @@ def sweep(
                     watch.add(cells)
             return answered, long
 
-        seen = 0
-        for part, share in zip(rounds, shares, strict=True):
-            if race is not None and seen:
-                racing = race.narrowed(racing, ScoreTable.build(items[:seen], outcomes))
-                if not racing:
-                    watch.settle()
-                    break
-                watch.expect(left, racing)
-            for cells, long in team.exchange(lambda share=share: answer(share)):  # type: ignore[misc]
-                for cell in cells:
-                    outcomes[cell.variant][cell.item_id] = cell.outcome
-                too_long.update(long)
-            seen += len(part)
-            left -= len(share)
+        for cells, long in team.exchange(answer):
+            for cell in cells:
+                outcomes[cell.variant][cell.item_id] = cell.outcome
+            too_long.update(long)
         costs = team.exchange(lambda: meter.cost(loaded.device))
     if team.size > 1 and team.leads and journal is not None:
         journal.append_all(outcomes)
     return SweepResult(
-        _table(items[:seen], outcomes, too_long),
+        _table(items, outcomes, too_long),
         side_by_side(costs),
         tuple(item.id for item in items if item.id in too_long),
-        len(items) - seen,
     )
 
 

@@ -121,7 +121,7 @@ class RunFacts:
     p_gains: Mapping[int, float] = field(default_factory=dict)
     """Layer -> one-sided p-value of its gain on the probing items, corrected over all layers."""
     meanings: tuple[str, ...] = ()
-    """What else the scores say, a sentence each: power, cross-validation, noise."""
+    """What else the scores say, a sentence each: power, cross-validation."""
     cases: tuple[CaseFacts, ...] = ()
     comparison: tuple[MethodFacts, ...] = ()
     comparison_says: tuple[str, ...] = ()

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from planted_case import LAYERS, PLANTED, Planted
 
-from talo_export.errors import TaloError, UsageError
+from talo_export.errors import UsageError
 from talo_export.jobs.analyze import run_analysis
 from talo_export.jobs.asking import Setup
 from talo_export.jobs.probe import run_probe
 from talo_export.jobs.probe_many import run_probes
 from talo_export.jobs.probe_request import ProbeRequest
+from talo_export.jobs.report import run_report
 from talo_export.probing.settings import Scoring
 
 
@@ -50,8 +51,8 @@ def request_for(planted: Planted, folder: Path):
 
 @pytest.fixture(scope="module")
 def run(planted: Planted, folder: Path, request_for) -> Path:
-    """The planted task's run, with its checkpoint and the base asked twice."""
-    run_probe(request_for(planted.task, checkpoint=True, noise_floor=True))
+    """The planted task's run, with its checkpoint."""
+    run_probe(request_for(planted.task, checkpoint=True))
     return folder / "runs" / planted.task.stem
 
 
@@ -87,24 +88,19 @@ def test_every_layers_gain_has_a_p_value_corrected_over_layers(run: Path) -> Non
     assert by_layer[PLANTED]["p_gain"] == min(one["p_gain"] for one in by_layer.values())
 
 
-def test_the_noise_floor_says_how_many_of_the_bases_answers_flip(run: Path) -> None:
-    floor = document_of(run)["evidence"]["noise_floor"]
-    assert floor["n"] == 90
-    assert floor["flipped"] <= 2
-    assert 0 <= floor["largest_score_difference"] < 1e-3
-    assert floor["sentence"] in (run / "report.html").read_text()
-
-
-def test_a_finished_run_can_be_given_its_noise_floor_later(
-    planted: Planted, tmp_path: Path, folder: Path, request_for
+def test_a_run_with_a_prior_and_a_noise_floor_of_former_versions_is_still_read(
+    tmp_path: Path, folder: Path, request_for
 ) -> None:
-    asked = request_for(folder / "first.jsonl", out=tmp_path / "run")
-    before = run_probe(asked)
-    assert before["evidence"]["noise_floor"] is None
-    after = run_probe(replace(asked, noise_floor=True))
-    assert after["evidence"]["noise_floor"]["n"] == 40
-    assert after | {"evidence": 0} == before | {"evidence": 0}
-    assert run_probe(asked) == after
+    run_probe(request_for(folder / "first.jsonl", out=tmp_path / "run"))
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    manifest["request"]["prior"] = ["capitals", "maps"]
+    floor = {"n": 40, "flipped": 0, "turned": 0, "sentence": "All 40 items the same."}
+    manifest["result"]["evidence"]["noise_floor"] = floor
+    (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "run" / "report.html").unlink()
+    run_report([tmp_path / "run"])
+    assert "first" in (tmp_path / "run" / "report.html").read_text()
+    assert run_analysis("vectors", [tmp_path / "run"], out=tmp_path / "out")["tasks"]
 
 
 def test_letters_are_calibrated_in_result_report_and_card(run: Path) -> None:
@@ -127,27 +123,6 @@ def test_a_task_without_items_to_confirm_on_is_cross_validated(
     assert found["gain"] <= found["apparent_gain"]
     assert found["ci95"][0] < found["gain"] < found["ci95"][1]
     assert found["sentence"] in (tmp_path / "all" / "report.html").read_text()
-
-
-def test_earlier_runs_inform_the_choice(
-    planted: Planted, tmp_path: Path, others: list[Path], request_for
-) -> None:
-    plain = run_probe(request_for(planted.task, shots=4, out=tmp_path / "plain"))
-    informed = run_probe(
-        request_for(planted.task, shots=4, out=tmp_path / "informed", prior=tuple(others))
-    )
-    assert informed["selected_layer"] == PLANTED
-    assert informed["probe"]["gains"] == plain["probe"]["gains"]
-    assert "--prior" in informed["command"]
-
-
-def test_earlier_runs_that_cannot_inform_are_named(
-    planted: Planted, tmp_path: Path, run: Path, others: list[Path], request_for
-) -> None:
-    with pytest.raises(UsageError, match="choose the layer twice"):
-        run_probe(request_for(planted.task, out=tmp_path / "a", prior=(run, *others)))
-    with pytest.raises(TaloError, match="at least two"):
-        run_probe(request_for(planted.task, out=tmp_path / "b", prior=(others[0],)))
 
 
 def test_side_effects_stand_in_result_report_and_card(run: Path, others: list[Path]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planted_case import LAYERS, PLANTED, Planted
+from planted_case import LAYERS, Planted
 from probe_models import byte_tokenizer, text_config
 from transformers import LlamaForCausalLM
 from typer.testing import CliRunner
@@ -43,47 +43,6 @@ def long_task(planted: Planted, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_race_finds_the_planted_layer_and_says_what_each_layer_saw(
-    planted: Planted, tmp_path: Path
-) -> None:
-    whole = probed(planted, tmp_path / "whole", "--shots", 70)
-    raced = probed(planted, tmp_path / "raced", "--shots", 70, "--race")
-    assert whole["probe"]["race"] is None
-    assert whole["probe"]["seen"] == [70] * LAYERS
-    assert raced["selected_layer"] == whole["selected_layer"] == PLANTED
-    race = raced["probe"]["race"]
-    assert (race["error_rate"], race["every"]) == (0.05, 5)
-    seen = raced["probe"]["seen"]
-    assert seen[PLANTED] == raced["probe"]["n"] == 70 - race["not_reached"]
-    assert min(seen) < seen[PLANTED]
-    assert raced["confirm"] == whole["confirm"]
-    assert raced["cost"]["layer_evaluations"] < whole["cost"]["layer_evaluations"]
-    assert "--race" in raced["command"]
-    shown = run(planted, tmp_path / "raced", "--shots", 70, "--race")
-    assert "were dropped, after" in shown.stdout
-
-
-def test_a_race_and_a_whole_sweep_are_different_runs(planted: Planted, tmp_path: Path) -> None:
-    probed(planted, tmp_path / "run", "--shots", 20)
-    refused = run(planted, tmp_path / "run", "--shots", 20, "--race", "--quiet")
-    assert refused.exit_code == 1
-    assert "race (recorded None, asked 0.05)" in refused.stderr
-
-
-def test_a_race_that_cannot_foresee_the_choice_is_refused(planted: Planted, tmp_path: Path) -> None:
-    refused = run(planted, tmp_path / "run", "--race", "--criterion", "margin", "--quiet")
-    assert refused.exit_code == 2
-    assert "one item may outweigh all others" in refused.stderr
-    earlier = tmp_path / "earlier"
-    probed(planted, earlier, "--shots", "all")
-    refused = run(planted, tmp_path / "run", "--race", "--prior", earlier, "--quiet")
-    assert refused.exit_code == 2
-    assert "use one of the two" in refused.stderr
-    refused = run(planted, tmp_path / "run", "--race", "--race-error", "2", "--quiet")
-    assert refused.exit_code == 2
-    assert "--race-error is 2" in refused.stderr
-
-
 def test_an_item_longer_than_the_context_is_named(
     planted: Planted, long_task: Path, tmp_path: Path
 ) -> None:
@@ -116,20 +75,11 @@ def test_an_evaluation_skips_and_counts_them_too(planted: Planted, long_task: Pa
     assert document["too_long"] == ["item-03", "item-40"]
 
 
-def test_more_items_are_checked_on_request_and_counted_apart(
+def test_one_item_of_the_sweep_and_one_of_the_confirmation_are_checked_and_counted_apart(
     planted: Planted, tmp_path: Path
 ) -> None:
-    costs = [
-        probed(planted, tmp_path / f"run-{check}", "--shots", 20, "--check", check)["cost"]
-        for check in (1, 3)
-    ]
-    # An item of the sweep, and one of the confirmation.
-    one_item = (LAYERS + 1) * LAYERS + 2 * LAYERS
-    assert [cost["check_evaluations"] for cost in costs] == [one_item, 3 * one_item]
-    assert costs[0]["layer_evaluations"] == costs[1]["layer_evaluations"]
-    refused = run(planted, tmp_path / "none", "--check", "some", "--quiet")
-    assert refused.exit_code == 2
-    assert "--check is 'some'" in refused.stderr
+    cost = probed(planted, tmp_path / "run", "--shots", 20)["cost"]
+    assert cost["check_evaluations"] == (LAYERS + 1) * LAYERS + 2 * LAYERS
 
 
 @pytest.mark.parametrize("engine", ["naive", "resume", "lockstep"])
@@ -151,12 +101,11 @@ def short_task(planted: Planted, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("states", ["device", "host"])
 def test_a_model_that_stays_on_disk_is_probed_like_one_in_memory(
-    planted: Planted, short_task: Path, tmp_path: Path, states: str
+    planted: Planted, short_task: Path, tmp_path: Path
 ) -> None:
     usual = probed(planted, tmp_path / "usual", "--shots", 6, task=short_task)
-    options = ("--device-map", "disk", "--offload", tmp_path / "weights", "--states", states)
+    options = ("--device-map", "disk", "--offload", tmp_path / "weights")
     found = probed(planted, tmp_path / "disk", "--shots", 6, *options, task=short_task)
     assert found["probe"]["gains"] == usual["probe"]["gains"]
     assert found["confirm"] == usual["confirm"]

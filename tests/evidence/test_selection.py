@@ -10,8 +10,6 @@ import pytest
 
 from talo_export.errors import TaloError, UsageError
 from talo_export.evidence.criteria import CRITERIA
-from talo_export.evidence.differences import differences
-from talo_export.evidence.layer_prior import fit_prior
 from talo_export.evidence.selection import select
 from talo_export.knockout import Knockout
 
@@ -114,7 +112,7 @@ def test_a_base_with_broken_logits_is_an_error(make_table):
         select(dataclasses.replace(table, finite=finite))
 
 
-def test_a_layer_that_a_race_dropped_early_is_not_chosen_but_its_gain_is_reported(make_table):
+def test_a_layer_that_saw_only_some_items_is_not_chosen_but_its_gain_is_reported(make_table):
     table = make_table(BASE, [ONE_BETTER, [1, 1, 1, 1, 1, 0, 0, 0, 0, 0]])
     scored = table.scored.copy()
     scored[2, 5:] = False
@@ -210,24 +208,6 @@ def test_by_default_a_gain_in_accuracy_within_the_margins_noise_keeps_the_base(m
     table = make_table(BASE, [TWO_BETTER], scores=scores_with_margins(0.0, margins))
     assert select(table, criterion="accuracy").knockout == Knockout(0)
     assert select(table).knockout is None
-
-
-def test_a_prior_shrinks_what_is_ranked_and_leaves_what_is_reported(make_table):
-    table = make_table(BASE, [TWO_BETTER, ONE_BETTER])
-    sweeps = [differences(make_table(BASE, [WORSE, TWO_BETTER])) for _ in range(3)]
-    prior = fit_prior(sweeps, "accuracy")
-    plain = select(table, criterion="accuracy")
-    informed = select(table, criterion="accuracy", prior=prior)
-    assert plain.knockout == Knockout(0)
-    assert informed.knockout == Knockout(1)
-    assert informed.gains == plain.gains
-
-
-def test_a_prior_that_does_not_know_a_layer_is_an_error(make_table):
-    table = make_table(BASE, [TWO_BETTER, ONE_BETTER])
-    prior = fit_prior([differences(make_table(BASE, [WORSE])) for _ in range(2)], "accuracy")
-    with pytest.raises(TaloError, match="never cut layer 1"):
-        select(table, criterion="accuracy", prior=prior)
 
 
 @pytest.mark.parametrize("criterion", ["auto", "margin", "probability-t", "gain-t", "accuracy"])

@@ -37,6 +37,29 @@ def test_another_request_is_refused_naming_what_differs(tmp_path: Path) -> None:
     assert "task" not in str(refused.value).split(":", 1)[1].split(".")[0]
 
 
+def test_a_run_recorded_with_a_retired_option_at_its_default_is_gone_on_with(
+    tmp_path: Path,
+) -> None:
+    run = RunDirectory(tmp_path / "run")
+    run.open({**REQUEST, "race": None}, fresh=False)
+    run.open(REQUEST, fresh=False)
+    with pytest.raises(TaloError, match=r"seed \(recorded 0, asked 1\)") as refused:
+        run.open({**REQUEST, "seed": 1}, fresh=False)
+    assert "race" not in str(refused.value)
+
+
+def test_a_run_made_with_a_retired_option_is_refused_in_a_sentence_that_says_what_reads_it(
+    tmp_path: Path,
+) -> None:
+    run = RunDirectory(tmp_path / "run")
+    run.open({**REQUEST, "race": 0.05}, fresh=False)
+    with pytest.raises(TaloError, match=r"was made with --race, .* report and analyze read it"):
+        run.open(REQUEST, fresh=False)
+    assert run.request()["race"] == 0.05
+    run.open(REQUEST, fresh=True)
+    assert run.request() == REQUEST
+
+
 def test_fresh_starts_over_but_leaves_foreign_files(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     run.open(REQUEST, fresh=False)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from talo_export.errors import TaloError, UsageError
 from talo_export.evidence.criteria import CRITERIA, Criterion, choose
 from talo_export.evidence.differences import Differences, moments_of_subsets, random_subsets
-from talo_export.evidence.layer_prior import LayerPrior, with_prior
 from talo_export.evidence.selection import WITH_SCORES
 from talo_export.wording import percent
 
@@ -108,7 +107,6 @@ def simulate_selection(
     runs: int,
     seed: int,
     min_gain: float | None = None,
-    prior: LayerPrior | None = None,
 ) -> Trials:
     """Choose on `runs` random probing sets of `shots` items, judge each on the other items.
 
@@ -121,10 +119,6 @@ def simulate_selection(
     rng = np.random.default_rng(seed)
     probing = random_subsets(sweep.members, shots, runs, rng)
     moments = moments_of_subsets(sweep, probing)
-    if prior is not None:
-        if prior.layers != sweep.layers:
-            raise TaloError("The prior is about other layers than this sweep.")
-        moments = with_prior(moments, prior)
     chosen = choose(criterion, moments, np.ones(len(sweep.layers), dtype=bool), min_gain)
     unseen = 1.0 - probing
     gains = (unseen @ sweep.accuracy) / unseen.sum(axis=1, keepdims=True)

@@ -1,15 +1,13 @@
 """The engine a sweep uses: the fastest that is right for this model, checked and backed off.
 
-The first item of every kind (what inputs it has, whether anything follows its prompt), or as many
-as asked for, is answered the plain way too, for every variant. That proves the knockouts and checks
+The first item of every kind (what inputs it has, whether anything follows its prompt) is answered
+the plain way too, for every variant. That proves the knockouts and checks
 the fast engine. An engine that cannot run the model, or disagrees, is replaced by the next slower
 one, which is said once, where the choice was ours; where the user named it, it is an error.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Literal
@@ -24,7 +22,6 @@ from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
 from talo_export.probing.engines.check import disagreement, nudged_embeddings
 from talo_export.probing.engines.fit import fitting_tokens, layer_bytes, most_tokens
-from talo_export.probing.engines.host_states import HostStatesError
 from talo_export.probing.engines.memory import is_out_of_memory, too_large
 from talo_export.probing.engines.naive import Naive, one_token_each
 from talo_export.probing.engines.passes import CannotShareError, SharedModel
@@ -33,7 +30,6 @@ from talo_export.probing.engines.work import Todo, Work
 from talo_export.probing.journal import Cell
 from talo_export.probing.settings import Scoring
 
-StatesIn = Literal["device", "host"]
 Kind = tuple[object, ...]
 EngineName = Literal["auto", "naive", "resume", "lockstep"]
 Note = Callable[[str], None]
@@ -72,19 +68,15 @@ class Checked:
         *,
         variants: int,
         items: int,
-        check: int | Literal["all"],
         note: Note,
-        states: StatesIn = "device",
     ) -> None:
         self._loaded = loaded
         self._scoring = scoring
         self._meter = meter
         self._asked = engine
-        self._check = math.inf if check == "all" else check
         self._note = note
-        self._host = states == "host"
         self._naive = Naive(loaded, scoring, meter)
-        self._checked: Counter[Kind] = Counter()
+        self._checked: set[Kind] = set()
         self._candidates = candidates(engine, variants, items)
         self._most_tokens: dict[Kind, int] = {}
 
@@ -128,7 +120,7 @@ class Checked:
     ) -> dict[Knockout | None, Answered]:
         encoded = todo.encoded
         kind = kind_of(encoded)
-        if self._checked[kind] >= max(1, self._check):
+        if kind in self._checked:
             return self._fast(encoded, variants)
         plain = self._plainly(encoded, variants)
         while self.name != "naive":
@@ -136,19 +128,16 @@ class Checked:
             try:
                 fast = self._fast(encoded, variants)
             except (TaloError, *LIBRARY_ERRORS) as error:
-                if self._asked != "auto" and not self._host:
+                if self._asked != "auto":
                     raise
                 problem = first_line(str(error)) or type(error).__name__
             else:
                 found = self._compare(encoded, fast, plain)
                 if found is None:
-                    self._checked[kind] += 1
+                    self._checked.add(kind)
                     return fast
                 problem = found
             self._meter.move_aside(before)
-            if self._host:
-                self._keep_on_device(problem)
-                continue
             self._give_up(problem, to=self._candidates[1] if len(self._candidates) > 1 else "")
         return plain
 
@@ -172,7 +161,7 @@ class Checked:
     @property
     def _shares_by_itself(self) -> bool:
         """Whether how much runs at once is ours to say; a named lockstep takes all variants."""
-        return self._asked == "auto" or self._host
+        return self._asked == "auto"
 
     def _compare(
         self,
@@ -194,10 +183,6 @@ class Checked:
                 who = "the base" if variant is None else str(variant)
                 return f"on item {encoded.item.id!r} under {who} {problem}"
         return None
-
-    def _keep_on_device(self, problem: str) -> None:
-        self._host = False
-        self._note(f"the states stay on the device: {problem}")
 
     def _give_up(self, problem: str, *, to: str) -> None:
         if self._asked != "auto":
@@ -223,14 +208,8 @@ class Checked:
                 if self.name == "pair":
                     answers = self._sharing.answer_pair(encoded, variants)
                 else:
-                    answers = self._sharing.answer_item(
-                        encoded, variants, width, host=self._host and self.name == "lockstep"
-                    )
+                    answers = self._sharing.answer_item(encoded, variants, width)
                 return {answer.variant: answer for answer in answers}
-            except HostStatesError as error:
-                self._meter.move_aside(before)
-                self._keep_on_device(str(error))
-                continue
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from transformers import Cache
 
 from talo_export.errors import TaloError
-from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder
 from talo_export.probing.engines.cache_argument import cache_of
 from talo_export.probing.engines.cache_rows import select_rows
@@ -33,7 +32,6 @@ from talo_export.probing.engines.hidden_rows import (
     take_hidden,
     with_rows,
 )
-from talo_export.probing.engines.host_states import HostStates
 from talo_export.probing.engines.interventions import silenced
 from talo_export.probing.engines.item_state import ItemState, recall, remember, spread_cache
 from talo_export.probing.engines.last_positions import feed_forward, for_last_positions
@@ -123,19 +121,15 @@ class SharedModel:
         wanted: Sequence[Variant],
         keep: int = 1,
         cache: bool = False,
-        on_device: int | None = None,
     ) -> Passed | None:
         """Run one pass over an item's `inputs` (a batch of one).
 
         Returns the last `keep` positions' logits of the `wanted` variants (None: the trunk), in
         that order; nothing for a pass that stops at its handover. `cache` keeps key/values too.
-        With `on_device` the variants' states are kept in host memory, so many rows at a time on
-        the device. Raises CannotShareError where the model does not fit.
+        Raises CannotShareError where the model does not fit.
         """
         rows = (None, *plan.variants) if plan.trunk else plan.variants
         run = _Run(plan, state, [rows.index(variant) for variant in wanted], keep)
-        if on_device is not None:
-            run.host = HostStates(self.model, self.decoder, plan, on_device, self._width, keep)
         output = self._carry_out(run, lambda: self.model(**inputs, use_cache=cache))
         if output is None:
             return None
@@ -156,10 +150,10 @@ class SharedModel:
 
     def _carry_out(self, run: _Run, call: Callable[[], Made]) -> Made | None:
         """What `call` gives while the model's layers follow the pass, None where it stops."""
-        masks: dict[Knockout, Tensor] = {}
-        if run.host is None:
-            for variant, (place, count) in run.plan.silence().items():
-                masks[variant] = torch.arange(count) == place
+        masks = {
+            variant: torch.arange(count) == place
+            for variant, (place, count) in run.plan.silence().items()
+        }
         self._run = run
         try:
             with silenced(self.model, self.decoder, masks):
@@ -183,9 +177,6 @@ class SharedModel:
             taken = self._sizes | dimensions((args, kwargs))
             run.rows = 1 if least == 1 else distinct_row_count(least, taken)
             run.entered = True
-            if run.host is not None:
-                run.rows = least
-                return forward(*args, **kwargs)
             if run.rows > 1:
                 args, kwargs = expand_single((args, kwargs), run.rows, self._width)
             return forward(*args, **kwargs)
@@ -200,8 +191,6 @@ class SharedModel:
             if not run.entered:
                 raise CannotShareError(f"{self.decoder.path} is not where its layers are called")
             hidden, args, kwargs = take_hidden(args, kwargs)
-            if run.host is not None:
-                return run.host.layer(index, self._layers[index], forward, hidden, args, kwargs)
             caches = [value for value in (*args, *kwargs.values()) if isinstance(value, Cache)]
             stores = {k: v for k, v in kwargs.items() if isinstance(v, MutableMapping)}
             plan, state = run.plan, run.state
@@ -297,4 +286,3 @@ class _Run:
     handed_over: bool = False
     next_hidden: Tensor | None = None
     looks: dict[int, int] = field(default_factory=dict)
-    host: HostStates | None = None

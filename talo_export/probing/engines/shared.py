@@ -30,7 +30,6 @@ from talo_export.probing.engines.finish import (
     needs_cache,
     prompt_inputs,
 )
-from talo_export.probing.engines.host_states import HostStatesError
 from talo_export.probing.engines.interventions import filled
 from talo_export.probing.engines.item_state import ItemState
 from talo_export.probing.engines.naive import generate, sequences, summed
@@ -54,35 +53,17 @@ class Sharing:
         self._shared = shared
 
     def answer_item(
-        self, encoded: Encoded, variants: Sequence[Variant], width: int, *, host: bool = False
+        self, encoded: Encoded, variants: Sequence[Variant], width: int
     ) -> Iterator[Answered]:
-        """The outcomes of one item; `width` 1 is `resume`, more is `lockstep`.
-
-        With `host` all variants go in one pass whose states are in host memory, `width` rows at a
-        time on the device. Raises HostStatesError where that cannot be done.
-        """
+        """The outcomes of one item; `width` 1 is `resume`, more is `lockstep`."""
         state = ItemState()
         inputs = prompt_inputs(encoded, self._scoring)
         length = int(inputs["input_ids"].shape[1])
         cache = needs_cache(encoded, self._scoring)
-        if host and (cache or not all(v is None or v.fill == "zero" for v in variants)):
-            raise HostStatesError(
-                "keys and values of the prompt, or other fills than zero, are used"
-            )
-        if host and None not in variants:
-            raise HostStatesError("the base itself is not asked")
-        passes = schedule(variants, len(variants) + 1 if host else width)
         with torch.inference_mode(), self._meter.item(length):
-            for plan, wanted in passes:
+            for plan, wanted in schedule(variants, width):
                 with self._filled(wanted):
-                    passed = self._shared.run(
-                        inputs,
-                        plan,
-                        state,
-                        wanted=wanted,
-                        cache=cache,
-                        on_device=width if host else None,
-                    )
+                    passed = self._shared.run(inputs, plan, state, wanted=wanted, cache=cache)
                     if passed is not None and wanted:
                         yield from self._finish(encoded, wanted, passed.logits[:, -1], passed.cache)
 
