@@ -41,6 +41,7 @@ from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import all_knockouts
+from talo_export.requests.readings import Analysis, AnalyzeRequest
 
 
 class Result(Protocol):
@@ -87,46 +88,39 @@ class Runs:
         }
 
 
-def run_analysis(
-    kind: str,
-    paths: Sequence[Path],
-    *,
-    out: Path,
-    seed: int = 0,
-    svg: bool = True,
-    data: Path | None = None,
-    full: bool = False,
-    progress: Watch = unwatched,
-) -> dict[str, Any]:
-    """Do one analysis over the runs in `paths`; write `<kind>.json` and figures to `out`.
+def run_analysis(request: AnalyzeRequest, progress: Watch = unwatched) -> dict[str, Any]:
+    """Do one analysis over the runs; write `<kind>.json` and figures to `out`.
 
     `full` pairs every layer with every other instead of the best with all. Side effects are also
     kept in the first run, whose page and card then state them.
 
-    Raises UsageError for an unknown analysis or runs of different models, TaloError where what it
-    needs was not measured.
+    Raises UsageError for runs of different models, TaloError where what it needs was not measured.
     """
-    if kind not in ANALYSES:
-        raise UsageError(f"unknown analysis {kind!r}; there are {', '.join(ANALYSES)}.")
-    found = [read_run(path, data=data) for path in paths]
+    kind, svg, trusted = request.kind, request.svg, request.trust_remote_code
+    out = request.out or request.runs[0] / "analysis"
+    found = [read_run(path, data=request.data, trusted=trusted) for path in request.runs]
     fingerprints = {one.request["scores"]["model_fingerprint"] for one in found}
     if len(fingerprints) > 1:
         models = " and ".join(sorted({str(one.request["model"]) for one in found}))
         raise UsageError(
             f"the runs are about different models ({models}): analyse one model at a time."
         )
-    if full and kind != "pairs":
-        raise UsageError(f"--full is about pairs; {kind} has no such matrix.")
-    runs = Runs({one.task.name: one for one in found}, loader(found[0]), progress, seed, full)
+    runs = Runs(
+        {one.task.name: one for one in found},
+        loader(found[0], trusted=trusted),
+        progress,
+        request.seed,
+        request.full,
+    )
     if len(runs.by_task) < len(found):
         names = [one.task.name for one in found]
         twice = next(name for name in names if names.count(name) > 1)
         raise UsageError(f"two of the runs are about the same task, {twice}: name one of them.")
     result, draw = ANALYSES[kind](runs)
     if kind == "side-effects":
-        record_side_effects(found[0], result.to_json(), data=data)
+        record_side_effects(found[0], result.to_json(), data=request.data)
     out.mkdir(parents=True, exist_ok=True)
-    document = {"analysis": kind, "runs": [str(path) for path in paths], **result.to_json()}
+    document = {"analysis": kind, "runs": [str(path) for path in request.runs], **result.to_json()}
     write_atomically(out / f"{kind}.json", json.dumps(document, indent=1) + "\n")
     files = [out / f"{kind}.json"]
     if kind == "vectors":
@@ -290,7 +284,7 @@ def _pairs(runs: Runs) -> tuple[Result, Draw]:
     return found, lambda path, svg: draw_pairs(found, path, title=title, svg=svg)
 
 
-ANALYSES: dict[str, Callable[[Runs], tuple[Result, Draw]]] = {
+ANALYSES: dict[Analysis, Callable[[Runs], tuple[Result, Draw]]] = {
     "vectors": _interaction,
     "heatmap": _heatmap,
     "clusters": _clusters,

@@ -23,7 +23,6 @@ from talo_export.checkpoint.plan import Edit
 from talo_export.errors import TaloError
 from talo_export.jobs.comparison import method_facts, sentences
 from talo_export.jobs.record import Record, record_of_manifest, without_folders
-from talo_export.jobs.task_words import DEMO
 from talo_export.knockout import Knockout
 from talo_export.models.reference import ResolvedModel
 from talo_export.publish.base_card import base_facts
@@ -38,6 +37,7 @@ from talo_export.publish.facts import (
     SideEffect,
     TaskFacts,
 )
+from talo_export.requests.settings import DEMO
 from talo_export.tasks.hub_source import hub_source
 
 PLOT = "layers.png"

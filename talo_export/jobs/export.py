@@ -2,49 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from talo_export.checkpoint.adapter import plan_adapter, write_adapter
 from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.placing import CARD
 from talo_export.checkpoint.plan import EditPlan, plan_export
 from talo_export.checkpoint.writer import Progress, WriteReport, write_export
-from talo_export.errors import TaloError, UsageError
-from talo_export.jobs.asking import model_reference
+from talo_export.errors import TaloError
 from talo_export.jobs.card import PLOT, card_facts, with_hashes
 from talo_export.jobs.comparison import comparison_of, read_comparison
 from talo_export.jobs.export_plan import planned_export
 from talo_export.jobs.inspect import decoder_on_disk
 from talo_export.jobs.record import Record, about_model, record_of_run
 from talo_export.jobs.run import RunDirectory
-from talo_export.jobs.task_words import DEMO
-from talo_export.knockout import Fill, Knockout, Scope
+from talo_export.knockout import Knockout
 from talo_export.models.reference import ResolvedModel, resolve
 from talo_export.publish.card import render_card
 from talo_export.publish.facts import CardFacts
 from talo_export.publish.metadata import eval_result_files
-
-
-@dataclass(frozen=True, slots=True)
-class ExportRequest:
-    """What `talo-export export` was asked for: a layer, or a run that chose one."""
-
-    model: str | None = None
-    layer: int | None = None
-    run: Path | None = None
-    out: Path | None = None
-    scope: Scope = "attention"
-    fill: Fill = "zero"
-    form: Literal["checkpoint", "adapter"] = "checkpoint"
-    link: bool = False
-    link_cache: bool = False
-    keep_undo: bool = False
-    comparison: Path | None = None
-    """A comparison's directory, to be stated in the card of what a run chose."""
-    dry_run: bool = False
-    trust_remote_code: bool = False
+from talo_export.requests.checkpoints import ExportRequest
+from talo_export.requests.settings import DEMO, ModelChoice
 
 
 def run_export(request: ExportRequest, progress: Progress | None = None) -> dict[str, Any]:
@@ -54,20 +34,15 @@ def run_export(request: ExportRequest, progress: Progress | None = None) -> dict
     """
     if request.run is not None:
         return _export_run(request, RunDirectory(request.run), progress)
-    if request.comparison is not None:
-        raise UsageError("a comparison stands in the card of a run's layer: give --run as well.")
-    if request.layer is None:
-        raise UsageError("export needs --layer K, or --run DIR to take the layer from a run.")
+    assert request.layer is not None
     knockout = Knockout(request.layer, request.scope, request.fill)
-    return _export(request, request.model, knockout, Record(), plot=None, progress=progress)
+    return _export(request, request, knockout, Record(), plot=None, progress=progress)
 
 
 def _export_run(
     request: ExportRequest, run: RunDirectory, progress: Progress | None
 ) -> dict[str, Any]:
     recorded, document = run.request(), run.result()
-    if request.layer is not None or request.model is not None:
-        raise UsageError("--run names the model and the layer already: leave out the others.")
     if document is None:
         raise TaloError(f"{run.path} is not finished: run its probe line again first.")
     if document["selected_layer"] is None:
@@ -78,25 +53,26 @@ def _export_run(
         comparison = read_comparison(request.comparison, document)
     plot = run.plot.read_bytes() if run.plot.exists() else None
     record = record_of_run(document, comparison=comparison)
-    return _export(request, recorded["model"], knockout, record, plot=plot, progress=progress)
+    model = ModelChoice(recorded["model"])
+    return _export(request, model, knockout, record, plot=plot, progress=progress)
 
 
 def _export(
     request: ExportRequest,
-    model: str | None,
+    model: ModelChoice,
     knockout: Knockout,
     record: Record,
     *,
     plot: bytes | None,
     progress: Progress | None,
 ) -> dict[str, Any]:
-    base = resolve(model_reference(model))
+    base = resolve(model.model_reference)
     if request.form == "adapter":
-        return _export_adapter(request, base, model or DEMO, knockout, record, plot)
+        return _export_adapter(request, base, model.model_name, knockout, record, plot)
     plan, n_layers = plan_on(base, knockout, trust_remote_code=request.trust_remote_code)
     if request.dry_run:
         record = replace(record, model=about_model(base, n_layers))
-        facts = _facts(base, plan, model or DEMO, record, plot, request.keep_undo)
+        facts = _facts(base, plan, model.model_name, record, plot, request.keep_undo)
         return planned_export(
             plan,
             request.out,
@@ -105,11 +81,12 @@ def _export(
             link_cache=request.link_cache,
             keep_undo=request.keep_undo,
         )
+    assert request.out is not None
     report = write_patched(
         base,
         plan,
-        _out(request),
-        name=model or DEMO,
+        request.out,
+        name=model.model_name,
         n_layers=n_layers,
         record=record,
         plot=plot,
@@ -135,9 +112,10 @@ def _export_adapter(
     anatomy = checkpoint_anatomy(base.directory, trust_remote_code=request.trust_remote_code)
     record = replace(record, model=about_model(base, len(anatomy)))
     facts = card_facts(base, knockout, record, kind="adapter", name=name, has_plot=plot is not None)
+    assert request.out is not None
     report = write_adapter(
         plan,
-        _out(request),
+        request.out,
         base=base.name if base.revision else str(base.directory.resolve()),
         revision=base.revision,
         extra={CARD: render_card(facts).encode(), **added_files(facts, plot)},
@@ -152,12 +130,6 @@ def plan_on(
     """The edits on a safetensors directory or one GGUF file, and how many layers there are."""
     anatomy = decoder_on_disk(base, trust_remote_code=trust_remote_code)
     return plan_export(base.place, knockout, anatomy), len(anatomy)
-
-
-def _out(request: ExportRequest) -> Path:
-    if request.out is None:
-        raise UsageError("export needs --out DIR, a directory that does not exist yet.")
-    return request.out
 
 
 def added_files(facts: CardFacts, plot: bytes | None) -> dict[str, bytes]:

@@ -19,12 +19,12 @@ from typing import Any
 
 from talo_export.demo import demo_task_names
 from talo_export.errors import TaloError, UsageError
-from talo_export.jobs.asking import Setup
 from talo_export.jobs.evaluate import Note
+from talo_export.jobs.loading import load_for_inference
 from talo_export.jobs.run import write_atomically
-from talo_export.jobs.task_words import DEMO
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import resolve
+from talo_export.requests.settings import DEMO, InferenceSettings
 from talo_export.tasks.sources import task_references
 
 Begin = Callable[[int, int, str], None]
@@ -62,15 +62,15 @@ def references(
 class SharedModel:
     """Loads the model at the first call, for all tasks; `failure` is what kept it from loading."""
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
+    def __init__(self, settings: InferenceSettings) -> None:
+        self._settings = settings
         self._loaded: LoadedModel | None = None
         self.failure: BaseException | None = None
 
     def __call__(self) -> LoadedModel:
         if self._loaded is None:
             try:
-                self._loaded = self._setup.load()
+                self._loaded = load_for_inference(self._settings)
             except BaseException as error:
                 self.failure = error
                 raise
@@ -89,15 +89,15 @@ class Outcomes:
 
 def each_task(
     wanted: Sequence[str],
-    setup: Setup,
+    settings: InferenceSettings,
     do: Callable[[str, SharedModel], dict[str, Any]],
     *,
     note: Note,
     begin: Begin,
 ) -> Outcomes:
     """Do every task in its turn. Raises only what concerns them all: a model that is not there."""
-    resolve(setup.reference)
-    model = SharedModel(setup)
+    resolve(settings.model_reference)
+    model = SharedModel(settings)
     outcomes = Outcomes()
     for number, reference in enumerate(wanted, start=1):
         begin(number, len(wanted), reference)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from talo_export.jobs.asking import Setup
 from talo_export.jobs.evaluate import Watch
+from talo_export.jobs.loading import load_for_inference
 from talo_export.jobs.scores import FinishedRun
 from talo_export.knockout import Knockout
 from talo_export.models.interventions import knock_out
@@ -15,19 +15,23 @@ from talo_export.probing.journal import Journal, variant_key
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import SweepResult, sweep
+from talo_export.requests.settings import InferenceSettings
 from talo_export.tasks.item import Item
 
 Load = Callable[[], LoadedModel]
 
 
-def loader(finished: FinishedRun, *, device: str = "auto") -> Load:
+def loader(finished: FinishedRun, *, trusted: bool = False) -> Load:
     """Loads the model a run was about, at the first call, as the run did."""
     kept: list[LoadedModel] = []
 
     def load() -> LoadedModel:
         if not kept:
             request: dict[str, Any] = finished.request
-            kept.append(Setup(model=request["model"], dtype=request["dtype"], device=device).load())
+            settings = InferenceSettings(
+                request["model"], dtype=request["dtype"], trust_remote_code=trusted
+            )
+            kept.append(load_for_inference(settings))
         return kept[0]
 
     return load

@@ -17,10 +17,10 @@ from talo_export.jobs.many import (
     write_table,
 )
 from talo_export.jobs.probe import run_probe
-from talo_export.jobs.probe_request import ProbeRequest
 from talo_export.jobs.run import default_directory
 from talo_export.jobs.side_effects import note_side_effects
 from talo_export.probing.team import ALONE, Team
+from talo_export.requests.measurements import ProbeRequest
 
 COLUMNS = (
     "task", "items", "base_accuracy", "best_layer", "best_probe_gain", "layer", "probe_gain",
@@ -42,25 +42,23 @@ def run_probes(
     written beside the runs, as `table.csv` and `table.json`.
     """
     assert request.task is not None
-    wanted = references(
-        request.task, model_is_demo=request.setup.is_demo, columns=dict(request.columns)
-    )
-    folder = request.out or default_directory(request.setup.name, "any").parent
+    wanted = references(request.task, model_is_demo=request.is_demo, columns=request.columns)
+    folder = request.out or default_directory(request.model_name, "any").parent
 
     def probe(reference: str, model: SharedModel) -> dict[str, Any]:
         run = folder / default_directory("", reference).name
         one = replace(request, task=reference, out=run)
         return run_probe(one, note=note, progress=progress, load=model, team=team)
 
-    outcomes = each_task(wanted, request.setup, probe, note=note, begin=begin)
+    outcomes = each_task(wanted, request, probe, note=note, begin=begin)
     rows = [_row(document) for document in outcomes.documents]
     found = discoveries({document["task"]: document for document in outcomes.documents})
     if team.leads:
         paths = [Path(document["run"]) for document in outcomes.documents]
-        trusted = request.setup.trust_remote_code
+        trusted = request.trust_remote_code
         note_side_effects(paths, data=request.data, trusted=trusted)
     return {
-        "model": request.setup.name,
+        "model": request.model_name,
         "tasks": rows,
         "failed": outcomes.failed,
         "discoveries": None if found is None else {**found.to_json(), "sentence": found.sentence},

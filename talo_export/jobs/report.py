@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 from talo_export.checkpoint.manifest import current_versions
@@ -36,6 +35,7 @@ from talo_export.publish.report_facts import (
     picture_uri,
     run_facts,
 )
+from talo_export.requests.readings import ReportRequest
 from talo_export.tasks.item import Item
 
 DRAWN = 2_000
@@ -45,24 +45,20 @@ SHOWN_CASES = 6
 """Of each kind, the largest change of margin first."""
 
 
-def run_report(
-    runs: Sequence[Path],
-    *,
-    out: Path | None = None,
-    data: Path | None = None,
-    trusted: bool = False,
-    comparison: Path | None = None,
-) -> dict[str, Any]:
+def run_report(request: ReportRequest) -> dict[str, Any]:
     """Write the page beside the first run, or to `out`.
 
     `comparison` is the directory of a comparison of the first run's model and task; without it,
     each run's page shows the one that `compare` put beside the run, if any.
     """
-    finished = [read_run(path, data=data, trusted=trusted) for path in runs]
-    target = out or finished[0].run.path / "report.html"
+    finished = [
+        read_run(path, data=request.data, trusted=request.trust_remote_code)
+        for path in request.runs
+    ]
+    target = request.out or finished[0].run.path / "report.html"
     pages = [facts_of(one) for one in finished]
-    if comparison is not None:
-        compared = read_comparison(comparison, finished[0].document)
+    if request.comparison is not None:
+        compared = read_comparison(request.comparison, finished[0].document)
         pages[0] = replace(
             pages[0], comparison=method_facts(compared), comparison_says=sentences(compared)
         )
@@ -73,7 +69,7 @@ def run_report(
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(target, render_report(facts))
-    return {"report": str(target), "runs": [str(path) for path in runs]}
+    return {"report": str(target), "runs": [str(path) for path in request.runs]}
 
 
 def facts_of(finished: FinishedRun) -> RunFacts:

@@ -9,10 +9,11 @@ from typing import Any
 
 from talo_export.errors import TaloError
 from talo_export.jobs.run import RunDirectory
-from talo_export.jobs.task_words import DEMO, load_words, words_of_run
+from talo_export.jobs.task_words import choice_of_run, load_chosen
 from talo_export.knockout import Knockout
 from talo_export.probing.journal import Journal
 from talo_export.probing.scores import ScoreTable
+from talo_export.requests.settings import DEMO
 from talo_export.tasks.item import Item, Task
 
 
@@ -51,8 +52,8 @@ def read_run(path: Path, *, data: Path | None = None, trusted: bool = False) -> 
         raise TaloError(f"{path} is not finished: run its probe line again first.")
     if data is None and document.get("data") is not None:
         data = Path(document["data"])
-    words = words_of_run(request, data=data, trusted=trusted)
-    task = load_words(words, model_is_demo=request["model"] == DEMO, seed=request["seed"])
+    choice = choice_of_run(request, data=data, trusted=trusted)
+    task = load_chosen(choice, model_is_demo=request["model"] == DEMO)
     if task.fingerprint != request["scores"]["task_fingerprint"]:
         raise TaloError(
             f"the items of {request['task_reference']} changed since {path} was made: "

@@ -9,12 +9,27 @@ from typing import Any
 from talo_export.demo import ITEMS, demo_task_chance, demo_task_descriptions
 from talo_export.errors import UsageError
 from talo_export.evidence.power import TYPICAL_CHANGED, smallest_confirmable, smallest_one_sided
-from talo_export.jobs.task_words import DEMO, TaskWords, load_words
+from talo_export.jobs.evaluate import Note, silent
+from talo_export.jobs.task_words import load_chosen, meaning
+from talo_export.requests.readings import TasksRequest
+from talo_export.requests.settings import DEMO, TaskWithShots
 from talo_export.tasks.catalogue import list_tasks
 from talo_export.tasks.check import describe_task
 
 SHOTS = 20
 """The default number of probing items: what is left of a task confirms."""
+
+
+def run_tasks(request: TasksRequest, *, note: Note = silent) -> dict[str, Any]:
+    """List the tasks, show one's first items, or check a file, whichever was asked for."""
+    if request.checks:
+        return check_tasks(request)
+    if request.show is None:
+        return list_known_tasks(request.task)
+    from talo_export.jobs.show_items import show_items
+
+    note(meaning(request.task, model_is_demo=request.is_demo))
+    return show_items(request)
 
 
 def list_known_tasks(pattern: str | None = None) -> dict[str, Any]:
@@ -44,7 +59,7 @@ def list_known_tasks(pattern: str | None = None) -> dict[str, Any]:
     return {"tasks": tasks}
 
 
-def check_tasks(words: TaskWords, *, against: str | None = None) -> dict[str, Any]:
+def check_tasks(request: TasksRequest) -> dict[str, Any]:
     """The document of `tasks check --json`: counts, balance, warnings, and the power of the items.
 
     `against` is another task or split, with which neither items nor pictures should be shared.
@@ -53,16 +68,22 @@ def check_tasks(words: TaskWords, *, against: str | None = None) -> dict[str, An
     answers, None where none would be; `best_case_gain` the same where every change is for the
     better.
     """
-    if words.name is None:
-        raise UsageError("tasks check needs a file of items, or the name of a task.")
-    task = load_words(words, model_is_demo=False)
+    choice = TaskWithShots(
+        request.file,
+        data=request.data,
+        columns=request.columns,
+        few_shot=request.few_shot,
+        seed=request.seed,
+        trust_remote_code=request.trust_remote_code,
+    )
+    task = load_chosen(choice, model_is_demo=False)
     other = None
-    if against is not None:
-        other = load_words(replace(words, name=against, few_shot=0), model_is_demo=False)
+    if request.against is not None:
+        other = load_chosen(replace(choice, task=request.against, few_shot=0), model_is_demo=False)
     left = max(0, len(task) - SHOTS)
     return {
         **describe_task(task, other).to_json(),
-        "against": against,
+        "against": request.against,
         "confirm_items": left,
         "changed_share": TYPICAL_CHANGED,
         "confirmable_gain": smallest_confirmable(left) if left else None,

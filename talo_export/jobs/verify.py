@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from talo_export.checkpoint.adapter_files import ADAPTER
@@ -11,24 +10,21 @@ from talo_export.checkpoint.manifest import Manifest, read_manifest
 from talo_export.checkpoint.proof import prove_export
 from talo_export.checkpoint.verify import FileReport, verify_files
 from talo_export.errors import ProofError
-from talo_export.jobs.asking import model_reference
 from talo_export.models.reference import resolve
+from talo_export.requests.checkpoints import VerifyRequest
+from talo_export.requests.settings import model_reference
 
 
 def run_verify(
-    directory: Path,
-    *,
-    base: str | None = None,
-    trust_remote_code: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    request: VerifyRequest, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
     """The document of `verify --json`; `ok` is False where anything is not as planned.
 
-    `base` is the checkpoint it was made from, by default the one that the manifest names.
     `progress` is called with the bytes hashed so far and the bytes to hash.
     """
+    directory = request.directory
     manifest = read_manifest(directory)
-    origin = resolve(base or base_reference(manifest))
+    origin = resolve(request.base or base_reference(manifest))
     files = verify_files(directory, origin.place, progress)
     document = {"ok": False, **files.to_json(), "load": {}, "logits": {}}
     problems = _problems(files)
@@ -40,7 +36,7 @@ def run_verify(
                 origin.place,
                 manifest.knockout,
                 is_adapter=manifest.storage == ADAPTER,
-                trust_remote_code=trust_remote_code,
+                trust_remote_code=request.trust_remote_code,
             )
         except ProofError as error:
             problems.append(str(error))

@@ -20,13 +20,19 @@ from talo_export.checkpoint.undo import undo_export
 from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export
 from talo_export.errors import TaloError, UsageError
-from talo_export.jobs.export import ExportRequest, run_export
+from talo_export.jobs.export import run_export
 from talo_export.jobs.inspect import run_inspect
 from talo_export.jobs.undo import run_undo
 from talo_export.jobs.verify import run_verify
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import find_decoder
 from talo_export.models.interventions import knock_out
+from talo_export.requests.checkpoints import (
+    ExportRequest,
+    InspectRequest,
+    UndoRequest,
+    VerifyRequest,
+)
 
 Q = GGMLQuantizationType
 HIDDEN, LAYERS, HEADS, VOCABULARY = 256, 2, 4, 64
@@ -233,12 +239,12 @@ def test_any_truncation_is_refused(tiny: Path, tmp_path: Path, data: st.DataObje
 
 
 def test_the_commands_take_the_file_that_was_exported(tiny: Path, tmp_path: Path) -> None:
-    document = run_inspect(str(tiny))
+    document = run_inspect(InspectRequest(str(tiny)))
     assert (document["architecture"], len(document["layers"])) == ("llama", LAYERS)
     assert document["layers"][0]["knockout"] == {"attention": None, "o_proj": None}
     run_export(ExportRequest(model=str(tiny), layer=1, out=tmp_path / "out"))
-    run_undo(tmp_path / "out", tmp_path / "back")
+    run_undo(UndoRequest(tmp_path / "out", out=tmp_path / "back"))
     assert (tmp_path / "back" / tiny.name).read_bytes() == tiny.read_bytes()
-    report = run_verify(tmp_path / "out")
+    report = run_verify(VerifyRequest(tmp_path / "out"))
     assert report["ok"], report["problems"]
     assert report["tensors"]["filled"]

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "talo_export"
 
 ROOMS = (
-    "tasks", "models", "probing", "evidence", "checkpoint", "baselines", "publish", "demo", "jobs",
-    "cli",
+    "tasks", "models", "probing", "evidence", "checkpoint", "baselines", "publish", "demo",
+    "requests", "jobs", "cli",
 )  # fmt: skip
 """In the order data flows: a room imports from itself and from rooms before it."""
 SHARED = ("codec", "errors", "knockout", "wording")

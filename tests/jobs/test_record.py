@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from talo_export.jobs import probe
-from talo_export.jobs.asking import Setup
-from talo_export.jobs.probe_request import ProbeRequest
 from talo_export.jobs.record import record_of_run, without_folders
+from talo_export.requests.measurements import ProbeRequest
 from talo_export.tasks.hub_source import HubSource, hub_source
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -34,7 +33,7 @@ def test_the_picture_on_the_card_names_no_folder_of_this_machine(
 ) -> None:
     drawn: dict[str, Any] = {}
     monkeypatch.setattr(probe, "draw_layers", lambda *given, **options: drawn.update(options))
-    request = ProbeRequest(setup=Setup(model="/home/me/my-vlm"), task="/home/me/shots.jsonl")
+    request = ProbeRequest("/home/me/my-vlm", task="/home/me/shots.jsonl")
     findings = SimpleNamespace(
         probed=SimpleNamespace(table=None), selection=None, confirmation=None, knockout=None
     )
