@@ -20,6 +20,10 @@ class UsageError(TaloError):
     exit_status = 2
 
 
+class NotEnoughMemoryError(TaloError):
+    """Something does not fit the memory, however little else is in it."""
+
+
 class ProofError(TaloError):
     """A check of our own effect failed: nothing matched, nothing moved, or too much did.
 

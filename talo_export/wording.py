@@ -48,14 +48,10 @@ def p_value(p: float) -> str:
 
 def size(n_bytes: int) -> str:
     """2359296 -> `2.25 MiB`."""
-    if n_bytes < 1024:
-        return f"{n_bytes} bytes"
-    value = float(n_bytes)
-    for unit in ("KiB", "MiB", "GiB"):
-        value /= 1024
-        if value < 1024:
-            return f"{value:.3g} {unit}"
-    return f"{value / 1024:.3g} TiB"
+    value, units = float(n_bytes), ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value, units = value / 1024, units[1:]
+    return f"{value:.0f} {units[0]}" if value >= 999.5 else f"{value:.3g} {units[0]}"
 
 
 def count(n: int, noun: str, plural: str | None = None) -> str:
@@ -66,6 +62,11 @@ def count(n: int, noun: str, plural: str | None = None) -> str:
 def one_line(text: str) -> str:
     """Text from elsewhere on one line, without characters that cannot be printed."""
     return " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
+
+
+def first_line(text: str) -> str:
+    """What a library says, at length, cut to its first line: a sentence of ours is one line."""
+    return next((line.strip().rstrip(".") for line in text.splitlines() if line.strip()), "")
 
 
 def tick(fraction: float) -> str:

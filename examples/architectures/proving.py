@@ -30,16 +30,17 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
 )
 
-from talo_export.checkpoint.naming import checkpoint_anatomy
+from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.plan import EditPlan, plan_export
 from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import Decoder, Layer, find_decoder
+from talo_export.models.anatomy import Decoder, Layer
 from talo_export.models.examples import smallest_inputs
-from talo_export.models.interventions import knock_out
+from talo_export.models.finding import find_decoder
 from talo_export.models.proof import BaseAnswer, logits_of
+from talo_export.models.switching import knocked_out
 
 AUTO = {"image-text-to-text": AutoModelForImageTextToText, "causal-lm": AutoModelForCausalLM}
 NAMES = {
@@ -181,7 +182,7 @@ def check_layer(
     narrow = Knockout(layer.index, "o_proj")
     wide = Knockout(layer.index)
     own = decoder.layers[layer.index]
-    with knock_out(model, decoder, narrow, base=base):
+    with knocked_out(model, decoder, narrow, base=base):
         expected = logits_of(model, base.example)
         check_positions(model, own, base, cut=True)
     if not may_borrow(decoder, own):
@@ -189,7 +190,7 @@ def check_layer(
     assert not torch.equal(expected, base.logits), "the knockout moved no logit"
     try:
         plan = plan_export(folder, wide, disk)
-        with knock_out(model, decoder, wide, base=base):
+        with knocked_out(model, decoder, wide, base=base):
             assert torch.equal(logits_of(model, base.example), expected), "q, k or v are read"
     except UsageError:
         plan = plan_export(folder, narrow, disk)

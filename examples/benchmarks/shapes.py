@@ -18,7 +18,7 @@ from accelerate import cpu_offload
 from torch import Tensor, nn
 from transformers.initialization import no_init_weights
 
-from talo_export.models.anatomy import find_decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.encoding import Encoded
 from talo_export.tasks.item import Item

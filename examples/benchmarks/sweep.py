@@ -36,8 +36,8 @@ from torch import Tensor
 
 from talo_export.jobs.loading import load_for_inference
 from talo_export.jobs.task_words import load_chosen
-from talo_export.models.interventions import output_modules
 from talo_export.models.loading import LoadedModel
+from talo_export.models.switching import output_modules
 from talo_export.models.targets import knockout_targets
 from talo_export.probing.cost import metered
 from talo_export.probing.encoding import Encoded, encode, is_per_token

@@ -26,15 +26,17 @@ import torch
 
 from talo_export.baselines.calibration import NotApplicableError
 from talo_export.baselines.items_file import read_items
-from talo_export.baselines.memory import (
+from talo_export.baselines.request import CellRequest, CellResult, Phase, result_path
+from talo_export.baselines.work import do_cell, out_of_memory
+from talo_export.checkpoint.staging import write_atomically
+from talo_export.errors import TaloError
+from talo_export.models.loading import load_model, pick_device
+from talo_export.models.memory import (
     PeakMemory,
+    is_out_of_memory,
     peak_resident_bytes,
     return_what_is_freed,
 )
-from talo_export.baselines.request import CellRequest, CellResult, Phase, result_path
-from talo_export.baselines.work import do_cell
-from talo_export.errors import TaloError
-from talo_export.models.loading import load_model, pick_device
 
 WATCH_SECONDS = 0.05
 APART = "--apart"
@@ -106,31 +108,21 @@ def run_request(path: Path) -> None:
         result = do_cell(request, loaded, task, memory, artifact)
     except NotApplicableError as error:
         result = CellResult("not applicable", str(error))
-    except TaloError as error:
-        result = CellResult("failed", str(error))
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
+    except (TaloError, MemoryError, RuntimeError, OSError) as error:
+        if is_out_of_memory(error):
+            peak = memory.read()
+            adapt = Phase(0.0, peak.used, peak.held)
+            result = CellResult("out of memory", out_of_memory(error), adapt=adapt)
+        elif isinstance(error, TaloError):
+            result = CellResult("failed", str(error))
+        else:
             raise
-        peak = memory.read()
-        result = CellResult(
-            "out of memory", str(error).splitlines()[0], adapt=Phase(0.0, peak.used, peak.held)
-        )
     write_result(path, result)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an allocation failed: PyTorch's CPU allocator raises a plain RuntimeError."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        "DefaultCPUAllocator" in str(error) and "memory" in str(error)
-    )
 
 
 def write_result(path: Path, result: CellResult) -> None:
     """Write a result whole or not at all."""
-    target = result_path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    beside.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
-    beside.replace(target)
+    write_atomically(result_path(path), json.dumps(result.to_json(), indent=1) + "\n")
 
 
 def _fork(path: Path, log: Path, abandoned: Callable[[], bool]) -> tuple[int, int]:

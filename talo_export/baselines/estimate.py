@@ -32,7 +32,7 @@ from talo_export.baselines.settings import Training
 from talo_export.baselines.sites import find_sites
 from talo_export.baselines.training import training_mode
 from talo_export.errors import TaloError, UsageError
-from talo_export.models.anatomy import find_decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.last_logits import at_last
 from talo_export.models.loading import DTYPES, LoadedModel, read_config
 from talo_export.models.reference import ResolvedModel, parse_reference

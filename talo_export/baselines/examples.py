@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from talo_export.errors import TaloError
@@ -90,9 +89,3 @@ def _written_answer(
     ending = choice_endings(replace(item, choices=(said,)), by_letter=False, templated=templated)
     drop, (tokens,) = continue_prompt(loaded.tokenizer, text, ending, item)
     return replace(encoded, inputs=without_last(encoded.inputs, drop, item)), tokens
-
-
-def held_out_loss(model: nn.Module, examples: list[Example]) -> float:
-    """Mean loss over examples, without gradients."""
-    with torch.no_grad():
-        return sum(float(answer_loss(model, example)) for example in examples) / len(examples)

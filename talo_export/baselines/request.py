@@ -53,7 +53,10 @@ class CellRequest:
     def name(self) -> str:
         """`lora-20-1-` and a hash of all that the outcome depends on: the same cell, the same
         name."""
-        text = json.dumps({"format": FORMAT, **self.to_json(), "items_file": None}, sort_keys=True)
+        values = {"format": FORMAT, **self.to_json(), "items_file": None}
+        # Cells were named when a setting `tune` existed; without it they are the same cells.
+        values["training"] = {**values["training"], "tune": False}
+        text = json.dumps(values, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         return f"{self.method}-{self.shots}-{self.seed}-{digest}"
 
@@ -63,13 +66,14 @@ class CellRequest:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> CellRequest:
-        """Inverse of `to_json`."""
+        """Inverse of `to_json`; settings that are no more are passed over."""
+        training = {key: item for key, item in value["training"].items() if key != "tune"}
         return cls(
             **{
                 **value,
                 "model": ModelSource(**value["model"]),
                 "scoring": Scoring(**value["scoring"]),
-                "training": Training(**value["training"]),
+                "training": Training(**training),
                 "train": tuple(value["train"]),
                 "test": tuple(value["test"]),
             }

@@ -11,8 +11,7 @@
 - Gradients clipped to norm 1, no weight decay, no dropout: a few dozen steps leave nothing for
   them to do, and dropout would make a cell depend on the order of random draws.
 
-The learning rate of each other adapter stands beside it in `adapters.py`. `tuning.py` picks from
-a small grid around it by cross-validation on the training items.
+The learning rate of each other adapter stands beside it in `adapters.py`.
 """
 
 from __future__ import annotations
@@ -42,8 +41,6 @@ class Training:
     patience: int = 5
     """Stop after this many epochs without a new lowest mean loss."""
     gradient_checkpointing: bool = False
-    tune: bool = False
-    """Pick learning rate and epochs by cross-validation on the training items."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "rank", "batch_size", "patience"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -40,12 +40,10 @@ def train(
     learning_rate: float,
     *,
     seed: int,
-    after_epoch: Callable[[int, float], None] | None = None,
 ) -> Trained:
     """Train the adapter on the examples, in place; the base's weights stay as they are.
 
-    The order of the items is drawn from `seed`. `after_epoch` hears of each epoch's number (from
-    0) and mean loss.
+    The order of the items is drawn from `seed`.
     """
     weights = [p for p in adapted.parameters() if p.requires_grad]
     accelerator = Accelerator(
@@ -65,7 +63,7 @@ def train(
     diverged: str | None = None
     done = 0
     with training_mode(adapted, training.gradient_checkpointing):
-        for epoch in range(training.epochs):
+        for _ in range(training.epochs):
             total = 0.0
             for example in loader:
                 with accelerator.accumulate(adapted):
@@ -80,8 +78,6 @@ def train(
                     optimizer.zero_grad()
             losses.append(total / len(examples))
             diverged = divergence(losses)
-            if after_epoch is not None and diverged is None:
-                after_epoch(epoch, losses[-1])
             if diverged or finished(losses, training):
                 break
     return Trained(tuple(losses), done, diverged)

@@ -21,22 +21,22 @@ from talo_export.baselines.adapters import (
 from talo_export.baselines.calibration import Prior, fit_prior, recalibrate
 from talo_export.baselines.examples import make_example
 from talo_export.baselines.in_context import in_context
-from talo_export.baselines.memory import PeakMemory
 from talo_export.baselines.methods import METHODS, Method
 from talo_export.baselines.passes import counted
 from talo_export.baselines.request import CellRequest, CellResult, Phase
 from talo_export.baselines.training import Trained, train
-from talo_export.baselines.tuning import tune
 from talo_export.errors import TaloError
 from talo_export.evidence.selection import Selection, select
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder
 from talo_export.models.loading import LoadedModel
+from talo_export.models.memory import PeakMemory, is_out_of_memory
 from talo_export.models.proof import BaseAnswer
-from talo_export.probing.engines.interventions import knocked_out
+from talo_export.models.switching import knocked_out
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.sweep import SweepResult, all_knockouts, sweep
 from talo_export.tasks.item import Item, Task
+from talo_export.wording import first_line
 
 
 @dataclass
@@ -88,7 +88,15 @@ def do_cell(
             return replace(result, status="diverged", reason=f"{adapted.trained.diverged}.")
         memory.begin()
         started = time.perf_counter()
-        table = answer(request, adapted, asked)
+        try:
+            table = answer(request, adapted, asked)
+        except (TaloError, MemoryError, RuntimeError, OSError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = out_of_memory(error)
+            return replace(
+                result, status="out of memory", reason=reason, test=_phase(memory, started, None)
+            )
         return replace(
             result,
             correct={
@@ -97,6 +105,11 @@ def do_cell(
             unparsed=int((~table.parsed[0]).sum()),
             test=_phase(memory, started, None),
         )
+
+
+def out_of_memory(error: BaseException) -> str:
+    """What did not fit, one line."""
+    return first_line(str(error)) or "not enough memory"
 
 
 def refuse_leaks(request: CellRequest, items: dict[str, Item]) -> None:
@@ -183,11 +196,6 @@ def _train(
     silent = None if adapted.knockout is None else adapted.knockout.layer
     with counted(loaded.model, loaded.decoder) as passes:
         training = request.training
-        if training.tune:
-            training = tune(
-                loaded, name, shots, training, request.scoring,
-                seed=request.seed, silent_layer=silent,
-            )  # fmt: skip
         rate = training.learning_rate or ADAPTERS[name].learning_rate
         model = stack.enter_context(
             attached(loaded, name, training, seed=request.seed, silent_layer=silent)

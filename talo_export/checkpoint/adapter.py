@@ -24,7 +24,7 @@ from talo_export.checkpoint.staging import check_output, staged
 from talo_export.checkpoint.writer import write_files
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import find_decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.loading import read_config
 from talo_export.models.reference import ResolvedModel
 from talo_export.models.stock import build_empty, is_vision_language

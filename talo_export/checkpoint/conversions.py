@@ -27,7 +27,7 @@ from transformers.core_model_loading import (
 )
 
 from talo_export.models.anatomy import Piece
-from talo_export.models.interventions import transposed_parameters
+from talo_export.models.switching import transposed_parameters
 
 _MOVES = (Chunk, Concatenate, Interleave, MergeModulelist, PermuteForRope, Split, Transpose)
 """Operations that change no element's value."""

@@ -27,8 +27,10 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from talo_export.checkpoint.fills import FLOATS
 from talo_export.checkpoint.formats import parameter_stem
 from talo_export.checkpoint.layout import Layout, Located
+from talo_export.checkpoint.naming import name_parameters, named_on_disk
 from talo_export.errors import TaloError
-from talo_export.models.anatomy import Decoder, Layer, Mixer, find_decoder
+from talo_export.models.anatomy import Decoder, Layer, Mixer
+from talo_export.models.finding import find_decoder
 
 OUTPUT_NAMES = ("o_proj", "out_proj", "dense", "c_proj", "wo", "to_out", "attention_out", "proj")
 """What output projections are called on disk, where shapes alone do not tell them apart."""
@@ -107,8 +109,6 @@ def _size(config: Mapping[str, Any], names: tuple[str, ...]) -> int:
 
 def _known_inside(layout: Layout, part: Part) -> Decoder | None:
     """The decoder where the files hold, below some prefix, a model that transformers knows."""
-    from talo_export.checkpoint.naming import name_parameters, named_on_disk
-
     kind = part.config.get("model_type")
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or "auto_map" in part.config:
         return None

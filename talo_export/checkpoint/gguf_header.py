@@ -1,38 +1,38 @@
-"""The header of a GGUF file, read strictly: where every tensor lies, and the scalar metadata.
+"""The header of a GGUF file: where every tensor lies, and the metadata that is no array.
 
-The public `gguf` package gives block sizes and decoding rules; its reader is not used, because it
-maps the whole file and builds an object for every token of the vocabulary, and because offsets
-from a hostile file need more distrust than reading does.
-
-Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+It is read by the public `gguf` package, an extra. That takes a slice beyond the end of a file for
+an empty one and believes every count, so what it reads is bounded here, and the offsets it gives
+are held against each other: one that lies would make the writer overwrite another tensor.
 """
 
 from __future__ import annotations
 
-import os
-import struct
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
-from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+import numpy as np
 
 from talo_export.checkpoint.header import Header, TensorEntry
 from talo_export.errors import TaloError
 
-MAX_COUNT = 1 << 24
-"""More tensors, fields, or elements of an array than any real file has."""
+try:
+    from gguf.constants import GGML_QUANT_SIZES, GGUFValueType
+    from gguf.gguf_reader import GGUFReader
+except ModuleNotFoundError as missing:
+    raise TaloError(
+        "GGUF files need the package gguf: pip install 'talo-export[gguf]'."
+    ) from missing
+
+MAX_WORK = 1 << 21
+"""More than the header of any real file costs, at 1 for a text that is passed over, of which a
+vocabulary has up to half a million, and `READ` for what the library reads and keeps."""
+READ = 16
 MAX_TEXT = 1 << 26
 MAX_DIMENSIONS = 4
 """GGML_MAX_DIMS."""
-
-Scalar = int | float | bool | str
-
-_STRING, _ARRAY = 8, 9
-_SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?",
-            10: "<Q", 11: "<q", 12: "<d"}  # fmt: skip
-"""`gguf_metadata_value_type` to its layout."""
 
 
 @dataclass(frozen=True)
@@ -40,150 +40,99 @@ class GgufHeader:
     """Tensors (shapes as GGML has them, innermost first) and the metadata that is no array."""
 
     header: Header
-    fields: Mapping[str, Scalar]
+    fields: Mapping[str, int | float | bool | str]
 
 
 def read_gguf(path: Path) -> GgufHeader:
     """The header of the GGUF file at `path`. Raises `TaloError` on anything irregular."""
     try:
-        with path.open("rb") as file:
-            return _parse(_Reader(file, str(path)))
+        # An offset near 2**64 wraps around, to a place that is refused below.
+        with np.errstate(over="ignore"):
+            reader = _Reader(path)
+        return GgufHeader(_header(reader, path.stat().st_size), _fields(reader))
     except OSError as error:
         raise TaloError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, KeyError, OverflowError, RecursionError) as error:
+        raise TaloError(
+            f"{path} is not a sound GGUF file: {error.args[0]!s:.200}; download it again or take "
+            "another base."
+        ) from error
 
 
-class _Reader:
-    """A file read forward, that complains in one sentence when it ends too soon."""
+class _Reader(GGUFReader):
+    """The library's reader within bounds; arrays, which nobody asks for here, are passed over."""
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
-        self.file = file
-        self.name = name
-        self.size = os.fstat(file.fileno()).st_size
+    data: Any
+    left = MAX_WORK
 
-    def broken(self, why: str) -> TaloError:
-        return TaloError(
-            f"{self.name} is not a sound GGUF file: {why}; download it again or take another base."
-        )
+    def _get(self, offset: int, dtype: Any, count: int = 1, **order: Any) -> np.ndarray:
+        self._spend(READ)
+        # Of a mapped file each slice would be an object ten times as large and slow.
+        self.data = self.data.view(np.ndarray)
+        in_header = not hasattr(self, "data_offset")
+        if in_header and count > (MAX_TEXT if dtype is np.uint8 else MAX_DIMENSIONS):
+            raise ValueError(f"its header claims {count} values in a row")
+        self._check_end(offset + int(count) * np.dtype(dtype).itemsize)
+        return super()._get(offset, dtype, count, **order)
 
-    def take(self, count: int) -> bytes:
-        if count > self.size - self.file.tell():
-            raise self.broken("it ends in the middle of its header")
-        return self.file.read(count)
-
-    def number(self, layout: str) -> int:
-        value: int = struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
-        return value
-
-    def count(self, layout: str, most: int, what: str) -> int:
-        value = self.number(layout)
-        if value > most:
-            raise self.broken(f"it claims {value} {what}")
-        return value
-
-    def text(self) -> str:
-        raw = self.take(self.count("<Q", MAX_TEXT, "characters in a text"))
-        try:
-            return raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise self.broken("a name in its header is not UTF-8 text") from error
-
-    def skip(self, kind: int, depth: int = 0) -> None:
-        """Pass over a value that is not needed. Its texts may be any bytes, as tokens are."""
-        if kind == _STRING:
-            self.take(self.count("<Q", MAX_TEXT, "characters in a text"))
-        elif kind == _ARRAY and depth < 4:
-            inner = self.number("<I")
-            count = self.count("<Q", MAX_COUNT, "elements in an array")
-            if inner in _SCALARS:
-                self.take(count * struct.calcsize(_SCALARS[inner]))
-            elif inner == _STRING:
-                self.skip_texts(count)
-            else:
-                for _ in range(count):
-                    self.skip(inner, depth + 1)
-        elif kind in _SCALARS:
-            self.take(struct.calcsize(_SCALARS[kind]))
+    def _get_field_parts(
+        self, orig_offs: int, raw_type: int
+    ) -> tuple[int, list[Any], list[int], list[GGUFValueType]]:
+        if raw_type != GGUFValueType.ARRAY:
+            return super()._get_field_parts(orig_offs, raw_type)
+        kind = GGUFValueType(self._get(orig_offs, np.uint32)[0])
+        count = int(self._get(orig_offs + 4, np.uint64)[0])
+        end = orig_offs + 12
+        if kind in self.gguf_scalar_to_np:
+            end += count * np.dtype(self.gguf_scalar_to_np[kind]).itemsize
+        elif kind == GGUFValueType.STRING:
+            self._spend(count)
+            for _ in range(count):
+                end += 8 + int.from_bytes(self.data[end : end + 8].tobytes(), "little")
         else:
-            raise self.broken(f"it has a value of the unknown type {kind}")
+            for _ in range(count):
+                end += self._get_field_parts(end, kind)[0]
+        self._check_end(end)
+        return end - orig_offs, [], [], [GGUFValueType.ARRAY]
 
-    def skip_texts(self, count: int) -> None:
-        """Pass over a vocabulary: a hundred thousand texts, so the loop is kept lean."""
-        read, left = self.file.read, self.size - self.file.tell()
-        for _ in range(count):
-            length = int.from_bytes(read(8), "little")
-            left -= 8 + length
-            if left < 0 or length > MAX_TEXT:
-                raise self.broken("a text in its header does not fit the file")
-            read(length)
+    def _check_end(self, end: int) -> None:
+        if end > self.data.nbytes:
+            raise ValueError("its header or a tensor goes on beyond the end of the file")
+
+    def _spend(self, work: int) -> None:
+        self.left -= work
+        if self.left < 0:
+            raise ValueError("its header is longer than any model's")
 
 
-def _parse(reader: _Reader) -> GgufHeader:
-    if reader.take(4) != b"GGUF":
-        raise reader.broken("it does not begin with GGUF")
-    version = reader.number("<I")
-    if version not in (2, 3):
-        raise reader.broken(f"it has version {version}, and only 2 and 3 are known")
-    tensor_count = reader.count("<Q", MAX_COUNT, "tensors")
-    field_count = reader.count("<Q", MAX_COUNT, "fields")
-    fields = _fields(reader, field_count)
-    described = [_description(reader) for _ in range(tensor_count)]
-    alignment = fields.get("general.alignment", 32)
-    if not isinstance(alignment, int) or alignment <= 0 or alignment % 8:
-        raise reader.broken(f"its alignment {alignment!r} is not a multiple of 8")
-    position = reader.file.tell()
-    start = position + -position % alignment
+def _fields(reader: _Reader) -> dict[str, Any]:
+    return {
+        name: field.contents()
+        for name, field in reader.fields.items()
+        # Other texts may be any bytes, as tokens are.
+        if field.types[0] not in (GGUFValueType.ARRAY, GGUFValueType.STRING)
+        or name == "general.architecture"
+    }
+
+
+def _header(reader: _Reader, file_bytes: int) -> Header:
+    """Raises ValueError where tensors overlap, or are not of their shape's size."""
+    if reader.byte_order != "I":
+        raise ValueError("its numbers are big endian")
     tensors: dict[str, TensorEntry] = {}
-    end = start
-    for name, kind, shape, offset in sorted(described, key=lambda item: item[3]):
-        entry = TensorEntry(name, kind.name, shape, start + offset, _nbytes(reader, kind, shape))
-        if name in tensors:
-            raise reader.broken(f"the tensor {name!r} appears twice")
-        if entry.offset < end or offset % alignment:
-            raise reader.broken(f"tensor {name!r} overlaps the one before it or is not aligned")
-        if entry.end > reader.size:
-            raise reader.broken(f"tensor {name!r} lies outside the file")
-        tensors[name] = entry
-        end = entry.end
-    return GgufHeader(Header(tensors, {}, start, reader.size), fields)
-
-
-def _fields(reader: _Reader, count: int) -> dict[str, Scalar]:
-    fields: dict[str, Scalar] = {}
-    seen: set[str] = set()
-    for _ in range(count):
-        key = reader.text()
-        if key in seen:
-            raise reader.broken(f"the field {key!r} appears twice")
-        seen.add(key)
-        kind = reader.number("<I")
-        if kind in _SCALARS:
-            fields[key] = reader.number(_SCALARS[kind])
-        elif kind == _STRING and key.startswith("general."):
-            fields[key] = reader.text()
-        else:
-            reader.skip(kind)
-    return fields
-
-
-def _description(reader: _Reader) -> tuple[str, GGMLQuantizationType, tuple[int, ...], int]:
-    name = reader.text()
-    dimensions = reader.count("<I", MAX_DIMENSIONS, "dimensions of a tensor")
-    shape = tuple(reader.number("<Q") for _ in range(dimensions))
-    code = reader.number("<I")
-    offset = reader.number("<Q")
-    try:
-        return name, GGMLQuantizationType(code), shape, offset
-    except ValueError as error:
-        raise reader.broken(f"tensor {name!r} has the unknown type {code}") from error
-
-
-def _nbytes(reader: _Reader, kind: GGMLQuantizationType, shape: tuple[int, ...]) -> int:
-    block, size = GGML_QUANT_SIZES[kind]
-    elements = 1
-    for length in shape:
-        elements *= length
-        if elements > 256 * reader.size:
-            raise reader.broken("a tensor is larger than the file")
-    if shape and shape[0] % block:
-        raise reader.broken(f"a row of {shape[0]} elements is not whole blocks of {kind.name}")
-    return elements // block * size
+    end = reader.data_offset
+    for tensor in sorted(reader.tensors, key=lambda tensor: tensor.data_offset):
+        shape = tuple(int(length) for length in tensor.shape)
+        block, size = GGML_QUANT_SIZES[tensor.tensor_type]
+        nbytes = math.prod(shape) // block * size
+        if shape and shape[0] % block:
+            raise ValueError(f"a row of {tensor.name!r} is not whole blocks")
+        if tensor.data_offset < end or (tensor.data_offset - reader.data_offset) % reader.alignment:
+            raise ValueError(f"tensor {tensor.name!r} overlaps the one before it or is not aligned")
+        if nbytes != tensor.n_bytes:
+            raise ValueError(f"tensor {tensor.name!r} is larger than the file")
+        tensors[tensor.name] = TensorEntry(
+            tensor.name, tensor.tensor_type.name, shape, tensor.data_offset, nbytes
+        )
+        end = tensor.data_offset + nbytes
+    return Header(tensors, {}, reader.data_offset, file_bytes)

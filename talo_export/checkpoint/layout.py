@@ -103,12 +103,8 @@ def read_tensors(path: Path) -> Header:
     """The header of a weight file of either container, by its name's end."""
     if path.suffix != GGUF:
         return read_header(path)
-    try:
-        from talo_export.checkpoint.gguf_header import read_gguf
-    except ModuleNotFoundError as error:
-        raise TaloError(
-            "GGUF files need the package gguf: pip install 'talo-export[gguf]'."
-        ) from error
+    from talo_export.checkpoint.gguf_header import read_gguf
+
     return read_gguf(path).header
 
 

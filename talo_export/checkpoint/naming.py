@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -24,14 +23,9 @@ from transformers.core_model_loading import (
 )
 
 from talo_export.checkpoint.conversions import Conversions
-from talo_export.checkpoint.foreign import foreign_anatomy, is_foreign
 from talo_export.checkpoint.formats import parameter_stem
-from talo_export.checkpoint.layout import read_layout
-from talo_export.errors import ProofError, TaloError
-from talo_export.models.anatomy import Altered, Decoder, Layer, Mixer, Piece, find_decoder
-from talo_export.models.loading import first_line, read_config
-from talo_export.models.reference import ResolvedModel
-from talo_export.models.stock import build_empty
+from talo_export.errors import ProofError
+from talo_export.models.anatomy import Altered, Decoder, Layer, Mixer, Piece
 
 
 @dataclass(frozen=True)
@@ -48,39 +42,6 @@ class Naming:
     what they are made of."""
     unused: tuple[str, ...]
     """Tensors that the model's class does not load; they stay as they are."""
-
-
-def checkpoint_anatomy(directory: Path, *, trust_remote_code: bool = False) -> Decoder:
-    """The decoder of the checkpoint in `directory`, every parameter named as it is on disk.
-
-    Module paths stay those in memory; where the model's code is not transformers' own and may not
-    run, all is read from names and shapes (`foreign.py`). A mixer whose output projection cannot
-    be cut alone, because what is stored also feeds something else, is declined with the reason.
-    Raises TaloError where the files or the model are not understood, ProofError where a parameter
-    has no tensor.
-    """
-    layout = read_layout(directory)
-    if is_foreign(layout.config) and not trust_remote_code:
-        return foreign_anatomy(layout)
-    resolved = ResolvedModel(directory, str(directory), None)
-    config = read_config(resolved, trust_remote_code)
-    count = getattr(config.get_text_config(decoder=True), "num_hidden_layers", 0)
-    if isinstance(count, int) and count > len(layout.tensors):
-        raise TaloError(f"{directory} claims {count} layers, more than it has tensors.")
-    # Packed weights are mapped by the names of the plain parameters they unpack to.
-    if getattr(config, "quantization_config", None) is not None:
-        del config.quantization_config
-    try:
-        # By name, because a config may ask for an attention that is downloaded code.
-        model = build_empty(
-            config, trust_remote_code=trust_remote_code, attn_implementation="eager"
-        )
-    except (ValueError, ImportError, TypeError, AttributeError, RuntimeError) as error:
-        raise TaloError(
-            f"the model class of {directory} cannot be built from its config alone: "
-            f"{first_line(str(error))}"
-        ) from error
-    return named_on_disk(find_decoder(model), name_parameters(model, layout.tensors))
 
 
 def named_on_disk(decoder: Decoder, naming: Naming) -> Decoder:

@@ -1,4 +1,4 @@
-"""A directory that appears whole or not at all.
+"""A directory, or a file, that appears whole or not at all.
 
 Everything is written to a hidden sibling of the final name and renamed there last, so a crash can
 only ever leave the hidden one. It is locked while its writer lives, so that the next run can tell
@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from talo_export.errors import TaloError, UsageError
@@ -61,6 +61,26 @@ def staged(out: Path) -> Iterator[Path]:
             _remove_parents(made)
         if lock >= 0:
             os.close(lock)
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write beside, flush to disk, rename: a reader sees the old file or the whole new one.
+
+    Text is UTF-8. Raises OSError that names `path`, not the file beside it.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        # A read-only file system refuses this too, of a file that is not there.
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def remove_leftovers(out: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from talo_export.errors import TaloError
+from talo_export.models.memory import is_out_of_memory
 
 INTERRUPTED = 130
 """The shell's status for a process ended by Ctrl-C."""
@@ -38,10 +39,11 @@ def sentence(error: BaseException) -> str | None:
         place = error.filename2 or error.filename
         where = f"{place}: " if place else ""
         return f"{where}{_SYSTEM_ERRORS[error.errno]}."
-    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for this
+    if is_out_of_memory(error):
+        cause = next((f" ({line.strip()})" for line in str(error).splitlines() if line.strip()), "")
         return (
-            f"out of memory ({str(error).splitlines()[0]}); lower --batch-size, use --dtype "
-            "bfloat16, or spread the model with --device-map auto."
+            f"out of memory{cause}; lower --batch-size, use --dtype bfloat16, or spread the model "
+            "with --device-map auto."
         )
     return None
 
@@ -58,7 +60,7 @@ def told() -> Iterator[None]:
         # The reader (`| head`) has gone: nothing is left to tell anyone.
         sys.stderr.close()
         raise SystemExit(1) from None
-    except (TaloError, OSError, RuntimeError) as error:
+    except (TaloError, OSError, RuntimeError, MemoryError) as error:
         text = sentence(error)
         if text is None:
             raise

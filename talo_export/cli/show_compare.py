@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from talo_export.cli.output import Sink
-from talo_export.wording import percent
+from talo_export.wording import percent, size
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from talo_export.baselines.runner import CellsDone
-
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 class CellProgress:
@@ -108,7 +106,7 @@ def show_estimate(document: dict[str, Any], to: Console) -> None:
         ("gradients", "  gradients"),
         ("optimizer", "  optimizer"),
     ):
-        table.add_row(said, *(size(one[name]) for one in prints))
+        table.add_row(said, *(_size(one[name]) for one in prints))
     to.print(table)
 
 
@@ -116,16 +114,8 @@ def _in_words(count: int) -> str:
     return f"{count / 1e9:.2f} billion" if count >= 1e9 else f"{count / 1e6:.1f} million"
 
 
-def size(count: int | None) -> str:
-    """Bytes in the unit that leaves at most four digits."""
-    if count is None:
-        return ""
-    value = float(count)
-    for unit in UNITS:
-        if value < 1024 or unit == UNITS[-1]:
-            break
-        value /= 1024
-    return f"{value:.0f} {unit}" if value >= 100 or unit == "B" else f"{value:.1f} {unit}"
+def _size(n_bytes: int | None) -> str:
+    return "" if n_bytes is None else size(n_bytes)
 
 
 def _accuracy(row: dict[str, Any]) -> str:
@@ -162,11 +152,11 @@ COLUMNS = (
     Column("accuracy %", _accuracy),
     Column("gain", lambda row: "" if row["gain"] is None else f"{100 * row['gain']:+.1f}"),
     Column("95 % interval", _interval),
-    Column("memory", lambda row: size(row["peak_memory_bytes"])),
+    Column("memory", lambda row: _size(row["peak_memory_bytes"])),
     Column("seconds", lambda row: "" if row["seconds"] is None else f"{row['seconds']:.1f}"),
     Column("passes", _passes, 134),
     Column("trained", lambda row: f"{row['trainable_parameters']:,}", 110),
-    Column("ships", lambda row: size(row["artifact_bytes"]), 110),
+    Column("ships", lambda row: _size(row["artifact_bytes"]), 110),
     Column(
         "slower",
         lambda row: (

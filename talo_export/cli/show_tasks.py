@@ -93,12 +93,15 @@ def _power(document: dict[str, Any]) -> str:
     )
     if best is None:
         return f"too few items: the {left} left after probing cannot confirm any gain"
-    typical = f"{percent(document['changed_share'], 0)} of the answers"
-    usual = f"{100 * gain:.1f} points" if gain is not None else "no gain"
+    assumed = max(document["changed_share"], gain)
+    usual = (
+        f", one of {100 * gain:.1f} if {percent(assumed, 0)} of the answers change, as is usual"
+        if gain > best
+        else ""
+    )
     return (
-        f"the {left} items left after probing confirm, in four runs of five, a true gain of "
-        f"{100 * best:.1f} points where every change is for the better, and "
-        f"{usual} where a knockout changes {typical}, as is usual"
+        f"with the {left} items left after probing a gain of {100 * best:.1f} points will probably "
+        f"be confirmed (4 chances in 5) if no answer turns wrong{usual}"
     )
 
 

@@ -7,7 +7,8 @@ changes, and a true gain g, an item that changes turns right with probability
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -16,9 +17,41 @@ from scipy.stats import binom
 
 from talo_export.errors import UsageError
 from talo_export.evidence.layer_tests import LayerTests
+from talo_export.wording import count, percent
 
 TYPICAL_CHANGED = 0.15
 """Share of answers a knockout changes, where nothing better is known."""
+
+CHANCE = 0.8
+"""Probability with which a gain is to be confirmed where it is called confirmable."""
+
+
+@dataclass(frozen=True)
+class Power:
+    """What unseen items can confirm, told before anything is run."""
+
+    unseen: int
+    smallest_confirmable_gain: float | None
+    """The smallest true gain (a share) that is confirmed with a probability of `CHANCE`."""
+    changed_share: float
+    """Of the answers, as assumed for that gain; never below it."""
+
+    @property
+    def sentence(self) -> str:
+        """One sentence for a person, in points, without its full stop."""
+        if not self.unseen:
+            return "every item probes, none is left to confirm: cross-validation judges the choice"
+        gain = self.smallest_confirmable_gain
+        if gain is None:
+            return f"{count(self.unseen, 'unseen item')} cannot confirm any gain: it takes six"
+        return (
+            f"with {self.unseen} unseen items a gain of {math.ceil(100 * gain)} points or more "
+            f"will probably be confirmed ({assumption(self.changed_share, gain)})"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self) | {"sentence": self.sentence}
 
 
 @dataclass(frozen=True)
@@ -27,36 +60,44 @@ class NullResult:
 
     meaning: Literal["none", "too few items"]
     n: int
+    base_accuracy: float
     smallest_of_interest: float
     most_any_layer_gains: float
-    """Upper limit for all layers at once, as a share."""
+    """Upper limit for all layers at once, as a share; never more than the base leaves to gain."""
     items_needed: int
-    """Items at which a gain of `smallest_of_interest` would be confirmed with 80 % probability."""
+    """Items at which a gain of `smallest_of_interest` is confirmed with probability `CHANCE`."""
+    changed_share: float
+    """Of the answers, as assumed for `items_needed`."""
 
     @property
     def sentence(self) -> str:
         """One sentence for a person, in points."""
         most, least = 100 * self.most_any_layer_gains, 100 * self.smallest_of_interest
+        if self.base_accuracy == 1:
+            return f"The base answers all {self.n} items right: there is nothing to gain on them."
         if self.meaning == "none":
             return (
                 f"No layer's knockout gains more than {most:.1f} points here "
                 f"({self.n} items, all layers at once): there is none worth {least:.0f} points."
             )
+        all_left = self.most_any_layer_gains >= 1 - self.base_accuracy
         return (
-            f"{self.n} items are too few to tell: a layer could still gain {most:.1f} points. "
-            f"About {self.items_needed} unseen items would confirm a gain of {least:.0f}."
+            f"{self.n} items are too few to tell: a layer could still gain {most:.1f} points"
+            f"{', all that the base leaves to gain' if all_left else ''}. About "
+            f"{self.items_needed} unseen items would probably confirm a gain of {least:.0f} "
+            f"({assumption(self.changed_share, self.smallest_of_interest)})."
         )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {
-            "meaning": self.meaning,
-            "n": self.n,
-            "smallest_of_interest": self.smallest_of_interest,
-            "most_any_layer_gains": self.most_any_layer_gains,
-            "items_needed": self.items_needed,
-            "sentence": self.sentence,
-        }
+        return asdict(self) | {"sentence": self.sentence}
+
+
+def assumption(changed: float, gain: float) -> str:
+    """What a statement of power rests on: its probability and the share of changed answers."""
+    if changed <= gain + 1e-9:
+        return "4 chances in 5, if no answer turns wrong"
+    return f"4 chances in 5, if {percent(changed, 0)} of the answers change"
 
 
 def power(n: int, gain: float, *, changed: float = TYPICAL_CHANGED, level: float = 0.95) -> float:
@@ -84,37 +125,30 @@ def _needed(changes: NDArray[np.int64], level: float) -> NDArray[np.float64]:
     return np.where(binom.sf(needed - 1, changes, 0.5) <= tail, needed, changes + 1)
 
 
+def power_of(unseen: int) -> Power:
+    """What `unseen` items can confirm where a knockout changes the typical share of answers."""
+    gain = smallest_confirmable(unseen)
+    return Power(unseen, gain, max(TYPICAL_CHANGED, gain or 0.0))
+
+
 def smallest_confirmable(
-    n: int, *, changed: float = TYPICAL_CHANGED, chance: float = 0.8, level: float = 0.95
+    n: int, *, changed: float = TYPICAL_CHANGED, chance: float = CHANCE, level: float = 0.95
 ) -> float | None:
     """Smallest true gain (a share) that n items confirm with probability `chance`.
 
-    None where even a knockout all of whose changes are for the better would be missed too often.
+    A larger gain than `changed` is one where just so many answers change, all for the better;
+    with `changed=0` every gain is: the best case. None where n items cannot confirm any.
     """
-    if power(n, changed, changed=changed, level=level) < chance:
-        return None
-    low, high = 0.0, changed
-    while high - low > 1e-4:
-        middle = (low + high) / 2
-        if power(n, middle, changed=changed, level=level) >= chance:
-            high = middle
-        else:
-            low = middle
-    return high
 
+    def enough(gain: float) -> bool:
+        return power(n, gain, changed=max(changed, gain), level=level) >= chance
 
-def smallest_one_sided(n: int, *, chance: float = 0.8, level: float = 0.95) -> float | None:
-    """Smallest true gain (a share) that n items confirm where every change is for the better.
-
-    The best case: few items confirm such a gain although they confirm none among `TYPICAL_CHANGED`
-    changes. None where even a knockout that turned every answer right would be missed too often.
-    """
-    if power(n, 1.0, changed=1.0, level=level) < chance:
+    if not enough(1.0):
         return None
     low, high = 0.0, 1.0
     while high - low > 1e-4:
         middle = (low + high) / 2
-        if power(n, middle, changed=middle, level=level) >= chance:
+        if enough(middle):
             high = middle
         else:
             low = middle
@@ -125,7 +159,7 @@ def items_needed(
     gain: float,
     *,
     changed: float = TYPICAL_CHANGED,
-    chance: float = 0.8,
+    chance: float = CHANCE,
     level: float = 0.95,
     most: int = 1_000_000,
 ) -> int:
@@ -146,17 +180,27 @@ def items_needed(
 
 
 def explain_null(
-    tests: LayerTests, *, smallest_of_interest: float = 0.05, changed: float = TYPICAL_CHANGED
+    tests: LayerTests,
+    *,
+    base_accuracy: float,
+    smallest_of_interest: float = 0.05,
+    changed: float = TYPICAL_CHANGED,
 ) -> NullResult:
     """After a full sweep: does "no layer helps" mean none, or too few items?
 
-    "none" where the limit that holds for all layers at once lies below the gain of interest.
+    "none" where the limit that holds for all layers at once lies below the gain of interest. No
+    layer gains more than what the base leaves to gain on these items, and no more answers are
+    taken to change than can where that much is left.
     """
-    most = tests.most_any_layer_gains
+    left = 1 - base_accuracy
+    most = min(tests.most_any_layer_gains, left)
+    changed = max(smallest_of_interest, min(changed, 2 * left - smallest_of_interest))
     return NullResult(
-        meaning="none" if most < smallest_of_interest else "too few items",
+        meaning="none" if most < smallest_of_interest - 1e-9 else "too few items",
         n=tests.n,
+        base_accuracy=base_accuracy,
         smallest_of_interest=smallest_of_interest,
         most_any_layer_gains=most,
         items_needed=items_needed(smallest_of_interest, changed=changed),
+        changed_share=changed,
     )

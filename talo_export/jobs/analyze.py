@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from talo_export.checkpoint.staging import write_atomically
 from talo_export.errors import TaloError, UsageError
 from talo_export.evidence.analyses.alternatives import compare_fills, compare_modules
 from talo_export.evidence.analyses.cases import cases
@@ -34,7 +35,6 @@ from talo_export.evidence.figures.transfer import draw_transfer
 from talo_export.jobs.evaluate import Watch, unwatched
 from talo_export.jobs.evidence import letters_scored_throughout
 from talo_export.jobs.more_scores import Load, loader, score_more, second_sweep
-from talo_export.jobs.run import write_atomically
 from talo_export.jobs.scores import FinishedRun, read_run
 from talo_export.jobs.side_effects import record_side_effects
 from talo_export.knockout import Knockout

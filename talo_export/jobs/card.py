@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from talo_export.checkpoint.manifest import (
 )
 from talo_export.checkpoint.placing import BASE_CARD, CARD
 from talo_export.checkpoint.plan import Edit
+from talo_export.checkpoint.staging import write_atomically
 from talo_export.errors import TaloError
 from talo_export.jobs.comparison import method_facts, sentences
 from talo_export.jobs.record import Record, record_of_manifest, without_folders
@@ -114,9 +114,9 @@ def renew_card(directory: Path, record: Record) -> None:
     """
     old = read_manifest(directory)
     manifest = replace(old, **{**record.fields(), "model": old.model})
-    _replace(directory / MANIFEST, manifest.to_bytes())
+    write_atomically(directory / MANIFEST, manifest.to_bytes())
     facts = facts_of_export(directory, manifest, kind="checkpoint")
-    _replace(directory / CARD, render_card(with_hashes(facts, manifest.files)).encode())
+    write_atomically(directory / CARD, render_card(with_hashes(facts, manifest.files)).encode())
 
 
 def reproduce_lines(
@@ -230,12 +230,3 @@ def side_effect_facts(found: Mapping[str, Any] | None) -> tuple[SideEffect, ...]
         )
         for task, effect in found["tasks"].items()
     )
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

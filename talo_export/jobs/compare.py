@@ -16,9 +16,10 @@ from talo_export.baselines.request import CellRequest, ModelSource
 from talo_export.baselines.runner import Watcher, model_stamp, run_cells
 from talo_export.baselines.summary import summarise, to_csv
 from talo_export.baselines.verdict import verdicts
+from talo_export.checkpoint.staging import write_atomically
 from talo_export.evidence.selection import DEFAULT_CRITERION
 from talo_export.jobs.comparison import DOCUMENT, comparison_beside
-from talo_export.jobs.run import default_directory, write_atomically
+from talo_export.jobs.run import default_directory
 from talo_export.jobs.task_words import load_chosen
 from talo_export.models.four_bit import require_bitsandbytes
 from talo_export.models.reference import resolve

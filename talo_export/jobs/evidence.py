@@ -1,8 +1,8 @@
 """What a run's scores mean beyond the confirmation: computed from the journal, nothing is run.
 
-Before the sweep: what the unseen items can confirm. After it: every layer's gain corrected for
-having been one of many, what "no layer helps" means, the choice judged by cross-validation where
-no items were left to judge it by, and whether the gain is one of the layer or of the letter.
+Every layer's gain corrected for having been one of many, what "no layer helps" means, the choice
+judged by cross-validation where no items were left to judge it by, and whether the gain is one of
+the layer or of the letter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from talo_export.evidence.cross_validation import cross_validate
 from talo_export.evidence.differences import Differences, differences
 from talo_export.evidence.discoveries import Discoveries, discover_from
 from talo_export.evidence.layer_tests import correct_over_layers
-from talo_export.evidence.power import explain_null, smallest_confirmable
+from talo_export.evidence.power import explain_null
 from talo_export.evidence.selection import Selection
 from talo_export.probing.encoding import letters_scored
 from talo_export.probing.scores import ScoreTable
@@ -27,21 +27,6 @@ from talo_export.tasks.prompts import render
 FEW = 30
 """With fewer unseen items than this the choice is cross-validated as well."""
 FOLDS = 5
-
-
-def power_before(unseen: int, shots: int | None) -> dict[str, Any]:
-    """What `unseen` items can confirm; `sentence` is for a person, before anything is run."""
-    gain = smallest_confirmable(unseen) if unseen else None
-    if shots is None:
-        said = "every item probes, none is left to confirm: cross-validation will judge the choice"
-    elif gain is None:
-        said = f"{unseen} unseen items are too few to confirm any gain with confidence"
-    else:
-        said = (
-            f"{unseen} unseen items confirm a true gain of {100 * gain:.0f} points "
-            "in four runs of five"
-        )
-    return {"unseen": unseen, "smallest_confirmable_gain": gain, "sentence": said}
 
 
 def evidence_of(
@@ -67,7 +52,7 @@ def evidence_of(
     return {
         "layer_tests": tests.to_json(),
         # That no layer helps is said only where every layer could be tested.
-        "null": explain_null(tests).to_json()
+        "null": explain_null(tests, base_accuracy=selection.base_accuracy).to_json()
         if selection.knockout is None and len(sweep.layers) == len(probed.variants) - 1
         else None,
         "cross_validation": _cross_validated(sweep, selection, seed) if few else None,

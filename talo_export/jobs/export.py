@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from talo_export.checkpoint.adapter import plan_adapter, write_adapter
-from talo_export.checkpoint.naming import checkpoint_anatomy
+from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.placing import CARD
 from talo_export.checkpoint.plan import EditPlan, plan_export
 from talo_export.checkpoint.writer import Progress, WriteReport, write_export
@@ -15,7 +15,6 @@ from talo_export.errors import TaloError
 from talo_export.jobs.card import PLOT, card_facts, with_hashes
 from talo_export.jobs.comparison import comparison_of, read_comparison
 from talo_export.jobs.export_plan import planned_export
-from talo_export.jobs.inspect import decoder_on_disk
 from talo_export.jobs.record import Record, about_model, record_of_run
 from talo_export.jobs.run import RunDirectory
 from talo_export.knockout import Knockout
@@ -128,7 +127,7 @@ def plan_on(
     base: ResolvedModel, knockout: Knockout, *, trust_remote_code: bool
 ) -> tuple[EditPlan, int]:
     """The edits on a safetensors directory or one GGUF file, and how many layers there are."""
-    anatomy = decoder_on_disk(base, trust_remote_code=trust_remote_code)
+    anatomy = checkpoint_anatomy(base.place, trust_remote_code=trust_remote_code)
     return plan_export(base.place, knockout, anatomy), len(anatomy)
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.foreign import is_foreign
 from talo_export.checkpoint.formats import storage_format, stored_tensors
 from talo_export.checkpoint.layout import Layout, read_layout
-from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import edits_on
 from talo_export.errors import TaloError
 from talo_export.knockout import Knockout, Scope
 from talo_export.models.anatomy import Decoder, Mixer
-from talo_export.models.reference import ResolvedModel, resolve
+from talo_export.models.reference import resolve
 from talo_export.requests.checkpoints import InspectRequest
 
 SCOPES: tuple[Scope, ...] = ("attention", "o_proj")
@@ -23,7 +23,7 @@ def run_inspect(request: InspectRequest) -> dict[str, Any]:
     """Layers, mixers, tensors on disk with dtype and bytes, and what can be knocked out."""
     base = resolve(request.model_reference)
     layout = read_layout(base.place)
-    anatomy = decoder_on_disk(base, trust_remote_code=request.trust_remote_code)
+    anatomy = checkpoint_anatomy(base.place, trust_remote_code=request.trust_remote_code)
     warnings = list(layout.warnings)
     if is_foreign(layout.config) and not request.trust_remote_code:
         warnings.append(
@@ -54,16 +54,6 @@ def run_inspect(request: InspectRequest) -> dict[str, Any]:
         ],
         "warnings": warnings,
     }  # fmt: skip
-
-
-def decoder_on_disk(base: ResolvedModel, *, trust_remote_code: bool) -> Decoder:
-    """The decoder of a directory or of one GGUF file, its tensors named as on disk."""
-    if base.gguf_file is None:
-        return checkpoint_anatomy(base.directory, trust_remote_code=trust_remote_code)
-    # The package gguf is an extra, which only those who edit such files need.
-    from talo_export.checkpoint.gguf_files import gguf_anatomy
-
-    return gguf_anatomy(base.place)
 
 
 def architecture(place: Path) -> str:

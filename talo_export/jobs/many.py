@@ -17,11 +17,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from talo_export.checkpoint.staging import write_atomically
 from talo_export.demo import demo_task_names
 from talo_export.errors import TaloError, UsageError
 from talo_export.jobs.evaluate import Note
 from talo_export.jobs.loading import load_for_inference
-from talo_export.jobs.run import write_atomically
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import resolve
 from talo_export.requests.settings import DEMO, InferenceSettings

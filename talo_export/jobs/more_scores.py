@@ -9,8 +9,8 @@ from talo_export.jobs.evaluate import Watch
 from talo_export.jobs.loading import load_for_inference
 from talo_export.jobs.scores import FinishedRun
 from talo_export.knockout import Knockout
-from talo_export.models.interventions import knock_out
 from talo_export.models.loading import LoadedModel
+from talo_export.models.switching import knocked_out
 from talo_export.probing.journal import Journal, variant_key
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.settings import Scoring
@@ -83,7 +83,7 @@ def second_sweep(
     identity = {**request["scores"], "without": variant_key(first)}
     with (
         Journal.open(path, identity) as journal,
-        knock_out(loaded.model, loaded.decoder, first),
+        knocked_out(loaded.model, loaded.decoder, first),
     ):
         return sweep(
             loaded,

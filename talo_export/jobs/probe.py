@@ -9,16 +9,18 @@ from typing import Any
 
 import torch
 
+from talo_export.checkpoint.staging import write_atomically
 from talo_export.evidence.layer_plot import draw_layers
+from talo_export.evidence.power import power_of
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
-from talo_export.jobs.evidence import evidence_of, letters_scored_throughout, power_before
+from talo_export.jobs.evidence import evidence_of, letters_scored_throughout
 from talo_export.jobs.identity import model_fingerprint
 from talo_export.jobs.loading import load_for_inference
 from talo_export.jobs.probe_measure import Findings, measure
 from talo_export.jobs.probe_request import command_line_of, recorded, score_identity
 from talo_export.jobs.probe_write import write_and_prove
 from talo_export.jobs.report import run_report
-from talo_export.jobs.run import RunDirectory, default_directory, write_atomically
+from talo_export.jobs.run import RunDirectory, default_directory
 from talo_export.jobs.task_words import load_chosen, meaning
 from talo_export.models.loading import LoadedModel, pick_device
 from talo_export.models.reference import parse_reference, resolve
@@ -59,8 +61,8 @@ def run_probe(
         note(f"{run.path} holds the finished run; --fresh starts over")
         return finished
 
-    power = power_before(len(split.confirm), request.shots)
-    note(power["sentence"])
+    power = power_of(len(split.confirm))
+    note(power.sentence)
 
     def made_ready() -> LoadedModel:
         run.path.mkdir(parents=True, exist_ok=True)  # Of another host's process, its own.
@@ -74,7 +76,7 @@ def run_probe(
         return document
     draw_gains(request, task, findings, run)
     document["evidence"] = {
-        "power": power,
+        "power": power.to_json(),
         **evidence_of(
             findings.probed.table,
             findings.selection,

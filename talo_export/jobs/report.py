@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from talo_export.checkpoint.manifest import current_versions
+from talo_export.checkpoint.staging import write_atomically
 from talo_export.evidence.analyses.cases import Case, cases
 from talo_export.evidence.analyses.stability import stability
 from talo_export.evidence.calibration import calibrate_answers
@@ -21,7 +22,6 @@ from talo_export.jobs.comparison import (
     sentences,
 )
 from talo_export.jobs.evidence import letters_scored_throughout
-from talo_export.jobs.run import write_atomically
 from talo_export.jobs.scores import FinishedRun, read_run
 from talo_export.probing.settings import Scoring
 from talo_export.publish.report import render_report

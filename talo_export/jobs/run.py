@@ -9,15 +9,14 @@ kill leaves either the old file or the new one.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from talo_export.checkpoint.staging import write_atomically
 from talo_export.errors import TaloError
 
 FORMAT = 1
@@ -139,26 +138,6 @@ def _differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> Itera
             yield from _differences(old, new)
         elif str(old) != str(new):
             yield f"{key} (recorded {old}, asked {new})"
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write beside, flush to disk, rename: a reader sees the old file or the whole new one.
-
-    Raises OSError that names `path`, not the file beside it.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        beside.replace(path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        # A read-only file system refuses this too, of a file that is not there.
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
 
 
 def default_directory(model_name: str, task_name: str) -> Path:

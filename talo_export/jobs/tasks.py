@@ -8,7 +8,7 @@ from typing import Any
 
 from talo_export.demo import ITEMS, demo_task_chance, demo_task_descriptions
 from talo_export.errors import UsageError
-from talo_export.evidence.power import TYPICAL_CHANGED, smallest_confirmable, smallest_one_sided
+from talo_export.evidence.power import TYPICAL_CHANGED, smallest_confirmable
 from talo_export.jobs.evaluate import Note, silent
 from talo_export.jobs.task_words import load_chosen, meaning
 from talo_export.requests.readings import TasksRequest
@@ -64,9 +64,9 @@ def check_tasks(request: TasksRequest) -> dict[str, Any]:
 
     `against` is another task or split, with which neither items nor pictures should be shared.
     `confirmable_gain` is the smallest true gain (a share) that the items left after `SHOTS`
-    probing items confirm in four runs of five where a knockout changes the typical share of the
-    answers, None where none would be; `best_case_gain` the same where every change is for the
-    better.
+    probing items probably confirm where a knockout changes `changed_share` of the answers (or, if
+    the gain is larger, as many as gain), None where they cannot confirm any; `best_case_gain` the
+    same where every change is for the better.
     """
     choice = TaskWithShots(
         request.file,
@@ -87,7 +87,7 @@ def check_tasks(request: TasksRequest) -> dict[str, Any]:
         "confirm_items": left,
         "changed_share": TYPICAL_CHANGED,
         "confirmable_gain": smallest_confirmable(left) if left else None,
-        "best_case_gain": smallest_one_sided(left) if left else None,
+        "best_case_gain": smallest_confirmable(left, changed=0.0) if left else None,
     }
 
 

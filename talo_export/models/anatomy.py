@@ -1,20 +1,13 @@
-"""The decoder's layers and each layer's token mixers, found by structure.
+"""What a decoder is made of: its layers, and each layer's token mixers, by name.
 
-Names of classes, counts of layers and names of parameters are never looked up in a table: the
-decoder is the stack that turns token embeddings into the logits, and what a layer's attention is
-shows in what it does. Works on meta-device models: no weight is read here.
+Names and targets alone are worth having without torch: files are cut with them. `finding.py` says
+how they are found in a model.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-from talo_export.errors import TaloError
-
-if TYPE_CHECKING:
-    # Names and targets alone are worth having without torch: files are cut with them.
-    from torch import nn
+from typing import Literal
 
 MixerKind = Literal[
     "self-attention", "cross-attention", "linear-attention", "mamba", "convolution", "other"
@@ -91,18 +84,3 @@ class Decoder:
 
     def __len__(self) -> int:
         return len(self.layers)
-
-
-def find_decoder(model: nn.Module) -> Decoder:
-    """The decoder's layers, in the order hidden states pass them, with their token mixers.
-
-    `model` is a transformers model, on the meta device if you like: none of its weights is read,
-    and it is not run. Raises TaloError where no decoder can be told apart.
-    """
-    from transformers import PreTrainedModel
-
-    from talo_export.models.finding import blueprint_of, decoder_of
-
-    if not isinstance(model, PreTrainedModel):
-        raise TaloError(f"{type(model).__name__} is no transformers model: its decoder is not read")
-    return decoder_of(blueprint_of(model))

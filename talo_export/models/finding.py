@@ -1,21 +1,43 @@
-"""Finding a model's decoder: a pure function of its class and its config, so asked only once."""
+"""Finding a model's decoder, by structure: a pure function of its class and its config.
+
+Names of classes, counts of layers and names of parameters are never looked up in a table: the
+decoder is the stack that turns token embeddings into the logits, and what a layer's attention is
+shows in what it does. Works on meta-device models: no weight is read here.
+
+Libraries are imported when a decoder is looked for: much that is cut on disk names it otherwise.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-
-from transformers import PreTrainedConfig, PreTrainedModel
+from typing import TYPE_CHECKING
 
 from talo_export.errors import TaloError
 from talo_export.models.anatomy import Decoder
-from talo_export.models.structure import read_decoder
-from talo_export.models.tracing import build_twin, traces
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+
+def find_decoder(model: nn.Module) -> Decoder:
+    """The decoder's layers, in the order hidden states pass them, with their token mixers.
+
+    `model` is a transformers model, on the meta device if you like: none of its weights is read,
+    and it is not run. Raises TaloError where no decoder can be told apart.
+    """
+    from transformers import PreTrainedModel
+
+    if not isinstance(model, PreTrainedModel):
+        raise TaloError(f"{type(model).__name__} is no transformers model: its decoder is not read")
+    settings = model.config.to_json_string(use_diff=False)
+    return _decoder_of(Blueprint(type(model), settings, model.config))
 
 
 @dataclass(frozen=True)
 class Blueprint:
-    """All that a model's structure depends on. Equal where class and config are."""
+    """All that a model's structure depends on, whatever has been done to its weights."""
 
     model_class: type[PreTrainedModel]
     settings: str
@@ -23,18 +45,16 @@ class Blueprint:
     config: PreTrainedConfig = field(compare=False)
 
 
-def blueprint_of(model: PreTrainedModel) -> Blueprint:
-    """The blueprint of a model, whatever has been done to its weights."""
-    return Blueprint(type(model), model.config.to_json_string(use_diff=False), model.config)
-
-
 @lru_cache(maxsize=64)
-def decoder_of(blueprint: Blueprint) -> Decoder:
+def _decoder_of(blueprint: Blueprint) -> Decoder:
     """The decoder of every model built after `blueprint`.
 
     Traced on the plainest inputs that run all of its layers, or else on the plainest that run.
     Raises TaloError where its code cannot be traced or has no decoder.
     """
+    from talo_export.models.structure import read_decoder
+    from talo_export.models.tracing import build_twin, traces
+
     twin = build_twin(blueprint.model_class, blueprint.config)
     best: Decoder | None = None
     for trace in traces(twin):

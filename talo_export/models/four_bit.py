@@ -14,7 +14,7 @@ from torch import nn
 from transformers import BitsAndBytesConfig, PreTrainedConfig
 
 from talo_export.errors import TaloError
-from talo_export.models.anatomy import find_decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.stock import build_empty
 
 EXTRA = "pip install 'talo-export[4bit]'"

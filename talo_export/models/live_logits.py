@@ -26,11 +26,11 @@ from torch import Tensor
 
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import find_decoder
-from talo_export.models.interventions import knock_out, silence_rows
+from talo_export.models.finding import find_decoder
 from talo_export.models.loading import load_reported, read_config
 from talo_export.models.proof import BaseAnswer, logits_of
 from talo_export.models.reference import resolve
+from talo_export.models.switching import knocked_out
 
 KEYS = ("missing_keys", "unexpected_keys", "mismatched_keys")
 SEED = 0
@@ -64,18 +64,8 @@ def live_logits(
         save_file(named_arguments(given), write_inputs)
     found = _logits(model, given, "base")
     decoder = find_decoder(model)
-    if getattr(model, "hf_quantizer", None) is None:
-        with knock_out(model, decoder, knockout):
-            return found | _logits(model, given, "knockout"), keys
-    # Quantised weights cannot be filled in memory; under fill `zero`, the only one they can have
-    # on disk, silencing the output projections is the same function.
-    for name, example in given.items():
-        rows = next(value.shape[0] for value in example.values() if isinstance(value, Tensor))
-        with silence_rows(
-            model, decoder, {knockout.layer: torch.ones(rows, dtype=torch.bool)}, knockout.scope
-        ):
-            found |= _logits(model, {name: example}, "knockout")
-    return found, keys
+    with knocked_out(model, decoder, knockout):
+        return found | _logits(model, given, "knockout"), keys
 
 
 def read_examples(path: Path) -> dict[str, dict[str, Tensor]]:

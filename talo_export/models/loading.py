@@ -18,12 +18,15 @@ from transformers import (
     PreTrainedConfig,
 )
 
-from talo_export.errors import TaloError, UsageError
-from talo_export.models.anatomy import Decoder, find_decoder
+from talo_export.errors import NotEnoughMemoryError, TaloError, UsageError
+from talo_export.models.anatomy import Decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.four_bit import keep_trainable, nf4_settings
+from talo_export.models.memory import is_out_of_memory
 from talo_export.models.proof import input_device
 from talo_export.models.reference import ResolvedModel, resolve
 from talo_export.models.stock import is_vision_language, stock_class
+from talo_export.wording import first_line
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -209,7 +212,12 @@ def load_reported(
             f"a weight file of {resolved.name} is damaged or cut short ({first_line(str(error))}): "
             "fetch the model again"
         ) from error
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise NotEnoughMemoryError(
+                f"{resolved.name} does not fit the memory: load it with --device-map auto and "
+                "--offload DIR, with --dtype bfloat16, or on a larger device"
+            ) from error
         raise TaloError(f"{resolved.name} cannot be loaded: {first_line(str(error))}") from error
     if target is not None:
         model = model.to(target)
@@ -288,8 +296,3 @@ def listed(names: Collection[str], most: int = 4) -> str:
     shown = sorted(names)[:most]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
-
-
-def first_line(text: str) -> str:
-    """Libraries explain at length; an error of ours is one sentence."""
-    return next((line.strip().rstrip(".") for line in text.splitlines() if line.strip()), text)

@@ -7,8 +7,6 @@ numbers describe what happened rather than what an engine believes it did.
 from __future__ import annotations
 
 import operator
-import resource
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ import torch
 from torch import nn
 
 from talo_export.models.anatomy import Decoder
+from talo_export.models.memory import peak_memory
 from talo_export.probing.forwards import Forward, Place, all_replaced
 from talo_export.probing.vision import vision_entries
 
@@ -149,7 +148,7 @@ class Meter:
             layer_calls=self.layer_calls,
             check_evaluations=self.check_evaluations,
             seconds=time.perf_counter() - self.started,
-            peak_memory_bytes=peak_memory(device),
+            peak_memory_bytes=peak_memory(device).used,
         )
 
 
@@ -175,11 +174,3 @@ def hidden_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tens
     hidden = args[0] if args else kwargs["hidden_states"]
     assert isinstance(hidden, torch.Tensor)
     return hidden
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes: the accelerator's allocation peak since metering began, else the process's peak."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -17,7 +17,7 @@ from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.anatomy import Decoder
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.cost import Cost, metered, side_by_side
-from talo_export.probing.engines.checked import Checked
+from talo_export.probing.engines.checked import Checked, Shared
 from talo_export.probing.engines.checked import EngineName as EngineName
 from talo_export.probing.journal import Cell, Journal
 from talo_export.probing.progress import Watch, Watcher
@@ -58,7 +58,7 @@ def sweep(
     *,
     journal: Journal | None = None,
     batch_size: int | Literal["auto"] = "auto",
-    engine: EngineName = "auto",
+    engine: EngineName | Shared = "auto",
     skip_too_long: bool = False,
     progress: Watcher | None = None,
     team: Team = ALONE,

@@ -87,7 +87,7 @@ class ProbeRequest(ScoringSettings, TaskWithShots, InferenceSettings):
         Literal["auto", "naive"],
         Flag(
             "--engine", metavar="NAME", panel=SEARCH,
-            help="auto shares the work of layers below the cut; naive runs every forward in full.",
+            help="naive runs a whole stock pass for every layer and item: slower, same answers.",
         ),
     ] = "auto"  # fmt: skip
     skip_too_long: SkipTooLong = False

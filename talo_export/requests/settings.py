@@ -139,7 +139,7 @@ class InferenceSettings(ModelSettings):
         Flag(
             "--max-memory", metavar="LIMITS", panel=MODEL, parse=read_memory, write=write_pairs,
             help="With --device-map: at most so much on each device, 0=20GB,cpu=50GB.",
-            python='With --device-map: at most so much on each device, {"0": "20GB", "cpu": "50GB"}.',
+            python='With --device-map: the most on each device, {"0": "20GB", "cpu": "50GB"}.',
         ),
     ] = None  # fmt: skip
     batch_size: Annotated[
@@ -171,7 +171,7 @@ class TaskChoice(Request):
             "--columns", metavar="OURS=THEIRS", panel=TASK, parse=read_columns,
             write=write_pairs,
             help="Your data's own names of the fields: question=stem, choices=options.text.",
-            python='Your data\'s own names of the fields: {"question": "stem", "choices": "options"}.',
+            python='Item field to your data\'s own name of it: {"question": "stem"}.',
         ),
     ] = None  # fmt: skip
     trust_remote_code: TrustCode = False

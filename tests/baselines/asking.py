@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from talo_export.baselines.memory import PeakMemory
 from talo_export.baselines.methods import methods_named
 from talo_export.baselines.plan import draw, plan_cells
 from talo_export.baselines.request import CellRequest, CellResult, ModelSource
 from talo_export.baselines.settings import Training
 from talo_export.baselines.work import do_cell
 from talo_export.models.loading import LoadedModel
+from talo_export.models.memory import PeakMemory
 from talo_export.probing.settings import Scoring
 from talo_export.tasks.item import Task
 

@@ -12,17 +12,23 @@ from pathlib import Path
 import pytest
 import torch
 from asking import LIKELIHOOD, QUICK, ask, run
-from small_models import learnable_task
+from small_models import learnable_task, write_llama
 
 from talo_export.baselines.cell import in_a_process_of_its_own
 from talo_export.baselines.examples import make_example
 from talo_export.baselines.items_file import write_items
-from talo_export.baselines.memory import resident_bytes
-from talo_export.baselines.request import CellResult, ModelSource, request_path, result_path
+from talo_export.baselines.request import (
+    CellRequest,
+    CellResult,
+    ModelSource,
+    request_path,
+    result_path,
+)
 from talo_export.baselines.settings import Training
 from talo_export.baselines.work import refuse_leaks
 from talo_export.errors import TaloError
 from talo_export.models.loading import LoadedModel
+from talo_export.models.memory import resident_bytes
 from talo_export.tasks.item import Task
 
 
@@ -62,14 +68,25 @@ def test_an_item_or_a_picture_on_both_sides_is_refused() -> None:
 
 
 def test_a_loss_that_explodes_is_a_diverged_cell(llama: LoadedModel, tmp_path: Path) -> None:
-    # So far that float32 overflows: how far smaller steps go depends on the processor.
-    wild = Training(epochs=4, learning_rate=1e25, batch_size=1)
+    # So far that a product of two weights is no number of float32 any more.
+    wild = Training(epochs=4, learning_rate=1e38, batch_size=1)
     result = run(learnable_task(18), "lora", llama, tmp_path, shots=6, training=wild)
     assert result.status == "diverged"
     assert "the loss" in str(result.reason)
     assert result.accuracy is None
     assert result.adapt is not None
     assert result.adapt.backward_passes > 0
+
+
+def test_a_cell_is_named_as_it_was_when_training_could_be_tuned() -> None:
+    request = CellRequest(
+        ModelSource("base", device="cpu"), "0123456789abcdef", "lora", 2, 1, ("a", "b"), ("c",),
+        "items.jsonl", "f",
+    )  # fmt: skip
+    assert request.name == "lora-2-1-ef5990de3689"
+    written = request.to_json()
+    written["training"]["tune"] = False
+    assert CellRequest.from_json(json.loads(json.dumps(written))) == request
 
 
 @contextmanager
@@ -84,12 +101,14 @@ def room_for(more: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, old)
 
 
-def apart(task: Task, directory: Path, tmp_path: Path, **changes: object) -> CellResult:
-    """Run a LoRA cell in a process of its own."""
+def apart(
+    task: Task, directory: Path, tmp_path: Path, method: str = "lora", **changes: object
+) -> CellResult:
+    """Run a cell, of LoRA unless `method` says otherwise, in a process of its own."""
     items = tmp_path / "items.jsonl"
     write_items(task, items)
     source = ModelSource(reference=str(directory), device="cpu")
-    request = ask(task, "lora", shots=6, model=source, items_file=str(items), **changes)
+    request = ask(task, method, shots=6, model=source, items_file=str(items), **changes)
     path = request_path(tmp_path, request)
     path.write_text(json.dumps(request.to_json()))
     in_a_process_of_its_own(path)
@@ -105,6 +124,23 @@ def test_where_memory_ends_is_recorded_with_what_was_reached(
     assert result.status == "out of memory", result.reason
     assert result.adapt is not None
     assert 0 < result.adapt.peak_memory_bytes < resident_bytes()
+
+
+def test_an_item_that_does_not_fit_while_it_is_answered_is_out_of_memory(tmp_path: Path) -> None:
+    wide = write_llama(tmp_path / "wide", positions=20_000, width=8192)
+    task = learnable_task(18)
+    longest = ask(task, "calibration", shots=6).test[0]
+    long = "z" * 16_000
+    items = (replace(i, prompt=long) if i.id == longest else i for i in task.items)
+    with room_for(500 * 2**20):
+        result = apart(replace(task, items=tuple(items)), wide, tmp_path, method="calibration")
+    assert result.status == "out of memory", result.reason
+    assert result.final
+    assert f"item '{longest}'" in str(result.reason)
+    assert result.adapt is not None
+    assert result.adapt.forward_passes > 0
+    assert result.test is not None
+    assert result.test.peak_memory_bytes > 0
 
 
 def test_a_process_of_its_own_leaves_no_memory_behind(

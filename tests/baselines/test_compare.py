@@ -16,8 +16,6 @@ from small_models import learnable_task
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from typer.testing import CliRunner
 
-from talo_export.baselines.adapters import ADAPTERS
-from talo_export.baselines.tuning import GRID
 from talo_export.cli.app import app
 from talo_export.cli.show_compare import show_compare
 from talo_export.errors import TaloError
@@ -171,30 +169,6 @@ def test_memory_is_predicted_from_a_config_alone(llama_directory: Path, tmp_path
 def test_shots_that_are_no_numbers_are_wrong_usage() -> None:
     done = CliRunner().invoke(app, ["compare", "--shots", "ten", "--quiet"])
     assert done.exit_code == 2
-
-
-def test_tuning_through_the_command_trains_on_the_shots_alone(
-    compared: Comparison, tmp_path: Path
-) -> None:
-    line = [w for w in compared.line if w != "calibration,lora"]
-    line[line.index("--methods") + 1 : line.index("--methods") + 1] = ["ia3"]
-    line[line.index("--out") + 1] = str(tmp_path / "tuned.compare")
-    line[line.index("--shots") + 1] = "6"
-    done = CliRunner().invoke(app, [*line, "--tune"])
-    assert done.exit_code == 0, done.output
-    document = json.loads(done.stdout)
-    assert document["training"]["tune"] is True
-    (path,) = (tmp_path / "tuned.compare" / "cells").glob("ia3-*.result.json")
-    details = json.loads(path.read_text())["details"]
-    rate = ADAPTERS["ia3"].learning_rate
-    assert details["learning_rate"] in [pytest.approx(factor * rate) for factor in GRID]
-    assert 1 <= details["epochs"] <= 2
-    # Three rates, three folds, two epochs of four items to learn; then the chosen one on all six.
-    backward = 3 * 3 * 2 * 4 + 6 * details["epochs"]
-    # Judging a fold is a forward pass of each of its two items, after every epoch.
-    forward = backward + 3 * 3 * 2 * 2
-    row = document["methods"][-1]
-    assert (row["forward_passes"], row["backward_passes"]) == (forward, backward)
 
 
 def test_four_bits_without_bitsandbytes_are_refused_before_any_cell_runs(

@@ -11,12 +11,12 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCau
 
 from talo_export.baselines.adapters import attach
 from talo_export.baselines.estimate import estimate, forward_only, probing_pass, training_pass
-from talo_export.baselines.memory import PeakMemory, return_what_is_freed
 from talo_export.baselines.settings import Training
 from talo_export.baselines.training import training_mode
 from talo_export.errors import UsageError
-from talo_export.models.anatomy import find_decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.loading import LoadedModel
+from talo_export.models.memory import PeakMemory, return_what_is_freed
 
 SIZES = {
     "vocab_size": 4000, "hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 4,

@@ -12,7 +12,7 @@ from tiny_models import byte_tokenizer, llava_config, llava_processor, text_conf
 from torch import nn
 from transformers import LlamaForCausalLM, LlavaForConditionalGeneration
 
-from talo_export.models.anatomy import find_decoder
+from talo_export.models.finding import find_decoder
 from talo_export.models.loading import LoadedModel
 from talo_export.tasks.item import ItemImage
 

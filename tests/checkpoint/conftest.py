@@ -9,7 +9,8 @@ import pytest
 import torch
 from tiny_bases import save, tiny_gpt2, tiny_llama
 
-from talo_export.models.anatomy import Decoder, find_decoder
+from talo_export.models.anatomy import Decoder
+from talo_export.models.finding import find_decoder
 
 
 @pytest.fixture(scope="session")

@@ -33,8 +33,9 @@ from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import Decoder, find_decoder
-from talo_export.models.interventions import silence_rows
+from talo_export.models.anatomy import Decoder
+from talo_export.models.finding import find_decoder
+from talo_export.models.switching import silenced
 
 GROUP = 32
 NOTES = """
@@ -187,8 +188,7 @@ def prove(library: str, kind: str, base: Path, decoder: Decoder) -> Proof:
     assert not any(report.values()), report
     with torch.no_grad():
         untouched, found = original(IDS).logits, exported(IDS).logits
-        rows = {1: torch.ones(1, dtype=torch.bool)}
-        with silence_rows(original, find_decoder(original), rows):
+        with silenced(original, find_decoder(original), {Knockout(1): None}):
             expected = original(IDS).logits
     assert torch.equal(found, expected)
     assert not torch.equal(found, untouched)

@@ -24,15 +24,15 @@ from transformers import (
 
 from talo_export.checkpoint.adapter import plan_adapter, write_adapter
 from talo_export.checkpoint.adapter_files import WEIGHTS
+from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.manifest import read_manifest
-from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.undo import undo_export
 from talo_export.errors import TaloError, UsageError
 from talo_export.jobs.verify import run_verify
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import find_decoder
-from talo_export.models.interventions import knock_out
+from talo_export.models.finding import find_decoder
+from talo_export.models.switching import knocked_out
 from talo_export.requests.checkpoints import VerifyRequest
 
 IDS = torch.tensor([[3, 9, 27, 17, 51, 25]])
@@ -88,9 +88,9 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
         return model(input_ids=IDS).logits
 
 
-def knocked_out(directory: Path, knockout: Knockout) -> torch.Tensor:
+def logits_knocked_out(directory: Path, knockout: Knockout) -> torch.Tensor:
     model = load(directory)
-    with knock_out(model, find_decoder(model), knockout):
+    with knocked_out(model, find_decoder(model), knockout):
         return logits(model)
 
 
@@ -106,7 +106,7 @@ def test_plain_peft_gives_the_logits_of_the_knockout(
     model = load(bases[name])
     before = logits(model)
     adapted = PeftModel.from_pretrained(model, tmp_path / "out")
-    assert torch.equal(logits(adapted), knocked_out(bases[name], knockout))
+    assert torch.equal(logits(adapted), logits_knocked_out(bases[name], knockout))
     assert not torch.equal(logits(adapted), before)
 
 
@@ -122,7 +122,7 @@ def test_several_adapters_are_swapped_on_one_base(bases: dict[str, Path], tmp_pa
         adapted.load_adapter(tmp_path / str(layer), adapter_name=f"layer{layer}")
     for layer in (2, 0, 1, 2):
         adapted.set_adapter(f"layer{layer}")
-        assert torch.equal(logits(adapted), knocked_out(base, Knockout(layer)))
+        assert torch.equal(logits(adapted), logits_knocked_out(base, Knockout(layer)))
     with adapted.disable_adapter():
         assert torch.equal(logits(adapted), before)
 
@@ -134,7 +134,7 @@ def test_the_models_own_load_adapter_gives_the_logits_of_the_knockout(
     write_adapter(plan_adapter(bases[name], Knockout(1)), tmp_path / "out", base=str(bases[name]))
     model = load(bases[name])
     model.load_adapter(str(tmp_path / "out"))
-    assert torch.equal(logits(model), knocked_out(bases[name], Knockout(1)))
+    assert torch.equal(logits(model), logits_knocked_out(bases[name], Knockout(1)))
 
 
 def test_a_layer_whose_keys_others_read_too_is_switched_off_and_verified(tmp_path: Path) -> None:

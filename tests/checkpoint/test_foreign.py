@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from tiny_bases import tiny_llama
 
-from talo_export.checkpoint.naming import checkpoint_anatomy
+from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.proof import prove_export
 from talo_export.checkpoint.writer import write_export

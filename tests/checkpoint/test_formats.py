@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from tiny_bases import tiny_llama
 from torch import Tensor
 
+from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.formats import parameter_stem
-from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export

@@ -21,8 +21,9 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.writer import write_export
 from talo_export.knockout import Knockout, Scope
-from talo_export.models.anatomy import Decoder, find_decoder
-from talo_export.models.interventions import knock_out
+from talo_export.models.anatomy import Decoder
+from talo_export.models.finding import find_decoder
+from talo_export.models.switching import knocked_out
 
 IDS = torch.tensor([[3, 9, 27, 17, 51, 25]])
 
@@ -50,7 +51,7 @@ def assert_the_export_computes_the_knockout(
     exported, live = load(out, quantization), load(base, quantization)
     with torch.no_grad():
         found, untouched = exported(IDS).logits, live(IDS).logits
-        with knock_out(live, find_decoder(live), Knockout(1, scope)):
+        with knocked_out(live, find_decoder(live), Knockout(1, scope)):
             expected = live(IDS).logits
     assert torch.equal(found, expected)
     assert not torch.equal(found, untouched)

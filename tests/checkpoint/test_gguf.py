@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+import subprocess
+import sys
+import time
+import tracemalloc
 from pathlib import Path
 
 import gguf
@@ -25,8 +30,8 @@ from talo_export.jobs.inspect import run_inspect
 from talo_export.jobs.undo import run_undo
 from talo_export.jobs.verify import run_verify
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import find_decoder
-from talo_export.models.interventions import knock_out
+from talo_export.models.finding import find_decoder
+from talo_export.models.switching import knocked_out
 from talo_export.requests.checkpoints import (
     ExportRequest,
     InspectRequest,
@@ -157,7 +162,7 @@ def test_stock_loading_of_the_export_gives_the_logits_of_the_live_knockout(
     exported, live = load(tmp_path / "out" / "tiny.gguf"), load(tiny)
     with torch.no_grad():
         found, untouched = exported(IDS).logits, live(IDS).logits
-        with knock_out(live, find_decoder(live), Knockout(1)):
+        with knocked_out(live, find_decoder(live), Knockout(1)):
             expected = live(IDS).logits
     assert torch.equal(found, expected)
     assert not torch.equal(found, untouched)
@@ -236,6 +241,66 @@ def test_any_truncation_is_refused(tiny: Path, tmp_path: Path, data: st.DataObje
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 33))])
     with pytest.raises(TaloError):
         read_gguf(path)
+
+
+def counted(kind: int, value: bytes = b"", *, tensors: int = 0, fields: int = 1) -> bytes:
+    """A header with one field `a` of this type and value."""
+    field = struct.pack("<Q1sI", 1, b"a", kind) + value
+    return struct.pack("<4sIQQ", b"GGUF", 3, tensors, fields) + field
+
+
+def array(kind: int, count: int) -> bytes:
+    return struct.pack("<IQ", kind, count)
+
+
+MANY = 1 << 62
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        counted(4, b"1234", tensors=MANY),
+        counted(4, b"1234", fields=MANY),
+        counted(8, struct.pack("<Q", MANY)),
+        counted(8, struct.pack("<Q", 1 << 30)),
+        counted(9, array(0, MANY)),
+        counted(9, array(0, 1 << 30), fields=MANY),
+        counted(9, array(8, MANY)),
+        counted(9, array(9, MANY)),
+        counted(9, array(9, 1) * 5000),
+        counted(77),
+        counted(4, b"1234" + struct.pack("<Q1sI", 1, b"t", 1 << 31), tensors=1),
+    ],
+)
+def test_a_count_that_lies_costs_neither_memory_nor_time(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "x.gguf"
+    with path.open("wb") as file:
+        file.write(header)
+        file.truncate(8 << 30)  # A sparse file: zeros are empty texts and empty arrays.
+    tracemalloc.start()
+    started = time.process_time()
+    try:
+        with pytest.raises(TaloError, match="not a sound GGUF file"):
+            read_gguf(path)
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+        assert time.process_time() - started < 60
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("command", ["inspect", "export"])
+def test_without_the_gguf_package_a_sentence_says_what_to_install(tiny: Path, command: str) -> None:
+    options = ["--layer", "0", "--dry-run", "--model"] if command == "export" else []
+    arguments = ["talo-export", command, *options, str(tiny)]
+    script = (
+        "import sys; sys.modules['gguf'] = None\n"
+        f"sys.argv = {arguments!r}\n"
+        "from talo_export.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "pip install 'talo-export[gguf]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_commands_take_the_file_that_was_exported(tiny: Path, tmp_path: Path) -> None:

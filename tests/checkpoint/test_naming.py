@@ -21,15 +21,16 @@ from transformers.core_model_loading import (
     WeightConverter,
 )
 
+from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.conversions import Conversions
-from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.writer import write_export
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import Altered, Piece, find_decoder
-from talo_export.models.interventions import knock_out
+from talo_export.models.anatomy import Altered, Piece
+from talo_export.models.finding import find_decoder
 from talo_export.models.proof import logits_of
+from talo_export.models.switching import knocked_out
 
 EXAMPLE = {"input_ids": torch.arange(3, 10)[None], "use_cache": False}
 
@@ -54,7 +55,7 @@ def test_a_layout_that_stock_loading_renames_is_cut_under_its_own_names(
     }
     write_export(plan, tmp_path / "out", base="base")
     found = logits_of(load("image-text-to-text", tmp_path / "out"), EXAMPLE)
-    with knock_out(model, find_decoder(model), Knockout(2)):
+    with knocked_out(model, find_decoder(model), Knockout(2)):
         assert torch.equal(found, logits_of(model, EXAMPLE))
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.diff import diff_checkpoints
 from talo_export.checkpoint.layout import INDEX
-from talo_export.checkpoint.naming import checkpoint_anatomy
 from talo_export.checkpoint.plan import EditPlan, plan_export
 from talo_export.checkpoint.undo import undo_export
 from talo_export.checkpoint.verify import verify_files

@@ -12,7 +12,7 @@ from proving import make_subject
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-from talo_export.checkpoint.naming import checkpoint_anatomy
+from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.proof import (
     LoadReport,
@@ -25,8 +25,9 @@ from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import Decoder, find_decoder
-from talo_export.models.interventions import knock_out
+from talo_export.models.anatomy import Decoder
+from talo_export.models.finding import find_decoder
+from talo_export.models.switching import knocked_out
 
 IDS = torch.tensor([[3, 9, 27, 17, 51, 25]])
 
@@ -112,7 +113,7 @@ def test_files_and_memory_agree_for_every_scope_and_fill(
     live = AutoModelForCausalLM.from_pretrained(base, dtype="auto").eval()
     with torch.no_grad():
         found, untouched = exported(IDS).logits, live(IDS).logits
-        with knock_out(live, find_decoder(live), knockout):
+        with knocked_out(live, find_decoder(live), knockout):
             expected = live(IDS).logits
     assert torch.equal(found, expected)
     assert not torch.equal(found, untouched)
@@ -146,7 +147,7 @@ def test_files_and_memory_agree_where_loading_splits_or_joins_tensors(
     exported = auto.from_pretrained(tmp_path / "out", dtype="auto").eval()
     with torch.no_grad():
         untouched, found = live(input_ids=IDS).logits, exported(input_ids=IDS).logits
-        with knock_out(live, find_decoder(live), knockout):
+        with knocked_out(live, find_decoder(live), knockout):
             expected = live(input_ids=IDS).logits
             silenced = {name: value.clone() for name, value in live.named_parameters()}
     for name, value in exported.named_parameters():

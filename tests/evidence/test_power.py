@@ -12,8 +12,8 @@ from talo_export.evidence.power import (
     explain_null,
     items_needed,
     power,
+    power_of,
     smallest_confirmable,
-    smallest_one_sided,
 )
 
 
@@ -65,18 +65,67 @@ def test_impossible_requests_are_usage_errors():
 
 def test_no_layer_means_too_few_items_on_few_and_none_on_many(plant):
     rng = np.random.default_rng(0)
-    few = explain_null(correct_over_layers(plant(rng, 30, [-0.05] * 10), seed=0))
+    few = explain_null(correct_over_layers(plant(rng, 30, [-0.05] * 10), seed=0), base_accuracy=0.5)
     assert few.meaning == "too few items"
     assert str(few.items_needed) in few.sentence
-    many = explain_null(correct_over_layers(plant(rng, 4000, [-0.05] * 10), seed=0))
+    many = explain_null(
+        correct_over_layers(plant(rng, 4000, [-0.05] * 10), seed=0), base_accuracy=0.5
+    )
     assert many.meaning == "none"
 
 
 def test_in_the_best_case_fewer_items_confirm_and_six_changes_are_the_least():
-    assert smallest_one_sided(5) is None
+    assert smallest_confirmable(5, changed=0.0) is None
     for n in (30, 60, 200):
-        gain = smallest_one_sided(n)
+        gain = smallest_confirmable(n, changed=0.0)
         assert power(n, gain, changed=gain) >= 0.8
         assert power(n, gain - 0.002, changed=gain - 0.002) < 0.8
-        usual = smallest_confirmable(n)
-        assert usual is None or gain < usual
+    assert smallest_confirmable(200, changed=0.0) < smallest_confirmable(200)
+
+
+def test_the_assumed_share_of_changed_answers_is_no_cap_on_the_gain():
+    gain = smallest_confirmable(50)
+    assert 0.15 < gain < 0.2
+    assert power(50, gain, changed=gain) == pytest.approx(0.8, abs=0.005)
+    assert power_of(50).sentence == (
+        "with 50 unseen items a gain of 16 points or more will probably be confirmed "
+        "(4 chances in 5, if no answer turns wrong)"
+    )
+
+
+def test_the_assumed_share_of_changed_answers_is_stated():
+    assert "if 15 % of the answers change)" in power_of(200).sentence
+    assert power_of(200).to_json()["changed_share"] == 0.15
+
+
+def test_too_few_items_for_any_gain_and_none_at_all_are_said_as_such():
+    assert power_of(5).sentence == "5 unseen items cannot confirm any gain: it takes six"
+    assert "none is left to confirm" in power_of(0).sentence
+
+
+def null_of(plant, n: int, base: float):
+    tests = correct_over_layers(plant(np.random.default_rng(0), n, [0.0] * 10), seed=0)
+    return tests, explain_null(tests, base_accuracy=base)
+
+
+def test_no_layer_could_gain_more_than_the_base_leaves(plant):
+    tests, null = null_of(plant, 20, 0.95)
+    assert tests.most_any_layer_gains > 0.05
+    assert null.most_any_layer_gains == pytest.approx(0.05)
+    assert null.meaning == "too few items"
+    assert "could still gain 5.0 points, all that the base leaves to gain" in null.sentence
+
+
+def test_the_items_needed_take_no_more_changes_than_the_base_has_room_for(plant):
+    _, high = null_of(plant, 20, 0.95)
+    assert high.changed_share == pytest.approx(0.05)
+    assert "if no answer turns wrong" in high.sentence
+    _, middling = null_of(plant, 20, 0.5)
+    assert middling.changed_share == 0.15
+    assert high.items_needed < middling.items_needed
+
+
+def test_a_base_that_answers_everything_right_leaves_nothing_to_gain(plant):
+    _, null = null_of(plant, 20, 1.0)
+    assert null.meaning == "none"
+    assert null.sentence == "The base answers all 20 items right: there is nothing to gain on them."

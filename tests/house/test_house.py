@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -22,17 +23,20 @@ ROOMS = (
 SHARED = ("codec", "errors", "knockout", "wording")
 
 
-def imports(path: Path) -> Iterator[str]:
-    """The first part below `talo_export` of everything a file imports, inside functions too."""
+def modules(path: Path) -> Iterator[str]:
+    """All that a file imports from below `talo_export`, inside functions too: modules and names."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-            if node.module == "talo_export":
-                names = [f"talo_export.{alias.name}" for alias in node.names]
-        yield from (name.split(".")[1] for name in names if name.startswith("talo_export."))
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        yield from (name for name in names if name.startswith("talo_export."))
+
+
+def imports(path: Path) -> set[str]:
+    """The rooms and shared words that a file imports from."""
+    return {name.split(".")[1] for name in modules(path)}
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -40,13 +44,26 @@ def test_a_room_imports_only_from_the_rooms_before_it(room: str) -> None:
     allowed = {*ROOMS[: ROOMS.index(room) + 1], *SHARED, "__version__"}
     files = sorted((PACKAGE / room).rglob("*.py"))
     assert files
-    wrong = {str(path.relative_to(ROOT)): sorted({*imports(path)} - allowed) for path in files}
+    wrong = {str(path.relative_to(ROOT)): sorted(imports(path) - allowed) for path in files}
     assert {path: names for path, names in wrong.items() if names} == {}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_room_has_an_import_circle_inside(room: str) -> None:
+    files = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in (PACKAGE / room).rglob("*.py")
+    }
+    graph = {
+        file: {name if name in files else name.rpartition(".")[0] for name in modules(path)}
+        for file, path in files.items()
+    }
+    TopologicalSorter({file: names & set(files) for file, names in graph.items()}).prepare()
 
 
 @pytest.mark.parametrize("word", SHARED)
 def test_the_shared_words_import_no_room(word: str) -> None:
-    assert not {*imports(PACKAGE / f"{word}.py")} - {*SHARED}
+    assert not imports(PACKAGE / f"{word}.py") - {*SHARED}
 
 
 def test_evidence_never_sees_torch_and_tasks_never_transformers() -> None:

@@ -7,7 +7,7 @@ import torch
 
 from talo_export.errors import UsageError
 from talo_export.knockout import Knockout
-from talo_export.models.interventions import knock_out
+from talo_export.models.switching import knocked_out
 from talo_export.probing.encoding import encode
 from talo_export.probing.engines import naive
 from talo_export.probing.settings import Scoring
@@ -97,7 +97,7 @@ def test_a_knockout_changes_the_scores_and_leaves_the_model_as_it_was(text_model
     scoring = Scoring("likelihood")
     encoded = encode(text_model, make_items(1)[0], scoring)
     before = answer_alone(text_model, encoded, scoring)
-    with knock_out(text_model.model, text_model.decoder, Knockout(0)):
+    with knocked_out(text_model.model, text_model.decoder, Knockout(0)):
         during = answer_alone(text_model, encoded, scoring)
     assert during.scores != before.scores
     assert answer_alone(text_model, encoded, scoring) == before

@@ -240,8 +240,8 @@ def test_check_prints_everything_before_any_model_is_loaded(tmp_path: Path, writ
         "categories: even 30, odd 31",
         "duplicates: q0 = again",
         f"leakage between splits: 1 sets of the same item could be parted, 1 with {held_out}",
-        "power: the 41 items left after probing confirm, in four runs of five, a true gain of 18.",
-        "and no gain where a knockout changes 15 % of the answers, as is usual",
+        "power: with the 41 items left after probing a gain of 18.",
+        "points will probably be confirmed (4 chances in 5) if no answer turns wrong",
         "warning: The items q0, again ask the same but could come to lie on both sides",
     ):
         assert words in said, words

@@ -17,28 +17,32 @@ import torch
 from talo_export.errors import ProofError, TaloError
 from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
+from talo_export.models.memory import is_out_of_memory
 from talo_export.probing.answers import Answered
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
 from talo_export.probing.engines.check import disagreement, nudged_embeddings
 from talo_export.probing.engines.fit import fitting_tokens, layer_bytes, most_tokens
-from talo_export.probing.engines.memory import is_out_of_memory, too_large
+from talo_export.probing.engines.memory import too_large
 from talo_export.probing.engines.naive import Naive, one_token_each
 from talo_export.probing.engines.passes import CannotShareError, SharedModel
 from talo_export.probing.engines.shared import Sharing
 from talo_export.probing.engines.work import Todo, Work
 from talo_export.probing.journal import Cell
 from talo_export.probing.settings import Scoring
+from talo_export.wording import first_line
 
 Kind = tuple[object, ...]
-EngineName = Literal["auto", "naive", "resume", "lockstep"]
+EngineName = Literal["auto", "naive"]
+"""What a user may ask for: the fastest that is right, or the plain way."""
+Shared = Literal["resume", "lockstep"]
 Note = Callable[[str], None]
 
 FEWEST_FOR_PAIR = 4
 """Items of a confirmation: the first is answered twice, for checking."""
 
 
-def candidates(engine: EngineName, variants: int, items: int) -> list[str]:
+def candidates(engine: EngineName | Shared, variants: int, items: int) -> list[str]:
     """The engines to try, the best first.
 
     A base and one knockout are what a confirmation asks for, and stock passes are what an exported
@@ -64,7 +68,7 @@ class Checked:
         loaded: LoadedModel,
         scoring: Scoring,
         meter: Meter,
-        engine: EngineName,
+        engine: EngineName | Shared,
         *,
         variants: int,
         items: int,
@@ -237,8 +241,3 @@ LIBRARY_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, Att
 def kind_of(encoded: Encoded) -> Kind:
     """What makes two items the same work: which inputs they have, and what follows the prompt."""
     return (frozenset(encoded.inputs), not one_token_each(encoded))
-
-
-def first_line(text: str) -> str:
-    """Libraries explain at length; a note of ours is one line."""
-    return next((line.strip().rstrip(".") for line in text.splitlines() if line.strip()), "")

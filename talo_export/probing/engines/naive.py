@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from talo_export.knockout import Knockout
 from talo_export.models.last_logits import at_last
 from talo_export.models.loading import LoadedModel
+from talo_export.models.memory import is_out_of_memory
 from talo_export.models.proof import BaseAnswer
+from talo_export.models.switching import knocked_out
 from talo_export.probing.answers import Answered, by_likelihood, by_text
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
-from talo_export.probing.engines.interventions import knocked_out
-from talo_export.probing.engines.memory import is_out_of_memory, too_large
+from talo_export.probing.engines.memory import too_large
 from talo_export.probing.engines.work import Work
 from talo_export.probing.journal import Cell
 from talo_export.probing.scores import Outcome

@@ -24,6 +24,7 @@ from transformers import Cache
 
 from talo_export.errors import TaloError
 from talo_export.models.anatomy import Decoder
+from talo_export.models.switching import silenced
 from talo_export.probing.engines.cache_argument import cache_of
 from talo_export.probing.engines.cache_rows import select_rows
 from talo_export.probing.engines.hidden_rows import (
@@ -32,7 +33,6 @@ from talo_export.probing.engines.hidden_rows import (
     take_hidden,
     with_rows,
 )
-from talo_export.probing.engines.interventions import silenced
 from talo_export.probing.engines.item_state import ItemState, recall, remember, spread_cache
 from talo_export.probing.engines.last_positions import feed_forward, for_last_positions
 from talo_export.probing.engines.plan import Pass, Variant

@@ -21,6 +21,7 @@ from torch import Tensor
 from transformers import Cache
 
 from talo_export.models.loading import LoadedModel
+from talo_export.models.switching import filled
 from talo_export.probing.answers import Answered, by_likelihood
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
@@ -30,7 +31,6 @@ from talo_export.probing.engines.finish import (
     needs_cache,
     prompt_inputs,
 )
-from talo_export.probing.engines.interventions import filled
 from talo_export.probing.engines.item_state import ItemState
 from talo_export.probing.engines.naive import generate, sequences, summed
 from talo_export.probing.engines.passes import ALL, SharedModel

@@ -1,4 +1,7 @@
-"""Peak memory of a process: device memory where the model is on one, else resident memory."""
+"""Memory: whether it was not enough, and how much of it was taken at the peak.
+
+Nothing here imports torch by itself: a process that has not loaded it has no tensors to count.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,33 @@ import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+from talo_export.errors import NotEnoughMemoryError
+
+if TYPE_CHECKING:
+    import torch
+
+MESSAGES = ("out of memory", "not enough memory", "t allocate memory", "cannot allocate memory")
+"""What allocators say, in lower case: CUDA's, PyTorch's on a CPU and on Windows, the system's."""
 
 STATUS = Path("/proc/self/status")
 M_MMAP_THRESHOLD = -3
 MMAP_THRESHOLD = 128 * 1024
 """glibc's own starting value, which it otherwise raises as large blocks are freed."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, on whatever device.
+
+    PyTorch's CPU allocator raises a plain RuntimeError, mapping a file an OSError.
+    """
+    # torch.OutOfMemoryError goes by its name: a command that never loads torch asks as well.
+    known = isinstance(error, MemoryError | NotEnoughMemoryError)
+    if known or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError | OSError) and any(part in text for part in MESSAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,33 +47,43 @@ class Peak:
     held: int | None = None
 
 
+def peak_memory(device: torch.device) -> Peak:
+    """What a CUDA device's tensors took, else the resident memory of the process, at the peak."""
+    if device.type == "cuda":
+        import torch
+
+        return Peak(
+            int(torch.cuda.max_memory_allocated(device)),
+            int(torch.cuda.max_memory_reserved(device)),
+        )
+    return Peak(peak_resident_bytes())
+
+
 class PeakMemory:
     """Watches one process from before its model is loaded, phase by phase.
 
-    On a CUDA device: what PyTorch allocated and reserved. Elsewhere: resident memory above what
-    the interpreter and its libraries took before the model was loaded. Library code that first runs
-    later counts as well: some tens of MB, about the same for every method.
+    As `peak_memory`, but resident memory counts above what the interpreter and its libraries took
+    before the model was loaded. Library code that first runs later counts as well: some tens of
+    MB, about the same for every method.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._before = resident_bytes()
+        self._before = 0 if device.type == "cuda" else resident_bytes()
 
     def begin(self) -> None:
         """Begin a phase: forget the peak so far."""
         if self._device.type == "cuda":
+            import torch
+
             torch.cuda.reset_peak_memory_stats(self._device)
         else:
             forget_peak()
 
     def read(self) -> Peak:
         """The peak since `begin`."""
-        if self._device.type == "cuda":
-            return Peak(
-                int(torch.cuda.max_memory_allocated(self._device)),
-                int(torch.cuda.max_memory_reserved(self._device)),
-            )
-        return Peak(max(0, peak_resident_bytes() - self._before))
+        peak = peak_memory(self._device)
+        return Peak(max(0, peak.used - self._before), peak.held)
 
 
 def return_what_is_freed() -> None:

@@ -12,9 +12,10 @@ from transformers import PreTrainedModel
 
 from talo_export.errors import ProofError, TaloError, UsageError
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import Decoder, Layer, Mixer, find_decoder
-from talo_export.models.interventions import fill_tensor, knock_out, silence_rows
+from talo_export.models.anatomy import Decoder, Layer, Mixer
+from talo_export.models.finding import find_decoder
 from talo_export.models.proof import BaseAnswer
+from talo_export.models.switching import fill_tensor, filled, knocked_out, silenced
 
 
 def copy_of(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -32,7 +33,7 @@ def changed(model: nn.Module, before: dict[str, torch.Tensor]) -> set[str]:
 
 def enter(*arguments: Any, **options: Any) -> None:
     """Knock out, prove, restore."""
-    with knock_out(*arguments, **options):
+    with knocked_out(*arguments, **options):
         pass
 
 
@@ -49,7 +50,7 @@ def test_a_scope_fills_its_projections_with_their_biases_and_nothing_else(
     llama: PreTrainedModel, scope: Any, touched: str
 ) -> None:
     before = copy_of(llama)
-    with knock_out(llama, find_decoder(llama), Knockout(1, scope)):
+    with knocked_out(llama, find_decoder(llama), Knockout(1, scope)):
         found = changed(llama, before)
     expected = {
         name for name in before if re.match(rf"model.layers.1.({touched}).(weight|bias)$", name)
@@ -65,7 +66,7 @@ def test_the_exact_bits_come_back(
 ) -> None:
     model = request.getfixturevalue(name)
     before, base = copy_of(model), logits(model)
-    with knock_out(model, find_decoder(model), Knockout(2, scope, fill)):
+    with knocked_out(model, find_decoder(model), Knockout(2, scope, fill)):
         assert not torch.equal(logits(model), base)
     assert changed(model, before) == set()
     assert torch.equal(logits(model), base)
@@ -76,7 +77,7 @@ def test_the_exact_bits_come_back_when_the_body_fails(
     llama: PreTrainedModel, error: type[BaseException]
 ) -> None:
     before = copy_of(llama)
-    with pytest.raises(error), knock_out(llama, find_decoder(llama), Knockout(0)):
+    with pytest.raises(error), knocked_out(llama, find_decoder(llama), Knockout(0)):
         raise error
     assert changed(llama, before) == set()
 
@@ -91,7 +92,7 @@ def test_zero_is_plus_zero_whatever_was_there_in_every_float_format(
         # A product with zero would give -0.0 for the one and NaN for the other.
         weight[0, 0], weight[0, 1] = -1.0, float("inf")
     before = copy_of(model)
-    with knock_out(model, find_decoder(model), Knockout(1)):
+    with knocked_out(model, find_decoder(model), Knockout(1)):
         assert not weight.view(torch.uint8).any()
         assert logits(model).isfinite().all()
     assert changed(model, before) == set()
@@ -101,9 +102,9 @@ def test_zeroing_the_output_projection_is_zeroing_the_attention(
     llama: PreTrainedModel, logits: Any
 ) -> None:
     decoder = find_decoder(llama)
-    with knock_out(llama, decoder, Knockout(1)):
+    with knocked_out(llama, decoder, Knockout(1)):
         wide = logits(llama)
-    with knock_out(llama, decoder, Knockout(1, "o_proj")):
+    with knocked_out(llama, decoder, Knockout(1, "o_proj")):
         narrow = logits(llama)
     assert torch.equal(wide, narrow)
 
@@ -119,7 +120,7 @@ def test_uniform_divides_by_the_output_features_however_they_are_stored() -> Non
 
 
 def test_uniform_knows_which_matrices_of_a_model_are_transposed(gpt2: PreTrainedModel) -> None:
-    with knock_out(gpt2, find_decoder(gpt2), Knockout(1, "attention", "uniform")):
+    with knocked_out(gpt2, find_decoder(gpt2), Knockout(1, "attention", "uniform")):
         attention = gpt2.transformer.h[1].attn
         assert attention.c_attn.weight.eq(1 / 96).all()
         assert attention.c_proj.weight.eq(1 / 32).all()
@@ -158,7 +159,7 @@ def test_what_other_layers_read_is_explained_and_the_narrow_scope_offered(
     mixer = Mixer("self-attention", at, output, shared=(f"{at}.k_proj.weight",))
     with pytest.raises(UsageError, match=r"k_proj.weight of layer 0.*--scope o_proj"):
         enter(llama, one_layer(mixer), Knockout(0))
-    with knock_out(llama, one_layer(mixer), Knockout(0, "o_proj")) as targets:
+    with knocked_out(llama, one_layer(mixer), Knockout(0, "o_proj")) as targets:
         assert targets.filled == output
 
 
@@ -206,7 +207,7 @@ def test_logits_that_are_not_numbers_before_and_after_have_not_moved(
 
 def test_an_example_of_the_callers_own_serves_for_the_proof(llama: PreTrainedModel) -> None:
     example = {"input_ids": torch.tensor([[7, 8, 9]])}
-    with knock_out(llama, find_decoder(llama), Knockout(0), example=example):
+    with knocked_out(llama, find_decoder(llama), Knockout(0), example=example):
         pass
 
 
@@ -216,8 +217,26 @@ def test_quantised_storage_is_refused_by_name(llama: PreTrainedModel) -> None:
     decoder = find_decoder(llama)
     base = BaseAnswer.of(llama)
     llama.model.layers[1].self_attn.o_proj.weight = codes
-    with pytest.raises(TaloError, match=r"o_proj.weight is stored as torch.int8, quantised"):
-        enter(llama, decoder, Knockout(1), base=base)
+    message = r"o_proj.weight is stored as torch.int8, quantised"
+    with pytest.raises(TaloError, match=message), filled(llama, decoder, Knockout(1)):
+        pass
+    with pytest.raises(TaloError, match=message):
+        enter(llama, decoder, Knockout(1, fill="uniform"), base=base)
+
+
+def test_weights_that_cannot_be_filled_are_silenced_in_every_row(
+    llama: PreTrainedModel, logits: Any
+) -> None:
+    decoder = find_decoder(llama)
+    with knocked_out(llama, decoder, Knockout(1)):
+        expected = logits(llama)
+    # One stored quantised among them is enough.
+    attention = llama.model.layers[1].self_attn
+    weight, bias = attention.k_proj.weight.clone(), attention.k_proj.bias
+    attention.k_proj.forward = lambda hidden: nn.functional.linear(hidden, weight, bias)
+    attention.k_proj.weight = nn.Parameter(weight.to(torch.int8), requires_grad=False)
+    with knocked_out(llama, decoder, Knockout(1)):
+        assert torch.equal(logits(llama), expected)
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
@@ -226,9 +245,9 @@ def test_silencing_rows_is_knocking_out_those_rows_alone(
 ) -> None:
     model = request.getfixturevalue(name)
     decoder, base = find_decoder(model), logits(model)
-    with knock_out(model, decoder, Knockout(1)):
+    with knocked_out(model, decoder, Knockout(1)):
         cut = logits(model)
-    with silence_rows(model, decoder, {1: torch.tensor([True, False])}):
+    with silenced(model, decoder, {Knockout(1): torch.tensor([True, False])}):
         mixed = logits(model)
     assert torch.equal(mixed[0], cut[0])
     assert torch.equal(mixed[1], base[1])
@@ -236,9 +255,9 @@ def test_silencing_rows_is_knocking_out_those_rows_alone(
 
 
 def test_silencing_needs_one_mask_entry_a_row(llama: PreTrainedModel, logits: Any) -> None:
-    masks = {0: torch.tensor([True, False, True])}
+    masks = {Knockout(0): torch.tensor([True, False, True])}
     with (
-        silence_rows(llama, find_decoder(llama), masks),
+        silenced(llama, find_decoder(llama), masks),
         pytest.raises(TaloError, match="does not keep the batch as its first dimension"),
     ):
         logits(llama)

@@ -1,4 +1,4 @@
-"""Early stopping, tuning on the training items alone, and where one method overtakes another."""
+"""Early stopping, and where one method overtakes another."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from asking import LIKELIHOOD, QUICK, ask
+from asking import ask
 from small_models import learnable_task
 
-from talo_export.baselines.adapters import ADAPTERS
 from talo_export.baselines.break_even import break_even, crossing
 from talo_export.baselines.request import CellRequest, CellResult
 from talo_export.baselines.settings import Training
 from talo_export.baselines.summary import summarise
 from talo_export.baselines.training import divergence, finished
-from talo_export.baselines.tuning import GRID, make_folds, tune
 from talo_export.baselines.verdict import verdicts
 from talo_export.errors import UsageError
-from talo_export.models.loading import LoadedModel
 from talo_export.tasks.item import Task
 
 
@@ -42,28 +39,6 @@ def test_settings_without_sense_are_wrong_usage() -> None:
         Training(batch_size=0)
     with pytest.raises(UsageError, match="--lr"):
         Training(learning_rate=-1.0)
-
-
-def test_folds_hold_every_item_once_and_never_part_a_group() -> None:
-    items = [replace(item, group=f"g{i // 3}") for i, item in enumerate(learnable_task(18).items)]
-    folds = make_folds(items, 3, seed=0)
-    assert sorted(i.id for fold in folds for i in fold) == sorted(i.id for i in items)
-    groups = [{item.group for item in fold} for fold in folds]
-    assert sum(map(len, groups)) == len(set().union(*groups)) == 6
-
-
-def test_tuning_picks_a_rate_of_the_grid_and_hands_the_model_back(llama: LoadedModel) -> None:
-    before = {name: p.clone() for name, p in llama.model.state_dict().items()}
-    items = learnable_task(18).items[:6]
-    wanted = replace(QUICK, tune=True)
-    chosen = tune(llama, "ia3", items, wanted, LIKELIHOOD, seed=0)
-    rate = ADAPTERS["ia3"].learning_rate
-    assert chosen.learning_rate in [factor * rate for factor in GRID]
-    assert 1 <= chosen.epochs <= QUICK.epochs
-    assert not chosen.tune
-    after = llama.model.state_dict()
-    assert set(after) == set(before)
-    assert all(bool((after[name] == before[name]).all()) for name in before)
 
 
 def test_a_crossing_lies_on_the_line_over_the_logarithm_of_the_shots() -> None:

@@ -1,0 +1,186 @@
+"""Every way of switching a layer off in the live model, for the length of a block.
+
+`filled` changes the weights in place, so that the model's own forward, cache and generation run
+unchanged, and gives back their exact bits afterwards, also on error. `silenced` touches no weight:
+hooks put zeros in place of what the output projections put out, for some rows of a batch or for
+all. `knocked_out` is the one or the other, proved: a knockout without effect is an error, for the
+public reference of the method silently ran the unmodified model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from talo_export.errors import ProofError, TaloError
+from talo_export.knockout import Fill, Knockout
+from talo_export.models.anatomy import Decoder
+from talo_export.models.proof import BaseAnswer, prove_effect
+from talo_export.models.targets import Targets, knockout_targets
+
+
+@contextmanager
+def knocked_out(
+    model: nn.Module,
+    decoder: Decoder,
+    knockout: Knockout,
+    base: BaseAnswer | None = None,
+    *,
+    example: Mapping[str, Any] | None = None,
+) -> Iterator[Targets]:
+    """The whole model with one layer switched off, its effect proved on entry.
+
+    In the weights where they are at hand. Weights that are offloaded or quantised cannot be
+    filled; for a zero fill the output projections are silenced instead, the same function.
+
+    Proved by a forward of `example`, keyword arguments of the model (by default a few text
+    tokens): the output projections put out exactly zero under fill `zero`, and the logits differ
+    from those of the unmodified model. `base` is `BaseAnswer.of(model, example)`, which a caller
+    of many knockouts computes once. Raises UsageError or TaloError for a layer that cannot be
+    knocked out, ProofError for one whose knockout shows no effect.
+    """
+    targets = knockout_targets(decoder, knockout)
+    switched: AbstractContextManager[Any]
+    if knockout.fill != "zero" or weights_at_hand(model, targets.filled):
+        switched = filled(model, decoder, knockout)
+    else:
+        switched = silenced(model, decoder, {knockout: None})
+    if base is None:
+        base = BaseAnswer.of(model, example)
+    with switched:
+        prove_effect(model, targets, knockout, base)
+        yield targets
+
+
+@contextmanager
+def filled(model: nn.Module, decoder: Decoder, knockout: Knockout) -> Iterator[None]:
+    """The layer's weights filled for every row; their exact bits come back afterwards.
+
+    Raises ProofError where a parameter is not there, TaloError where it cannot be filled.
+    """
+    parameters = find_parameters(model, knockout_targets(decoder, knockout).filled)
+    transposed = transposed_parameters(model)
+    originals = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    try:
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                fill_tensor(parameter, knockout.fill, name in transposed)
+        yield
+    finally:
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(originals[name])
+
+
+@contextmanager
+def silenced(
+    model: nn.Module, decoder: Decoder, masks: Mapping[Knockout, Tensor | None]
+) -> Iterator[None]:
+    """Zero knockouts, each for the rows its (B,) bool mask names, or for all where that is None.
+
+    The layer's output projections put out exact zeros there, which is the same function as zero
+    weights and biases. Other fills are left to `filled`. Raises TaloError where an output
+    projection is no module of its own, or does not keep the batch first.
+    """
+    handles = []
+    try:
+        for knockout, mask in masks.items():
+            if knockout.fill != "zero":
+                continue
+            for path in output_modules(model, knockout_targets(decoder, knockout)):
+                module = model.get_submodule(path)
+                handles.append(module.register_forward_hook(_zero_rows(mask, path)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _zero_rows(mask: Tensor | None, path: str) -> Any:
+    def hook(module: nn.Module, args: Any, output: Tensor) -> Tensor:
+        if mask is None:
+            return torch.zeros_like(output)
+        if output.shape[0] != mask.shape[0]:
+            raise TaloError(
+                f"{path} does not keep the batch as its first dimension "
+                f"({tuple(output.shape)} for {mask.shape[0]} rows)"
+            )
+        rows = mask.to(output.device).view(-1, *[1] * (output.dim() - 1))
+        return output.masked_fill(rows, 0)
+
+    return hook
+
+
+def output_modules(model: nn.Module, targets: Targets) -> tuple[str, ...]:
+    """Paths of the modules that own the output projections' parameters.
+
+    Raises TaloError where such a parameter belongs to the attention module itself.
+    """
+    paths = tuple(dict.fromkeys(name.rpartition(".")[0] for name in targets.outputs))
+    for path in paths:
+        if any(True for _ in model.get_submodule(path).children()):
+            raise TaloError(f"the output projection in {path} is no module of its own")
+    return paths
+
+
+def weights_at_hand(model: nn.Module, names: Collection[str]) -> bool:
+    """Whether these parameters lie in memory in a floating point format that can be filled.
+
+    What is not there at all counts as at hand, for `filled` to name it, unless a quantiser has
+    put something else in its place.
+    """
+    have = dict(model.named_parameters(remove_duplicate=False))
+    packed = getattr(model, "hf_quantizer", None) is not None
+    return all(_can_be_filled(have[name]) if name in have else not packed for name in names)
+
+
+def _can_be_filled(parameter: nn.Parameter) -> bool:
+    return (
+        parameter.device.type != "meta"
+        and parameter.is_floating_point()
+        and parameter.element_size() > 1
+    )
+
+
+def find_parameters(model: nn.Module, names: tuple[str, ...]) -> dict[str, nn.Parameter]:
+    """The named parameters, all of them or a ProofError; TaloError where they cannot be filled."""
+    have = dict(model.named_parameters(remove_duplicate=False))
+    lost = [name for name in names if name not in have]
+    if lost or not names:
+        raise ProofError(f"the model has no parameter {', '.join(lost) or 'to fill'}")
+    for name in names:
+        if have[name].device.type == "meta":
+            raise TaloError(
+                f"{name} is offloaded, so it takes no other fill than zero: load the model "
+                "without offload"
+            )
+        if not _can_be_filled(have[name]):
+            raise TaloError(
+                f"{name} is stored as {have[name].dtype}, quantised: load the model with "
+                "--dtype bfloat16 from an unquantised checkpoint to knock it out in memory"
+            )
+    return {name: have[name] for name in names}
+
+
+def transposed_parameters(model: nn.Module) -> set[str]:
+    """Weights stored (in, out), as GPT-2's `Conv1D` does, rather than (out, in)."""
+    return {f"{path}.weight" for path, m in model.named_modules() if isinstance(m, Conv1D)}
+
+
+def fill_tensor(tensor: Tensor, fill: Fill, transposed: bool = False) -> None:
+    """Overwrite a weight (out, in), its transpose, or a bias (out,), in place.
+
+    `zero` is +0.0 everywhere; `uniform` 1/d_out in weights and 0 in biases; `mean` the tensor's
+    own mean, computed in float64.
+    """
+    if fill == "mean":
+        tensor.fill_(tensor.double().mean().item())
+    elif fill == "uniform" and tensor.dim() > 1:
+        tensor.fill_(1 / tensor.shape[-1 if transposed else 0])
+    else:
+        tensor.zero_()
