@@ -59,11 +59,11 @@ from talo_export.requests.readings import (
 from talo_export.tasks.item import Task
 
 P = ParamSpec("P")
-Asked = TypeVar("Asked", bound=Request)
+RequestT = TypeVar("RequestT", bound=Request)
 Result = TypeVar("Result")
 
 
-def verb(request: Callable[P, Asked], run: Callable[[Asked], Result]) -> Callable[P, Result]:
+def verb(request: Callable[P, RequestT], run: Callable[[RequestT], Result]) -> Callable[P, Result]:
     """A function that takes the request's fields and runs it, documented by their declarations."""
 
     def call(*args: P.args, **kwargs: P.kwargs) -> Result:

@@ -10,29 +10,29 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import typer
 
-from talo_export.cli.failures import told
+from talo_export.cli.failures import exit_on_known_errors
 from talo_export.cli.output import Sink
 from talo_export.requests.fields import REQUIRED, Argument, Flag, Request, Setting, settings
 from talo_export.requests.settings import OUTPUT, PANELS
 
-Asked = TypeVar("Asked", bound=Request)
+RequestT = TypeVar("RequestT", bound=Request)
 
 JSON = Flag("--json", panel=OUTPUT, help="One JSON document on stdout.")
 QUIET = Flag("--quiet", "-q", panel=OUTPUT, help="Only the sentence that matters.")
 
 
 def command(
-    request: type[Asked],
-) -> Callable[[Callable[[Asked, Sink], None]], Callable[..., None]]:
+    request: type[RequestT],
+) -> Callable[[Callable[[RequestT, Sink], None]], Callable[..., None]]:
     """Make a function of a request and where its words go into a command of all its options.
 
     A request that cannot be ends in its sentence before the function is called.
     """
 
-    def decorate(run: Callable[[Asked, Sink], None]) -> Callable[..., None]:
+    def decorate(run: Callable[[RequestT, Sink], None]) -> Callable[..., None]:
         @wraps(run)
         def called(*, json: bool, quiet: bool, **values: Any) -> None:
-            with told():
+            with exit_on_known_errors():
                 follows = int(os.environ.get("RANK", "0")) > 0
                 sink = Sink(json_mode=json, quiet=quiet or follows)
                 run(request(**_given(request, values)), sink)

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from talo_export.errors import UsageError
-from talo_export.requests.settings import DEMO, TaskChoice, TaskWithShots
+from talo_export.requests.settings import DEFAULT_TASK, DEMO, TaskChoice, TaskWithShots
 from talo_export.tasks.item import Item, Task
-
-DEFAULT_TASK = "maps"
 
 
 def choice_recorded(choice: TaskWithShots) -> dict[str, Any]:

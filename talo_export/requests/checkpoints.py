@@ -15,11 +15,11 @@ from talo_export.requests.fields import (
     OnePath,
     OneReference,
     Request,
+    frozen,
     path,
     path_if_any,
     reference,
     reference_if_any,
-    request,
 )
 from talo_export.requests.settings import (
     HUB,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from talo_export.publish.push import Terms
 
 
-@request
+@frozen
 class ExportRequest(ModelChoice):
     """Cut one layer's attention out of the weights on disk; everything else stays byte for byte."""
 
@@ -118,7 +118,7 @@ class ExportRequest(ModelChoice):
             raise UsageError("export needs --out DIR, a directory that does not exist yet.")
 
 
-@request
+@frozen
 class VerifyRequest(Request):
     """Compare every file and tensor, then load it in a fresh process and compare logits.
 
@@ -137,7 +137,7 @@ class VerifyRequest(Request):
     trust_remote_code: TrustCode = False
 
 
-@request
+@frozen
 class UndoRequest(Request):
     """Rebuild the base's bytes; every file must have the hash that the manifest recorded."""
 
@@ -160,7 +160,7 @@ class UndoRequest(Request):
     ] = Coerced(reference_if_any, default=None)  # fmt: skip
 
 
-@request
+@frozen
 class DiffRequest(Request):
     """Compare two checkpoints tensor by tensor, byte by byte, whatever shards they lie in."""
 
@@ -168,7 +168,7 @@ class DiffRequest(Request):
     b: Annotated[OneReference, Argument("B", help="Directory or Hub id.")] = Coerced(reference)
 
 
-@request
+@frozen
 class InspectRequest(ModelChoice):
     """Layers, their token mixers and tensors on disk, what can be knocked out. Loads no weights."""
 
@@ -181,7 +181,7 @@ class InspectRequest(ModelChoice):
 Form = Literal["checkpoint", "adapter"]
 
 
-@request
+@frozen
 class PushRequest(Request):
     """Check the directory, the card, the token and the target; upload; compare checksums.
 

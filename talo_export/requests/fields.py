@@ -128,7 +128,7 @@ def reference_if_any(given: str | Path | None) -> str | None:
 
 
 @dataclass_transform(field_specifiers=(Coerced,))
-def request(declared: Class) -> Class:
+def frozen(declared: Class) -> Class:
     """Make the class a frozen dataclass. Checkers read `Coerced` fields as what they hold."""
     return cast(Class, dataclass(frozen=True)(declared))
 
@@ -211,12 +211,12 @@ def verb_of(declared: type) -> str:
     return re.sub(r"\B([A-Z])", r"_\1", declared.__name__.removesuffix("Request")).lower()
 
 
-def command_line(asked: Request) -> str:
+def command_line(request: Request) -> str:
     """The line that asks for the same again: every value that is not its default, quoted."""
     given = [
-        (setting, getattr(asked, setting.name))
-        for setting in settings(type(asked))
-        if getattr(asked, setting.name) != setting.default
+        (setting, getattr(request, setting.name))
+        for setting in settings(type(request))
+        if getattr(request, setting.name) != setting.default
     ]
     places: list[str] = []
     options: list[str] = []
@@ -225,4 +225,4 @@ def command_line(asked: Request) -> str:
     # A word that looks like an option is read as none only behind a double dash.
     dashed = any(word.startswith("-") for word in places)
     words = [*options, "--", *places] if dashed else [*places, *options]
-    return shlex.join(["talo-export", verb_of(type(asked)), *words])
+    return shlex.join(["talo-export", verb_of(type(request)), *words])

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from talo_export.baselines.methods import DEFAULT_METHODS, METHODS, Method, methods_named
+from talo_export.baselines.methods import DEFAULT_METHODS, Method, methods_named
 from talo_export.errors import UsageError
-from talo_export.requests.fields import Coerced, Flag, MaybePath, Request, path_if_any, request
+from talo_export.requests.fields import Coerced, Flag, MaybePath, Request, frozen, path_if_any
 from talo_export.requests.settings import (
     MODEL,
     OUTPUT,
@@ -46,7 +46,7 @@ SkipTooLong = Annotated[
 ]  # fmt: skip
 
 
-@request
+@frozen
 class ProbeRequest(ScoringSettings, TaskWithShots, InferenceSettings):
     """Find the layer that hurts a task, confirm it on other items, write the patched checkpoint.
 
@@ -121,7 +121,7 @@ class ProbeRequest(ScoringSettings, TaskWithShots, InferenceSettings):
             )
 
 
-@request
+@frozen
 class EvaluateRequest(ScoringSettings, TaskWithShots, InferenceSettings):
     """Accuracy of any checkpoint on any task, item for item."""
 
@@ -133,7 +133,7 @@ class EvaluateRequest(ScoringSettings, TaskWithShots, InferenceSettings):
     skip_too_long: SkipTooLong = False
 
 
-@request
+@frozen
 class TrainingSettings(Request):
     """How adapters are trained."""
 
@@ -185,7 +185,7 @@ class TrainingSettings(Request):
         )
 
 
-@request
+@frozen
 class CompareRequest(ScoringSettings, TrainingSettings, TaskChoice, ModelSettings):
     """Base, knockout, LoRA and friends on the same items: accuracy, peak memory, time.
 
@@ -262,4 +262,4 @@ class CompareRequest(ScoringSettings, TrainingSettings, TaskChoice, ModelSetting
 
     def to_methods(self) -> tuple[Method, ...]:
         """The methods that were named, in the table's order, the base first. Raises UsageError."""
-        return methods_named(tuple(METHODS) if self.methods == ("all",) else self.methods)
+        return methods_named(self.methods)

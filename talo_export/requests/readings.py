@@ -14,10 +14,10 @@ from talo_export.requests.fields import (
     MaybeReference,
     Paths,
     Request,
+    frozen,
     path_if_any,
     paths,
     reference_if_any,
-    request,
 )
 from talo_export.requests.settings import (
     OUTPUT,
@@ -38,7 +38,7 @@ Analysis = Literal[
 ]  # fmt: skip
 
 
-@request
+@frozen
 class AnalyzeRequest(Request):
     """One of the paper's analyses, as JSON and a figure.
 
@@ -88,7 +88,7 @@ class AnalyzeRequest(Request):
             raise UsageError(f"--full is about pairs; {self.kind} has no such matrix.")
 
 
-@request
+@frozen
 class ReportRequest(Request):
     """Write one page about runs: layers, confirmation, stability, cases with pictures, commands.
 
@@ -120,7 +120,7 @@ class ReportRequest(Request):
             raise UsageError("report needs the directory of at least one finished run.")
 
 
-@request
+@frozen
 class TasksRequest(PromptSettings, TaskWithShots, ModelChoice):
     """List the tasks with size, chance level, scoring and source; show one; check a file.
 
@@ -176,7 +176,7 @@ class TasksRequest(PromptSettings, TaskWithShots, ModelChoice):
         return self.task == "check"
 
 
-@request
+@frozen
 class LoadTaskRequest(TaskWithShots):
     """Read a task by its name (`demo/maps`, `scienceqa/maps`) or from a file of items."""
 
@@ -186,7 +186,7 @@ class LoadTaskRequest(TaskWithShots):
             raise UsageError("load_task needs a task: a name (`tasks` lists them) or a file.")
 
 
-@request
+@frozen
 class DoctorRequest(Request):
     """Versions, devices, memory, disk, the Hub; a token is there or not, never shown.
 

@@ -16,9 +16,9 @@ from talo_export.requests.fields import (
     MaybePath,
     MaybeReference,
     Request,
+    frozen,
     path_if_any,
     reference_if_any,
-    request,
 )
 from talo_export.requests.values import read_batch_size, read_columns, read_memory, write_pairs
 
@@ -31,6 +31,7 @@ PANELS = (MODEL, TASK, SEARCH, RIVALS, TRAINING, HUB, OUTPUT)
 """The groups of a help page, in their order."""
 
 DEMO = "demo"
+DEFAULT_TASK = "maps"
 DEFAULT_PROMPT: Literal["lmms-eval"] = "lmms-eval"
 
 Model = Annotated[
@@ -73,7 +74,7 @@ FillName = Annotated[
 ]  # fmt: skip
 
 
-@request
+@frozen
 class ModelChoice(Request):
     """Which model, None for the bundled demo, and whether its own code may run."""
 
@@ -97,7 +98,7 @@ class ModelChoice(Request):
         return model_reference(self.model)
 
 
-@request
+@frozen
 class ModelSettings(ModelChoice):
     """A model and how it is loaded."""
 
@@ -129,7 +130,7 @@ class ModelSettings(ModelChoice):
     ] = Coerced(path_if_any, default=None)  # fmt: skip
 
 
-@request
+@frozen
 class InferenceSettings(ModelSettings):
     """A model and how it answers."""
 
@@ -151,16 +152,16 @@ class InferenceSettings(ModelSettings):
     ] = "auto"  # fmt: skip
 
 
-@request
+@frozen
 class TaskChoice(Request):
     """Which items. `task` None is `maps`."""
 
     task: Annotated[
         MaybeReference,
         Flag(
-            "--task", "-t", metavar="TASK", panel=TASK, default="maps",
+            "--task", "-t", metavar="TASK", panel=TASK, default=DEFAULT_TASK,
             help="A task's name (see `talo-export tasks`) or a file of items; FILE:CATEGORY "
-            "picks one.",
+            "picks one, FILE:* or 'demo/*' means each.",
         ),
     ] = Coerced(reference_if_any, default=None)  # fmt: skip
     _: KW_ONLY
@@ -177,7 +178,7 @@ class TaskChoice(Request):
     trust_remote_code: TrustCode = False
 
 
-@request
+@frozen
 class TaskWithShots(TaskChoice):
     """Which items, and what is drawn for them."""
 
@@ -192,7 +193,7 @@ class TaskWithShots(TaskChoice):
     seed: Seed = 0
 
 
-@request
+@frozen
 class PromptSettings(Request):
     """How an item is worded."""
 
@@ -212,7 +213,7 @@ class PromptSettings(Request):
     ] = None  # fmt: skip
 
 
-@request
+@frozen
 class ScoringSettings(PromptSettings):
     """How an answer is scored."""
 
@@ -238,6 +239,14 @@ class ScoringSettings(PromptSettings):
             help="With --choice-text: divide by a choice's tokens or characters, or none.",
         ),
     ] = "none"  # fmt: skip
+    max_new_tokens: Annotated[
+        int | None,
+        Flag(
+            "--max-new-tokens", metavar="N", panel=TASK, least=1,
+            default="16, or 64 without choices",
+            help="Length of an answer; a model that thinks first needs thousands.",
+        ),
+    ] = None  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -251,6 +260,7 @@ class ScoringSettings(PromptSettings):
             kind=self.scoring,
             choice_text=self.choice_text,
             normalise=self.normalise,
+            max_new_tokens=self.max_new_tokens,
             prompt_style=None if self.prompt == DEFAULT_PROMPT else self.prompt,
             system=self.system,
         )
