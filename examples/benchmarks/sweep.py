@@ -1,4 +1,4 @@
-"""How fast a sweep is: every engine against the naive hook loop and against the bare layers.
+"""How fast a sweep is: the shared engine against a naive hook loop and against the bare layers.
 
     python examples/benchmarks/sweep.py smollm2 --lengths 64 256 --batches 1 8
     python examples/benchmarks/sweep.py demo --batches 1 8
@@ -6,18 +6,19 @@
     python examples/benchmarks/sweep.py --shapes qwen2-vl-2b llava-next-8b decoder-40b --batches 1
 
 The *hook loop* is what one would write by hand: for the base and for every layer a stock pass over
-a batch of items, the layer's attention output set to zero by a hook. An *engine* is the product's,
-measured without its check, as wide as `--engine auto` makes it where there is memory enough. The
-*bound* is the time of the evaluations the engine counted, run bare: the model's own layers in the
-same shapes, its vision tower, and nothing around them. Everything is measured in one process, in
-turns, `--repeat` times; each number is the smallest. On a machine that does other work too,
-`--clock cpu` counts this process's processor time in place of the wall's.
+a batch of items, the layer's attention output set to zero by a hook. *Shared* is the product's
+engine, measured without its check, as wide as it runs where there is memory enough; *one at a time*
+is the same with one variant a pass. The *bound* is the time of the evaluations it counted, run
+bare: the model's own layers in the same shapes, its vision tower, and nothing around them.
+Everything is measured in one process, in turns, `--repeat` times; each number is the smallest. On a
+machine that does other work too, `--clock cpu` counts this process's processor time in place of the
+wall's.
 
 `--shapes` builds models of true sizes with random weights (`shapes.py`), on an accelerator where
 there is one; `--small` makes them small enough for any machine. Peak memory is then the device's.
 
 `--passes N` runs only N of the hook loop's passes, evenly chosen, and `--items N` only N of a
-batch's items by an engine, which takes one after the other; both are scaled: they cost the same.
+batch's items by the engine, which takes one after the other; both are scaled: they cost the same.
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ from talo_export.models.targets import knockout_targets
 from talo_export.probing.cost import metered
 from talo_export.probing.encoding import Encoded, encode, is_per_token
 from talo_export.probing.engines.finish import prompt_inputs
-from talo_export.probing.engines.fit import most_tokens
 from talo_export.probing.engines.passes import SharedModel
 from talo_export.probing.engines.plan import schedule
-from talo_export.probing.engines.shared import Sharing
+from talo_export.probing.engines.shared import Shared
+from talo_export.probing.engines.width import most_tokens
 from talo_export.probing.forwards import Forward, all_replaced
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import all_knockouts
@@ -53,7 +54,8 @@ from talo_export.probing.vision import vision_entries
 from talo_export.requests.settings import InferenceSettings, TaskChoice
 from talo_export.tasks.item import Item
 
-ENGINES = ("resume", "lockstep")
+WIDTHS = {"one at a time": 1, "shared": None}
+"""Way -> how many variants run at once, None for as many as are worth it."""
 MIB = 2**20
 HEAD = (
     "| tokens | batch | way | seconds | layer evaluations | vision | peak MiB | x hook loop "
@@ -116,7 +118,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--lengths", type=int, nargs="*", help="tokens; as they are for pictures")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--generate", type=int, help="new tokens; without it letters are scored")
-    parser.add_argument("--engines", nargs="+", default=ENGINES, choices=ENGINES)
+    parser.add_argument("--ways", nargs="+", default=list(WIDTHS), choices=list(WIDTHS))
     parser.add_argument("--passes", type=int, help="of the hook loop's passes, run only so many")
     parser.add_argument("--items", type=int, help="of a batch's items, run only so many")
     parser.add_argument("--repeat", type=int, default=2)
@@ -150,10 +152,10 @@ def measured(
     args: argparse.Namespace,
     clock: Callable[[], float],
 ) -> list[Cell]:
-    """The hook loop's line, then each engine's."""
+    """The hook loop's line, then the engine's."""
     best: dict[str, Cell] = {}
     for _ in range(args.repeat):
-        for way in ("hook loop", *args.engines):
+        for way in ("hook loop", *args.ways):
             if way == "hook loop":
                 cell = hook_loop(loaded, encoded, scoring, batch, args.passes, clock)
             else:
@@ -214,20 +216,20 @@ def by_engine(
     scoring: Scoring,
     batch: int,
     items: int | None,
-    engine: str,
+    way: str,
     clock: Callable[[], float],
 ) -> Cell:
-    """A batch of items by one of the product's engines, and its layers run bare."""
+    """A batch of items by the product's engine, and its layers run bare."""
     variants = (None, *all_knockouts(loaded.decoder))
-    width = 1 if engine == "resume" else widest(loaded, encoded)
+    width = WIDTHS[way] or widest(loaded, encoded)
     ran = min(batch, items or batch)
     with metered(loaded.model, loaded.decoder) as meter:
         shared = SharedModel(loaded.model, loaded.decoder)
         with shared.installed(), peak() as memory:
-            sharing = Sharing(loaded, scoring, meter, shared)
+            engine = Shared(loaded, scoring, meter, shared)
             started = clock()
             for _ in range(ran):
-                list(sharing.answer_item(encoded, variants, width))
+                list(engine.answer(encoded, variants, width))
             synchronise()
             seconds = clock() - started
         seconds *= batch / ran
@@ -244,7 +246,7 @@ def by_engine(
                 looked(*positional, **named)
             synchronise()
             bound = batch * (clock() - started)
-    return Cell(engine, seconds, *counts, memory[0], bound)
+    return Cell(way, seconds, *counts, memory[0], bound)
 
 
 def widest(loaded: LoadedModel, encoded: Encoded) -> int:
@@ -287,7 +289,7 @@ def bare_calls(
         handle.remove()
     assert [index for index, _, _ in calls] == list(range(depth))
     found = []
-    for plan, _ in schedule((None, *all_knockouts(loaded.decoder)), width):
+    for plan in schedule((None, *all_knockouts(loaded.decoder)), width):
         end = depth if plan.variants or plan.handover is None else plan.handover
         for index, args, kwargs in calls[plan.start : end]:
             hidden, rest = (args[0], args[1:]) if args else (kwargs["hidden_states"], ())

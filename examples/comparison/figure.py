@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from talo_export.evidence.figures.canvas import CHOSEN, GAIN, LOSS, figure, zero_line
+from talo_export.evidence.canvas import CHOSEN, GAIN, LOSS, figure, zero_line
 
 LOOKS = {
     "knockout": (CHOSEN, "o"),

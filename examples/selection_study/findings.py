@@ -21,15 +21,13 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 from tables import load_tables
 
-from talo_export.evidence.analyses.clusters import cluster_tasks
-from talo_export.evidence.analyses.transfer import TaskRun, transfer
+from talo_export.evidence.analyses.answers import calibrate_answers
+from talo_export.evidence.analyses.clusters import cluster_tasks, draw_clusters
+from talo_export.evidence.analyses.transfer import TaskRun, draw_transfer, transfer
 from talo_export.evidence.analyses.vectors import interaction_vectors, write_vectors
-from talo_export.evidence.calibration import calibrate_answers
 from talo_export.evidence.confirmation import confirm
 from talo_export.evidence.cross_validation import cross_validate
 from talo_export.evidence.differences import Differences, differences
-from talo_export.evidence.figures.heatmap import draw_heatmap
-from talo_export.evidence.figures.transfer import draw_transfer
 from talo_export.evidence.layer_tests import correct_over_layers
 from talo_export.evidence.selection import select
 from talo_export.probing.scores import ScoreTable
@@ -50,10 +48,9 @@ def tests_of(sweeps: dict[str, Differences]) -> dict[str, Any]:
             "best_layer": sweep.layers[best],
             "apparent_gain": float(sweep.accuracy[:, best].mean()),
             "cross_validated_gain": cross_validate(sweep, seed=SEED).gain,
-            "p_gain": tests.p_gain[best],
-            "layers_that_cost": sum(p < 0.05 and g < 0 for p, g in
-                                    zip(tests.p_change, tests.gains, strict=True)),
-        }  # fmt: skip
+            "p_gain": tests.layers[best].p_gain,
+            "layers_that_cost": sum(one.p_change < 0.05 and one.gain < 0 for one in tests.layers),
+        }
     p_values = np.array([row["p_gain"] for row in rows.values()])
     return {
         "tasks": rows,
@@ -116,7 +113,7 @@ def letters(tables: dict[str, ScoreTable], same: set[str]) -> dict[str, Any]:
         found[task] = {
             "layer": best.layer,
             "n": said.n,
-            "favourite_answer": max(said.base),
+            "favourite_answer": max(said.distribution.base),
             "raw": said.raw.gain,
             "calibrated": said.calibrated.gain,
             "base_calibrated_by": said.calibrated.base_accuracy - said.raw.base_accuracy,
@@ -135,8 +132,8 @@ def travelled(tables: dict[str, ScoreTable], halvings: int, out: Path) -> dict[s
             probe, unseen = halved(table, rng)
             runs[task] = TaskRun(select(probe, criterion="accuracy").knockout, probe, unseen)
         one = transfer(runs, seed=SEED, resamples=200)
-        own.append(one.own)
-        abroad.append(one.abroad)
+        own.append(one.mean_gain_own)
+        abroad.append(one.mean_gain_abroad)
         off = one.gains[~np.eye(len(tables), dtype=bool)]
         worse.append(float(np.mean(off[np.isfinite(off)] < -0.01)))
         if number == 0:
@@ -165,8 +162,8 @@ def main() -> None:
     vectors = interaction_vectors(tables)
     write_vectors(vectors, out / "vectors.csv")
     clusters = cluster_tasks(sweeps, seed=SEED, resamples=50)
-    draw_heatmap(vectors, out / "vectors.png", clusters=clusters,
-                 title="SmolLM2-135M: what every layer's knockout does to every task")  # fmt: skip
+    draw_clusters(vectors, clusters, out / "vectors.png",
+                  title="SmolLM2-135M: what every layer's knockout does to every task")  # fmt: skip
     found = {
         "items": {task: len(table.item_ids) for task, table in tables.items()},
         "sweeps": tests_of(sweeps),
@@ -174,10 +171,10 @@ def main() -> None:
         "letters": letters(tables, same & tables.keys()),
         "transfer": travelled(tables, min(arguments.halvings, 20), out),
         "clusters": {
-            "count": clusters.count,
+            "count": clusters.clusters,
             "linkage": clusters.linkage,
             "silhouette": clusters.silhouette,
-            "cophenetic": clusters.cophenetic,
+            "cophenetic": clusters.cophenetic_correlation,
             "stability": clusters.stability,
         },
     }

@@ -24,7 +24,8 @@ import numpy as np
 from left_out import report
 from tables import load_tables
 
-from talo_export.evidence.analyses.shots import Trials
+from talo_export.evidence.analyses.shots import MARKERS, SERIES, Trials
+from talo_export.evidence.canvas import FAINT, figure, zero_line
 from talo_export.evidence.criteria import CRITERIA, KEPT, Criterion, choose
 from talo_export.evidence.differences import (
     Differences,
@@ -32,8 +33,6 @@ from talo_export.evidence.differences import (
     moments_of_subsets,
     random_subsets,
 )
-from talo_export.evidence.figures.canvas import FAINT, figure, zero_line
-from talo_export.evidence.figures.choices import MARKERS, SERIES
 from talo_export.evidence.selection import WITH_SCORES
 
 SHOTS = (10, 15, 20, 50, 100)

@@ -25,8 +25,7 @@ from pathlib import Path
 import torch
 
 from talo_export.baselines.calibration import NotApplicableError
-from talo_export.baselines.items_file import read_items
-from talo_export.baselines.request import CellRequest, CellResult, Phase, result_path
+from talo_export.baselines.request import CellRequest, CellResult, Phase, read_items, result_path
 from talo_export.baselines.work import do_cell, out_of_memory
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.errors import TaloError

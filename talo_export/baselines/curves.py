@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from talo_export.baselines.break_even import BreakEven
 from talo_export.baselines.summary import Row
-from talo_export.evidence.figures.canvas import CHOSEN, INK, NEUTRAL, figure
+from talo_export.evidence.canvas import CHOSEN, INK, NEUTRAL, figure
 
 # Okabe and Ito's palette without the knockout's green, which is this project's own colour.
 COLOURS = ("#0072B2", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#000000")

@@ -37,9 +37,9 @@ from talo_export.models.last_logits import at_last
 from talo_export.models.loading import DTYPES, LoadedModel, read_config
 from talo_export.models.reference import ResolvedModel, parse_reference
 from talo_export.models.stock import build_empty, is_vision_language
-from talo_export.probing.engines.item_state import ItemState
-from talo_export.probing.engines.passes import CannotShareError, SharedModel
+from talo_export.probing.engines.passes import SharedModel
 from talo_export.probing.engines.plan import schedule
+from talo_export.probing.engines.walk import CannotShareError, ItemState
 from talo_export.probing.sweep import all_knockouts
 
 NF4_BITS = 4.127
@@ -221,8 +221,8 @@ def probing_pass(loaded: LoadedModel, tokens: int) -> bool:
     try:
         shared = SharedModel(loaded.model, loaded.decoder)
         with torch.inference_mode(), shared.installed():
-            for plan, wanted in schedule(variants, len(variants)):
-                passed = shared.run(inputs, plan, state, wanted=wanted)
+            for plan in schedule(variants, len(variants)):
+                passed = shared.run(inputs, plan, state)
                 assert passed is not None
                 torch.log_softmax(passed.logits[:, -1].float(), dim=-1)
     except CannotShareError:

@@ -1,16 +1,24 @@
-"""A cell: one method, one number of shots, one seed. What it is asked and what it answers."""
+"""A cell: one method, one number of shots, one seed. What it is asked and what it answers.
+
+It runs in a process of its own, so all of it is files. A task file of the user goes through
+readers that normalise; what a cell is given must be the very items that were split, so they are
+stored field by field, pictures as base64.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from talo_export.baselines.settings import Training
+from talo_export.errors import TaloError
 from talo_export.probing.settings import Scoring
+from talo_export.tasks.item import Item, ItemImage, Task
 
 Status = Literal["done", "diverged", "out of memory", "not applicable", "failed"]
 
@@ -35,8 +43,8 @@ class CellRequest:
     """Everything a cell depends on. `train` and `test` are item ids, disjoint, in order."""
 
     model: ModelSource
-    model_stamp: str
-    """Changes when the model's files do."""
+    model_fingerprint: str
+    """Of `models.identity`: changes when the model does."""
     method: str
     shots: int
     seed: int
@@ -53,10 +61,7 @@ class CellRequest:
     def name(self) -> str:
         """`lora-20-1-` and a hash of all that the outcome depends on: the same cell, the same
         name."""
-        values = {"format": FORMAT, **self.to_json(), "items_file": None}
-        # Cells were named when a setting `tune` existed; without it they are the same cells.
-        values["training"] = {**values["training"], "tune": False}
-        text = json.dumps(values, sort_keys=True)
+        text = json.dumps({"format": FORMAT, **self.to_json(), "items_file": None}, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         return f"{self.method}-{self.shots}-{self.seed}-{digest}"
 
@@ -66,14 +71,13 @@ class CellRequest:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> CellRequest:
-        """Inverse of `to_json`; settings that are no more are passed over."""
-        training = {key: item for key, item in value["training"].items() if key != "tune"}
+        """Inverse of `to_json`."""
         return cls(
             **{
                 **value,
                 "model": ModelSource(**value["model"]),
                 "scoring": Scoring(**value["scoring"]),
-                "training": Training(**training),
+                "training": Training(**value["training"]),
                 "train": tuple(value["train"]),
                 "test": tuple(value["test"]),
             }
@@ -151,3 +155,37 @@ def request_path(directory: Path, request: CellRequest) -> Path:
 def result_path(request_file: Path) -> Path:
     """Where the result of a request file goes."""
     return request_file.with_name(request_file.name.replace(".request.json", ".result.json"))
+
+
+def write_items(task: Task, path: Path) -> None:
+    """One JSON object a line, the task's name and source first."""
+    rows: list[dict[str, Any]] = [{"name": task.name, "source": task.source}]
+    rows += [_item_json(item) for item in task.items]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def read_items(path: Path, fingerprint: str) -> Task:
+    """Inverse of `write_items`. Raises TaloError where the task is not the one fingerprinted."""
+    head, *rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    task = Task(head["name"], tuple(_item(row) for row in rows), head["source"])
+    if task.fingerprint != fingerprint:
+        raise TaloError(f"{path} does not hold the items that were asked for: start over.")
+    return task
+
+
+def _item_json(item: Item) -> dict[str, Any]:
+    row = {field.name: getattr(item, field.name) for field in fields(item)}
+    row["images"] = [
+        {"name": image.name, "data": base64.b64encode(image.read()).decode("ascii")}
+        for image in item.images
+    ]
+    return row
+
+
+def _item(row: dict[str, Any]) -> Item:
+    images = tuple(
+        ItemImage(name=image["name"], data=base64.b64decode(image["data"]))
+        for image in row["images"]
+    )
+    tuples = {name: tuple(row[name]) for name in ("choices", "accepted")}
+    return Item(**{**row, **tuples, "images": images})

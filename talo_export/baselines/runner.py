@@ -6,11 +6,10 @@ A finished cell is never run again; what is missing after a kill is what is run 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,13 +97,3 @@ def read_result(path: Path) -> CellResult | None:
         return CellResult.from_json(value)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def model_stamp(directory: Path) -> str:
-    """Changes with any file of the model: names, sizes and times of change, not contents."""
-    facts: Mapping[str, tuple[int, int]] = {
-        path.name: (path.stat().st_size, path.stat().st_mtime_ns)
-        for path in sorted(directory.iterdir())
-        if path.is_file()
-    }
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

@@ -19,8 +19,7 @@ from talo_export.baselines.adapters import (
     trainable_parameters,
 )
 from talo_export.baselines.calibration import Prior, fit_prior, recalibrate
-from talo_export.baselines.examples import make_example
-from talo_export.baselines.in_context import in_context
+from talo_export.baselines.examples import in_context, make_example
 from talo_export.baselines.methods import METHODS, Method
 from talo_export.baselines.passes import counted
 from talo_export.baselines.request import CellRequest, CellResult, Phase

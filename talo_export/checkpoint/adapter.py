@@ -19,7 +19,7 @@ from transformers.pytorch_utils import Conv1D
 
 from talo_export.checkpoint.adapter_files import ADAPTER, CONFIG, WEIGHTS, output_alone
 from talo_export.checkpoint.files import safe_name
-from talo_export.checkpoint.manifest import MANIFEST, Manifest, current_versions
+from talo_export.checkpoint.manifest import MANIFEST, Manifest, current_versions, sealed
 from talo_export.checkpoint.staging import check_output, staged
 from talo_export.checkpoint.writer import write_files
 from talo_export.errors import TaloError, UsageError
@@ -158,15 +158,10 @@ def write_adapter(
     files |= {
         CONFIG: adapter_config(plan, base, revision),
         WEIGHTS: adapter_weights(plan),
-        MANIFEST: manifest.to_bytes(),
     }
-    try:
-        with staged(target) as stage:
-            write_files(stage, files)
-    except OSError as error:
-        raise TaloError(
-            f"writing {out} failed ({error.strerror or error}); nothing was left there."
-        ) from error
+    with staged(target) as stage:
+        write_files(stage, files)
+        write_files(stage, {MANIFEST: sealed(manifest, stage).to_bytes()})
     return AdapterReport(out, plan, time.perf_counter() - started)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from talo_export.checkpoint.files import list_files
 from talo_export.checkpoint.header import read_header
-from talo_export.checkpoint.manifest import Manifest
 from talo_export.knockout import Knockout
 
 ADAPTER = "adapter"
@@ -36,9 +34,3 @@ def scaling_vectors(directory: Path) -> dict[str, bool]:
             file.seek(entry.offset)
             found[name] = not file.read(entry.nbytes).strip(b"\0")
     return found
-
-
-def missing_and_extra(directory: Path, manifest: Manifest) -> tuple[list[str], list[str]]:
-    """Files of the manifest that are not there, and files there that it does not name."""
-    present, planned = {file.name for file in list_files(directory)}, set(manifest.added)
-    return sorted(planned - present), sorted(present - planned)

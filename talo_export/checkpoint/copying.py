@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from talo_export.checkpoint.files import BaseFile
 from talo_export.checkpoint.hashing import hash_edited
 from talo_export.checkpoint.plan import Edit
-from talo_export.errors import TaloError
 
 Method = Literal["link", "reflink", "copy_file_range", "copy"]
 
@@ -78,7 +78,7 @@ def _sync_and_close(fd: int) -> None:
 
 
 def copy_edited(
-    source: Path,
+    source: BaseFile,
     target: Path,
     edits: Sequence[Edit] = (),
     *,
@@ -87,12 +87,12 @@ def copy_edited(
 ) -> Copied:
     """Copy `source` to the new file `target`, put every edit's bytes in place, and `sync` it.
 
-    `progress` is called with the bytes done since the last call. A source that changes meanwhile
-    is an error. Hashes are not taken of a large reflinked file without edits: it was never read.
+    `progress` is called with the bytes done since the last call. A source that is not what was
+    listed, from the first byte to the last, is an error. Hashes are not taken of a large
+    reflinked file without edits: it was never read.
     """
-    with source.open("rb") as reader, target.open("xb") as writer:
-        before = os.fstat(reader.fileno())
-        size = before.st_size
+    size = source.nbytes
+    with source.opened() as reader, target.open("xb") as writer:
         cloned = _reflink(reader.fileno(), writer.fileno())
         digests: tuple[str | None, str | None] = (None, None)
         method: Method = "reflink"
@@ -112,11 +112,8 @@ def copy_edited(
                     abandoned.set()
         for edit in edits:
             _overwrite(writer.fileno(), edit)
-        _keep_attributes(writer.fileno(), before, unchanged=not edits)
+        _keep_attributes(writer.fileno(), os.fstat(reader.fileno()), unchanged=not edits)
         sync(writer.fileno())
-        after = os.fstat(reader.fileno())
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            raise TaloError(f"{source} changed while it was copied: stop what writes to it.")
     return Copied(method, digests[0], digests[1] if edits else None)
 
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from talo_export.errors import TaloError, UsageError
 
@@ -28,6 +31,23 @@ class BaseFile:
     nbytes: int
     in_cache: bool
     """It lies in the Hub cache: its bytes belong to every user of that cache."""
+    mtime_ns: int
+    inode: int
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The file, open for reading. Raises `TaloError` where it is, before the block or after
+        it, another one than was listed, or has another size or time of change."""
+        with self.source.open("rb") as reader:
+            self.check(os.fstat(reader.fileno()))
+            yield reader
+            self.check(os.fstat(reader.fileno()))
+
+    def check(self, status: os.stat_result) -> None:
+        """Raise `TaloError` where this is not the status of the file that was listed."""
+        seen = (status.st_size, status.st_mtime_ns, status.st_ino)
+        if seen != (self.nbytes, self.mtime_ns, self.inode):
+            raise TaloError(f"{self.source} changed meanwhile: stop what writes to it.")
 
 
 def list_files(directory: Path) -> tuple[BaseFile, ...]:
@@ -39,7 +59,7 @@ def list_files(directory: Path) -> tuple[BaseFile, ...]:
     if directory.suffix == GGUF and directory.is_file():
         target = directory.resolve()
         in_cache = cache_blobs(directory.parent.resolve()) == target.parent
-        return (BaseFile(directory.name, target, target.stat().st_size, in_cache),)
+        return (_described(directory.name, target, target.stat(), in_cache),)
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a directory.")
     root = directory.resolve()
@@ -119,4 +139,8 @@ def _file(path: Path, name: str, root: Path, blobs: Path | None) -> BaseFile:
         )
     if not stat.S_ISREG(status.st_mode):
         raise TaloError(f"{path} is not a plain file: remove it from the checkpoint.")
-    return BaseFile(name, source, status.st_size, in_cache)
+    return _described(name, source, status, in_cache)
+
+
+def _described(name: str, source: Path, status: os.stat_result, in_cache: bool) -> BaseFile:
+    return BaseFile(name, source, status.st_size, in_cache, status.st_mtime_ns, status.st_ino)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, get_args
 
 from talo_export.checkpoint.files import safe_name
+from talo_export.checkpoint.hashing import file_sha256
 from talo_export.checkpoint.plan import Edit
 from talo_export.errors import TaloError
 from talo_export.knockout import Fill, Knockout, Scope
@@ -54,6 +55,8 @@ class Manifest:
     """Every file of the base, by its name there."""
     added: tuple[str, ...]
     """Files that the base did not have: the card, the plot, the results, this manifest."""
+    added_sha256: Mapping[str, str] = field(default_factory=dict)
+    """Of each of them but the manifest; exports of earlier versions have none."""
     model: Any = None
     """What a card says of the base: kind, architecture, layers."""
     task: Any = None
@@ -90,6 +93,7 @@ class Manifest:
                 for name, record in self.files.items()
             },
             "added": list(self.added),
+            "added_sha256": dict(self.added_sha256),
             "model": self.model,
             "task": self.task,
             "selection": self.selection,
@@ -99,6 +103,12 @@ class Manifest:
             "versions": dict(self.versions),
         }
         return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def sealed(manifest: Manifest, directory: Path) -> Manifest:
+    """The manifest with the hashes of the added files, which lie in `directory` by now."""
+    names = [name for name in manifest.added if name != MANIFEST]
+    return replace(manifest, added_sha256={name: file_sha256(directory / name) for name in names})
 
 
 def current_versions() -> dict[str, str]:
@@ -154,6 +164,10 @@ def parse_manifest(document: Any, where: str) -> Manifest:
                 for name, record in _typed(document["files"], dict).items()
             },
             added=tuple(safe_name(name, where) for name in _typed(document["added"], list)),
+            added_sha256={
+                name: _typed(digest, str)
+                for name, digest in _typed(document.get("added_sha256", {}), dict).items()
+            },
             model=document.get("model"),
             task=document["task"],
             selection=document["selection"],

@@ -8,13 +8,14 @@ the manifest records it, and verification checks the result against it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from talo_export.checkpoint import formats
 from talo_export.checkpoint.files import BaseFile
+from talo_export.checkpoint.header import Header
 from talo_export.checkpoint.layout import Layout, read_layout
 from talo_export.errors import ProofError, TaloError
 from talo_export.knockout import Fill, Knockout
@@ -91,6 +92,8 @@ class EditPlan:
     edits: tuple[Edit, ...]
     files: tuple[BaseFile, ...]
     """Every file that will be copied."""
+    shards: Mapping[str, Header]
+    """The headers of the files that are loaded, by name."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -148,6 +151,7 @@ def plan_export(directory: Path, knockout: Knockout, anatomy: Decoder) -> EditPl
         storage=storage,
         edits=edits,
         files=layout.files,
+        shards=layout.shards,
         warnings=layout.warnings,
     )
 
@@ -170,6 +174,9 @@ def edits_on(
             "nothing would change."
         )
     _check_disjoint(edits)
+    misfit = next((edit.tensor for edit in edits if not edit.fits), None)
+    if misfit is not None:
+        raise TaloError(f"the fill of {misfit!r} does not fit its bytes: use --fill zero.")
     return edits
 
 

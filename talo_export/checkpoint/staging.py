@@ -40,11 +40,12 @@ def staged(out: Path) -> Iterator[Path]:
     """A new hidden directory beside `out` (resolved), renamed to `out` when the block succeeds.
 
     On any failure or interruption it is removed with all that is in it, and parents made for it.
+    Raises `TaloError`, which says what could not be removed, where writing fails.
     """
-    made = _make_parents(out.parent)
-    lock, stage = -1, None
+    lock, stage, made = -1, None, []
     done = False
     try:
+        made = _make_parents(out.parent)
         remove_leftovers(out)
         lock, stage = _locked_directory(out)
         yield stage
@@ -54,10 +55,17 @@ def staged(out: Path) -> Iterator[Path]:
         os.rename(stage, out)
         done = True
         _sync(out.parent)
+    except OSError as error:
+        left = (
+            "nothing was left there"
+            if stage is None or _removed(stage)
+            else (f"its folder {stage} could not be removed: do that yourself")
+        )
+        raise TaloError(f"writing {out} failed ({error.strerror or error}); {left}.") from error
     finally:
         if not done:
             if stage is not None:
-                shutil.rmtree(stage, ignore_errors=True)
+                _removed(stage)
             _remove_parents(made)
         if lock >= 0:
             os.close(lock)
@@ -135,6 +143,12 @@ def _remove_parents(made: list[Path]) -> None:
             folder.rmdir()
         except OSError:
             return  # Someone else put something there.
+
+
+def _removed(stage: Path) -> bool:
+    """Remove a directory with all that is in it; False where the file system keeps some of it."""
+    shutil.rmtree(stage, ignore_errors=True)
+    return not stage.exists()
 
 
 def _sync_folders(root: Path) -> None:

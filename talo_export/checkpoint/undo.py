@@ -19,6 +19,7 @@ from talo_export.checkpoint.manifest import Manifest, read_manifest
 from talo_export.checkpoint.plan import Edit
 from talo_export.checkpoint.staging import check_output, staged
 from talo_export.checkpoint.undo_file import UNDO_FILE, undo_name
+from talo_export.checkpoint.verify import is_left_out
 from talo_export.errors import ProofError, TaloError, UsageError
 
 CHUNK_BYTES = 4 << 20
@@ -26,14 +27,14 @@ CHUNK_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class UndoReport:
-    """A rebuilt base: every file's SHA-256 equals the recorded one where one was recorded."""
+    """A rebuilt base: every file has the recorded SHA-256, or the bytes of the base at hand."""
 
     out: Path
     files: int
     restored: tuple[str, ...]
     """Tensors whose original bytes were put back."""
     checked: int
-    """Files whose recorded hash was met."""
+    """Files whose recorded hash was met, or whose bytes are those of the given base."""
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
@@ -57,8 +58,9 @@ def undo_export(
     """Rebuild the base of the export in `directory` as the new directory `out`.
 
     The original tensors come from `base` where given, else from the export's own undo file.
-    Raises `UsageError` where there is neither, and for an adapter; `ProofError` where a rebuilt
-    file does not have the recorded hash; then nothing is left.
+    Raises `UsageError` where there is neither, for an adapter, and where a file has neither hash
+    nor base to check it by; `ProofError` where a rebuilt file does not have the recorded hash, or
+    is not that of `base`; then nothing is left.
     """
     started = time.perf_counter()
     manifest = read_manifest(directory)
@@ -69,8 +71,10 @@ def undo_export(
     present = {file.name: file for file in list_files(directory)}
     originals = _originals(directory, manifest, present, base)
     target = check_output(out, directory)
+    bases = {} if base is None else {file.name: file for file in list_files(base)}
     total = sum(record.nbytes for record in manifest.files.values())
-    done = checked = 0
+    total += sum(file.nbytes for name, file in bases.items() if name in manifest.files)
+    done = 0
 
     def advance(step: int) -> None:
         nonlocal done
@@ -78,36 +82,49 @@ def undo_export(
         if progress is not None:
             progress(done, total)
 
-    try:
-        with staged(target) as stage:
-            for name, record in manifest.files.items():
-                source = present.get(record.stored_as)
-                if source is None:
-                    raise TaloError(f"{directory} lacks {record.stored_as}: it cannot be undone.")
-                path = stage / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                edits = [edit for edit in manifest.edits if edit.file == name]
-                copied = copy_edited(source.source, path, progress=advance)
-                for edit in edits:
-                    _restore(path, edit, *originals[undo_name(edit)])
-                digest = file_sha256(path) if edits or copied.sha256 is None else copied.sha256
-                if record.sha256 is not None and digest != record.sha256:
-                    raise ProofError(
-                        f"{name} rebuilt from {directory} does not have the base's SHA-256 "
-                        f"{record.sha256}: the export was changed since, or the base is another."
-                    )
-                checked += record.sha256 is not None
-    except OSError as error:
-        raise TaloError(
-            f"writing {out} failed ({error.strerror or error}); nothing was left there."
-        ) from error
+    with staged(target) as stage:
+        for name, record in manifest.files.items():
+            source = present.get(record.stored_as)
+            if source is None:
+                raise TaloError(f"{directory} lacks {record.stored_as}: it cannot be undone.")
+            path = stage / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            edits = [edit for edit in manifest.edits if edit.file == name]
+            copied = copy_edited(source, path, progress=advance)
+            for edit in edits:
+                _restore(path, edit, *originals[undo_name(edit)])
+            digest = file_sha256(path) if edits or copied.sha256 is None else copied.sha256
+            if record.sha256 is not None and digest != record.sha256:
+                raise ProofError(
+                    f"{name} rebuilt from {directory} does not have the base's SHA-256 "
+                    f"{record.sha256}: the export was changed since, or the base is another."
+                )
+            if base is not None:
+                _compare(digest, bases.pop(name, None), base / name, advance)
+            elif record.sha256 is None:
+                raise UsageError(
+                    f"{name} was linked or cloned unread, so there is no hash to check it by: "
+                    f"give the base with --base ({manifest.base})."
+                )
+        unknown = [name for name, file in bases.items() if not is_left_out(file)]
+        if unknown:
+            raise ProofError(f"{base} holds {unknown[0]}, which {directory} was made without.")
     return UndoReport(
         out=out,
         files=len(manifest.files),
         restored=tuple(edit.tensor for edit in manifest.edits),
-        checked=checked,
+        checked=len(manifest.files),
         seconds=time.perf_counter() - started,
     )
+
+
+def _compare(
+    digest: str, original: BaseFile | None, path: Path, progress: Callable[[int], None]
+) -> None:
+    if original is None or file_sha256(original.source, progress) != digest:
+        raise ProofError(
+            f"what was rebuilt is not {path}: the export was changed, or that is another base."
+        )
 
 
 def _originals(

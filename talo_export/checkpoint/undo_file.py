@@ -40,11 +40,11 @@ def write_undo_file(plan: EditPlan, path: Path) -> None:
         position += edit.nbytes
     raw = json.dumps(header, ensure_ascii=False).encode("utf-8")
     raw += b" " * (-len(raw) % 8)
-    sources = {file.name: file.source for file in plan.files}
+    sources = {file.name: file for file in plan.files}
     with path.open("xb") as writer:
         writer.write(len(raw).to_bytes(8, "little") + raw)
         for edit in plan.edits:
-            with sources[edit.file].open("rb") as reader:
+            with sources[edit.file].opened() as reader:
                 reader.seek(edit.offset)
                 left = edit.nbytes
                 while left:

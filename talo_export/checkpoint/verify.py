@@ -9,19 +9,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from talo_export.checkpoint.adapter_files import ADAPTER, missing_and_extra, scaling_vectors
+from talo_export.checkpoint.adapter_files import ADAPTER, scaling_vectors
+from talo_export.checkpoint.claims import contradictions
 from talo_export.checkpoint.comparing import same_bytes
 from talo_export.checkpoint.copying import CHUNK_BYTES
 from talo_export.checkpoint.files import BaseFile, list_files
 from talo_export.checkpoint.hashing import edited_sha256, file_sha256
 from talo_export.checkpoint.header import TensorEntry
-from talo_export.checkpoint.layout import CONTAINERS, read_tensors
-from talo_export.checkpoint.manifest import Manifest, read_manifest
+from talo_export.checkpoint.layout import CONTAINERS, UNDO_FILE, read_tensors
+from talo_export.checkpoint.manifest import MANIFEST, Manifest, read_manifest
 from talo_export.checkpoint.plan import Edit
+from talo_export.checkpoint.undo_file import undo_name
 from talo_export.errors import TaloError
+from talo_export.models.reference import OTHER_FORMATS
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,10 @@ class FileReport:
     unchecked: tuple[str, ...]
     other_base: tuple[str, ...]
     """Those of `wrong` whose file in the given base is not the one the export was made from."""
+    added: tuple[str, ...]
+    """Files that the base did not have, as they were written."""
+    contradictions: tuple[str, ...]
+    """Of the manifest's own numbers, a phrase each."""
     tensors_identical: int
     tensors_filled: tuple[str, ...]
     tensors_other: tuple[str, ...]
@@ -48,7 +56,9 @@ class FileReport:
     @property
     def ok(self) -> bool:
         """Nothing is missing, wrong or unexpected, and something was filled."""
-        broken = self.missing or self.extra or self.wrong or self.tensors_other
+        broken = (
+            self.missing or self.extra or self.wrong or self.tensors_other or self.contradictions
+        )
         return not broken and bool(self.tensors_filled)
 
     def to_json(self) -> dict[str, Any]:
@@ -62,6 +72,7 @@ class FileReport:
                 "wrong": list(self.wrong),
                 "unchecked": list(self.unchecked),
                 "other_base": list(self.other_base),
+                "added": list(self.added),
             },
             "tensors": {
                 "identical": self.tensors_identical,
@@ -82,12 +93,13 @@ def verify_files(
     where there is no sound manifest, or a directory cannot be read.
     """
     manifest = read_manifest(directory)
-    if manifest.storage == ADAPTER:
-        return _adapter(directory, manifest)
     present = {file.name: file for file in list_files(directory)}
-    origin = {} if base is None else {file.name: file for file in list_files(base)}
+    # An adapter holds nothing of the base.
+    with_base = base is not None and manifest.storage != ADAPTER
+    origin = {file.name: file for file in list_files(base)} if base and with_base else {}
     verdicts: dict[str, list[str]] = {
-        key: [] for key in ("identical", "edited", "missing", "wrong", "unchecked", "other_base")
+        key: []
+        for key in ("identical", "edited", "missing", "wrong", "unchecked", "other_base", "added")
     }
     total, done = _bytes_to_hash(manifest, present, origin), 0
 
@@ -104,22 +116,27 @@ def verify_files(
             continue
         recorded = record.sha256_export or record.sha256
         verdict = _compare(file, recorded, origin.get(name), manifest, advance)
-        if base is not None and name not in origin:
+        if with_base and name not in origin:
             verdict = "other_base"
         verdicts[verdict].append(record.stored_as)
         if verdict == "other_base":
             verdicts["wrong"].append(record.stored_as)
-    verdicts["missing"] += [name for name in manifest.added if name not in present]
+    for name in manifest.added:
+        verdicts[_compare_added(name, manifest, present, advance)].append(name)
+    verdicts["missing"] += [
+        name
+        for name, file in origin.items()
+        if name not in manifest.files and name not in present and not is_left_out(file)
+    ]
     expected = {record.stored_as for record in manifest.files.values()} | set(manifest.added)
-    identical, filled, other = _tensors(manifest, present, origin, verdicts["wrong"])
+    if manifest.storage == ADAPTER:
+        identical, filled, other = _vectors(directory)
+    else:
+        identical, filled, other = _tensors(manifest, present, origin, verdicts["wrong"])
     return FileReport(
-        identical=tuple(verdicts["identical"]),
-        edited=tuple(verdicts["edited"]),
-        missing=tuple(verdicts["missing"]),
+        **{key: tuple(names) for key, names in verdicts.items()},
         extra=tuple(name for name in present if name not in expected),
-        wrong=tuple(verdicts["wrong"]),
-        unchecked=tuple(verdicts["unchecked"]),
-        other_base=tuple(verdicts["other_base"]),
+        contradictions=contradictions(manifest),
         tensors_identical=identical,
         tensors_filled=filled,
         tensors_other=other,
@@ -132,22 +149,36 @@ def holds_fill(path: Path, edit: Edit) -> bool:
         return _range_is_filled(file.fileno(), edit)
 
 
-def _adapter(directory: Path, manifest: Manifest) -> FileReport:
-    """An adapter holds nothing of the base: vectors that must be zero, and files beside them."""
-    missing, extra = missing_and_extra(directory, manifest)
+def _vectors(directory: Path) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
+    """As `_tensors`, of an adapter: all of its vectors must be zero."""
     vectors = scaling_vectors(directory)
-    return FileReport(
-        identical=(),
-        edited=(),
-        missing=tuple(missing),
-        extra=tuple(extra),
-        wrong=(),
-        unchecked=(),
-        other_base=(),
-        tensors_identical=0,
-        tensors_filled=tuple(name for name, zero in vectors.items() if zero),
-        tensors_other=tuple(name for name, zero in vectors.items() if not zero),
-    )
+    filled = tuple(name for name, zero in vectors.items() if zero)
+    return 0, filled, tuple(name for name, zero in vectors.items() if not zero)
+
+
+def is_left_out(file: BaseFile) -> bool:
+    """Weights in other formats are not downloaded with a base, though a cache may have them."""
+    return file.in_cache and any(fnmatch(file.name, pattern) for pattern in OTHER_FORMATS)
+
+
+def _compare_added(
+    name: str,
+    manifest: Manifest,
+    present: Mapping[str, BaseFile],
+    progress: Callable[[int], None],
+) -> str:
+    """`added`, `missing`, `wrong` or `unchecked`, of a file that the base did not have."""
+    if name not in present:
+        return "missing"
+    recorded = manifest.added_sha256.get(name)
+    if recorded is not None:
+        return "added" if file_sha256(present[name].source, progress) == recorded else "wrong"
+    if name == UNDO_FILE:
+        originals = _entries(present[name])
+        kept = all(undo_name(edit) in originals for edit in manifest.edits)
+        return "unchecked" if kept else "wrong"
+    # The manifest is what all is held against.
+    return "added" if name == MANIFEST else "unchecked"
 
 
 def _bytes_to_hash(
@@ -158,7 +189,10 @@ def _bytes_to_hash(
         for name, record in manifest.files.items()
         if record.stored_as in present
     ]
-    return sum(size + (origin[name].nbytes if name in origin else 0) for size, name in there)
+    added = sum(present[name].nbytes for name in manifest.added_sha256 if name in present)
+    return added + sum(
+        size + (origin[name].nbytes if name in origin else 0) for size, name in there
+    )
 
 
 def _compare(

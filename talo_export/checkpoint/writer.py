@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from talo_export.checkpoint.copying import Copied, Syncing, can_reflink, copy_edited
-from talo_export.checkpoint.files import BaseFile
-from talo_export.checkpoint.layout import UNDO_FILE, read_layout
-from talo_export.checkpoint.manifest import MANIFEST, FileRecord, Manifest, current_versions
+from talo_export.checkpoint.files import BaseFile, list_files
+from talo_export.checkpoint.layout import UNDO_FILE, read_layout, read_tensors
+from talo_export.checkpoint.manifest import MANIFEST, FileRecord, Manifest, current_versions, sealed
 from talo_export.checkpoint.placing import CARD, linked_files, stored_names
 from talo_export.checkpoint.plan import EditPlan
 from talo_export.checkpoint.staging import check_output, staged
@@ -84,47 +84,46 @@ def write_export(
     extra = dict(extra or {}) | ({CARD: b""} if describe else {})
     stored = stored_names(plan.files, extra)
     linked = linked_files(plan, link=link, link_cache=link_cache)
-    _validate(plan)
-    try:
-        with staged(target) as stage:
-            _check_disk(plan, stage, linked, extra, keep_undo)
-            copied = _copy_all(plan, stage, stored, linked, progress or (lambda done, total: None))
-            added = [MANIFEST, *extra]
-            if keep_undo:
-                write_undo_file(plan, stage / UNDO_FILE)
-                added.append(UNDO_FILE)
-            files = {
-                file.name: FileRecord(
-                    file.nbytes,
-                    copied[file.name].sha256,
-                    stored[file.name],
-                    copied[file.name].sha256_edited,
-                )
-                for file in plan.files
-            }
-            if describe:
-                extra[CARD] = describe(files)
-            manifest = Manifest(
-                base=base,
-                revision=revision,
-                knockout=plan.knockout,
-                storage=plan.storage,
-                edits=plan.edits,
-                files=files,
-                added=tuple(sorted(added)),
-                model=model,
-                task=task,
-                selection=selection,
-                confirmation=confirmation,
-                side_effects=side_effects,
-                comparison=comparison,
-                versions=current_versions(),
+    _check_base(plan)
+    with staged(target) as stage:
+        _check_disk(plan, stage, linked, extra, keep_undo)
+        copied = _copy_all(plan, stage, stored, linked, progress or (lambda done, total: None))
+        added = [MANIFEST, *extra]
+        if keep_undo:
+            write_undo_file(plan, stage / UNDO_FILE)
+            added.append(UNDO_FILE)
+        _check_base(plan)
+        _check_copy(plan, stage, stored)
+        files = {
+            file.name: FileRecord(
+                file.nbytes,
+                copied[file.name].sha256,
+                stored[file.name],
+                copied[file.name].sha256_edited,
             )
-            write_files(stage, extra | {MANIFEST: manifest.to_bytes()})
-    except OSError as error:
-        raise TaloError(
-            f"writing {out} failed ({error.strerror or error}); nothing was left there."
-        ) from error
+            for file in plan.files
+        }
+        if describe:
+            extra[CARD] = describe(files)
+        manifest = Manifest(
+            base=base,
+            revision=revision,
+            knockout=plan.knockout,
+            storage=plan.storage,
+            edits=plan.edits,
+            files=files,
+            added=tuple(sorted(added)),
+            model=model,
+            task=task,
+            selection=selection,
+            confirmation=confirmation,
+            side_effects=side_effects,
+            comparison=comparison,
+            versions=current_versions(),
+        )
+        write_files(stage, extra)
+        manifest = sealed(manifest, stage)
+        write_files(stage, {MANIFEST: manifest.to_bytes()})
     return WriteReport(
         out=out,
         plan=plan,
@@ -135,20 +134,22 @@ def write_export(
     )
 
 
-def _validate(plan: EditPlan) -> None:
-    """The base is still what was planned on: same files, same tensors in the same places."""
-    layout = read_layout(plan.directory)
-    if layout.files != plan.files:
+def _check_base(plan: EditPlan) -> None:
+    """The base is still what was planned on: the same files, the same tensors in their places."""
+    if (
+        list_files(plan.directory) != plan.files
+        or read_layout(plan.directory).shards != plan.shards
+    ):
         raise TaloError(f"the files of {plan.directory} changed since the plan: run it again.")
-    for edit in plan.edits:
-        located = layout.tensors.get(edit.tensor)
-        if located is None or located.file != edit.file:
-            raise TaloError(f"tensor {edit.tensor!r} moved since the plan: run it again.")
-        entry = located.entry
-        if (edit.offset, edit.nbytes) != (entry.offset, entry.nbytes):
-            raise TaloError(f"tensor {edit.tensor!r} moved since the plan: run it again.")
-        if not edit.fits:
-            raise TaloError(f"the fill of {edit.tensor!r} does not fit its {edit.nbytes} bytes.")
+
+
+def _check_copy(plan: EditPlan, stage: Path, stored: Mapping[str, str]) -> None:
+    """What was copied has the headers that were planned on, so the edits are where they belong."""
+    for name, header in plan.shards.items():
+        if read_tensors(stage / stored[name]) != header:
+            raise TaloError(
+                f"{name} of {plan.directory} changed while it was copied: run it again."
+            )
 
 
 def _check_disk(
@@ -191,12 +192,13 @@ def _copy_all(
             target = stage / stored[file.name]
             target.parent.mkdir(parents=True, exist_ok=True)
             if file.name in linked and _hard_link(file.source, target):
+                file.check(target.stat())
                 copied[file.name] = Copied("link", None, None)
                 advance(file.nbytes)
             else:
                 edits = plan.edits_of(file.name)
                 copied[file.name] = copy_edited(
-                    file.source, target, edits, sync=syncing.sync, progress=advance
+                    file, target, edits, sync=syncing.sync, progress=advance
                 )
     return copied
 

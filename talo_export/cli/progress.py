@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from talo_export.cli.live import LiveDisplay, OnDisplay
 from talo_export.cli.output import Sink
 from talo_export.cli.strip import strip
+from talo_export.wording import points
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -67,7 +68,9 @@ def _picture(phase: str, event: Progress, seconds: float, width: int) -> Group:
     best = leader(event)
     if best is not None:
         rows.append(Text(leading(event, best)))
-        rows += strip(by_layer(event), width=width, chosen=best.layer)
+    if len(event.gains) > 1:
+        chosen = None if best is None else best.layer
+        rows += strip(by_layer(event), width=width, chosen=chosen)
     return Group(*rows)
 
 
@@ -89,8 +92,12 @@ def line(phase: str, event: Progress, seconds: float) -> str:
 
 
 def standing(phase: str, event: Progress, seconds: float) -> str:
-    """Items done, and the time left at the pace so far."""
+    """Items done, answers where those tell more, and the time left at the pace so far."""
     parts = [f"{phase}: {event.items_done} of {event.items} done"]
+    if event.done * event.items != event.items_done * event.total:
+        parts[0] += f" ({event.done:,} of {event.total:,} answers)"
+    if event.checking:
+        parts.append("checking this one the slow way too")
     fresh = event.done - event.resumed
     if event.items_resumed:
         parts.append(f"{event.items_resumed} from the journal")
@@ -101,14 +108,15 @@ def standing(phase: str, event: Progress, seconds: float) -> str:
 
 def leading(event: Progress, best: Knockout) -> str:
     """The leading layer and its running gain."""
-    return f"leading: layer {best.layer} {100 * event.gains[best]:+.1f} points"
+    return f"leading: layer {best.layer} {points(event.gains[best])}"
 
 
 def leader(event: Progress) -> Knockout | None:
-    """The knockout with the highest running gain, None where fewer than two compete."""
+    """The knockout that gains most so far; None where none gains or fewer than two compete."""
     if len(event.gains) < 2:
         return None
-    return max(event.gains, key=lambda knockout: event.gains[knockout])
+    best = max(event.gains, key=lambda knockout: event.gains[knockout])
+    return best if event.gains[best] > 0 else None
 
 
 def by_layer(event: Progress) -> list[float | None]:

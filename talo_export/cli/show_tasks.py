@@ -62,6 +62,9 @@ def show_check(document: dict[str, Any], to: Console) -> None:
     if document["categories"]:
         listed = ", ".join(f"{name} {count}" for name, count in document["categories"].items())
         to.print(f"categories: {listed}", highlight=False)
+    if document["columns_not_read"]:
+        unread = ", ".join(document["columns_not_read"])
+        to.print(f"columns that were not read: {unread}", highlight=False, markup=False)
     to.print(f"duplicates: {_together(document['same_content'])}", highlight=False)
     to.print(f"leakage between splits: {_leaks(document)}", highlight=False)
     to.print(f"power: {_power(document)}", highlight=False)

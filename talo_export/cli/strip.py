@@ -20,7 +20,8 @@ _LABEL = 7  # columns left of the bars: "+12.5 "
 def strip(gains: Sequence[float | None], *, width: int, chosen: int | None = None) -> list[Text]:
     """Lines of the strip for `gains` (points, one a layer; None for a layer not scored).
 
-    Bars up and bars down have each their own scale, named at the left; `chosen` is marked.
+    Bars up and bars down have each their own scale, named at the left; a dot is a gain of 0.
+    `chosen` is marked, in green where it gains.
     """
     finite = [gain for gain in gains if gain is not None and isfinite(gain)]
     top, bottom = max([0.0, *finite]), min([0.0, *finite])
@@ -36,24 +37,29 @@ def _rows(
 ) -> list[Text]:
     from rich.text import Text
 
-    up = Text(f"{top:+6.1f} " if top > 0 else " " * _LABEL)
+    two_sided, upwards = top > 0 > bottom, top > 0 or not bottom
+    up = Text(f"{top:+6.1f} " if top > 0 else f"{'0.0':>6} ")
     axis = Text(f"{'layer':>6} ", style="dim")
-    down = Text(f"{bottom:+6.1f} " if bottom < 0 else " " * _LABEL)
+    down = Text(f"{bottom:+6.1f} ")
     for offset, gain in enumerate(gains):
         layer = start + offset
-        mark = "bold reverse" if layer == chosen else ""
-        known = gain is not None and isfinite(gain)
-        up.append(_block(gain, top, _UP) if known else " ", style="green")
-        axis.append(_tick(layer) if layer != chosen else "^", style=mark)
-        down.append(_block(gain, bottom, _DOWN) if known else " ", style="magenta")
+        known = gain if gain is not None and isfinite(gain) else None
+        up.append(_block(known, top, _UP), style="green" if known else "dim")
+        down.append(" " if two_sided and not known else _block(known, bottom, _DOWN),
+                    style="magenta" if known else "dim")  # fmt: skip
+        if layer == chosen:
+            axis.append("^", style="bold green reverse" if known and known > 0 else "bold")
+        else:
+            axis.append(_tick(layer))
     numbers = Text(" " * _LABEL + _numbers(start, len(gains)), style="dim")
-    rows = [up, axis] if top > 0 else [axis]
-    return [*rows, down, numbers] if bottom < 0 else [*rows, numbers]
+    return [*([up] if upwards else []), axis, *([down] if bottom else []), numbers]
 
 
 def _block(gain: float | None, extreme: float, blocks: str) -> str:
-    """The block for a gain on the side of `extreme`; a space on the other side."""
-    if not gain or not extreme or gain / extreme <= 0:
+    """The block for a gain on the side of `extreme`; a space on the other side, a dot for 0."""
+    if gain == 0:
+        return "·"
+    if gain is None or not extreme or gain / extreme <= 0:
         return " "
     return blocks[min(len(blocks) - 1, int(gain / extreme * len(blocks) - 1e-9))]
 

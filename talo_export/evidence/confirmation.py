@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Literal
 
+from talo_export.codec import Field, Recorded
 from talo_export.errors import TaloError, UsageError
 from talo_export.evidence.paired import (
     accuracy_clusters,
@@ -15,31 +16,31 @@ from talo_export.evidence.paired import (
 )
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
-from talo_export.wording import percent
+from talo_export.wording import p_value, percent, points, signed
 
 Verdict = Literal["confirmed", "unconfirmed", "harmful", "keep the base"]
 
 
 @dataclass(frozen=True)
-class Confirmation:
+class Confirmation(Recorded):
     """What the unseen items say. Shares in [0, 1] (gains in [-1, 1]); None where not applicable."""
 
-    knockout: Knockout | None
     n: int
     """Items answered by both the base and the knockout."""
-    n_groups: int
-    """Independent groups among them (items sharing an image are one)."""
     base_accuracy: float | None
     accuracy: float | None
     gain: float | None
-    interval: tuple[float, float] | None
+    ci95: tuple[float, float] | None
     """Paired interval of the gain at `level`; see `paired.gain_interval`."""
-    level: float
     p_value: float | None
     """Exact, two-sided, paired; see `paired.sign_flip_p_value`."""
-    turned_right: int
-    turned_wrong: int
     verdict: Verdict
+    level: float
+    groups: int
+    """Independent groups among the items (items sharing an image are one)."""
+    turned_right: int = 0
+    turned_wrong: int = 0
+    knockout: Annotated[Knockout | None, Field(exclude=True)] = None
 
     @property
     def sentence(self) -> str:
@@ -47,9 +48,9 @@ class Confirmation:
         if self.knockout is None:
             return "Keep the base: no layer was selected, so there was nothing to confirm."
         assert self.gain is not None
-        assert self.interval is not None
+        assert self.ci95 is not None
         assert self.p_value is not None
-        low, high = (100 * bound for bound in self.interval)
+        low, high = self.ci95
         tail = {
             "confirmed": "the gain is confirmed",
             "unconfirmed": "the interval includes 0, so the gain is not confirmed",
@@ -57,26 +58,10 @@ class Confirmation:
             "keep the base": "",
         }[self.verdict]
         return (
-            f"Without layer {self.knockout.layer}: {100 * self.gain:+.1f} points on {self.n} "
-            f"unseen items ({percent(self.level, 0)} interval {low:+.1f} to {high:+.1f}, "
-            f"p = {self.p_value:.2g}): {tail}."
+            f"Without layer {self.knockout.layer}: {points(self.gain)} on {self.n} "
+            f"unseen items (paired {percent(self.level, 0)} interval {signed(low)} to "
+            f"{signed(high)}, exact p {p_value(self.p_value)}): {tail}."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """The `confirm` object of `probe --json`."""
-        return {
-            "n": self.n,
-            "base_accuracy": self.base_accuracy,
-            "accuracy": self.accuracy,
-            "gain": self.gain,
-            "ci95": None if self.interval is None else list(self.interval),
-            "p_value": self.p_value,
-            "verdict": self.verdict,
-            "level": self.level,
-            "groups": self.n_groups,
-            "turned_right": self.turned_right,
-            "turned_wrong": self.turned_wrong,
-        }
 
 
 def confirm(
@@ -95,18 +80,15 @@ def confirm(
     if knockout is None:
         n = int(table.scored[base].sum())
         return Confirmation(
-            knockout=None,
             n=n,
-            n_groups=len({g for g, s in zip(table.groups, table.scored[base], strict=True) if s}),
             base_accuracy=float(answers[base].sum() / n) if n else None,
             accuracy=None,
             gain=None,
-            interval=None,
-            level=level,
+            ci95=None,
             p_value=None,
-            turned_right=0,
-            turned_wrong=0,
             verdict="keep the base",
+            level=level,
+            groups=len({g for g, s in zip(table.groups, table.scored[base], strict=True) if s}),
         )
     if knockout not in table.variants:
         raise TaloError(
@@ -118,18 +100,18 @@ def confirm(
     before, after = answers[base][both], answers[table.row(knockout)][both]
     interval = gain_interval(clusters, seed=seed, level=level)
     return Confirmation(
-        knockout=knockout,
         n=len(before),
-        n_groups=len(clusters),
         base_accuracy=float(before.mean()),
         accuracy=float(after.mean()),
         gain=clusters.mean,
-        interval=interval,
-        level=level,
+        ci95=interval,
         p_value=sign_flip_p_value(clusters),
+        verdict=verdict_of(interval),
+        level=level,
+        groups=len(clusters),
         turned_right=int((after & ~before).sum()),
         turned_wrong=int((before & ~after).sum()),
-        verdict=verdict_of(interval),
+        knockout=knockout,
     )
 
 
@@ -139,3 +121,17 @@ def verdict_of(interval: tuple[float, float]) -> Verdict:
     if low > 0:
         return "confirmed"
     return "harmful" if high < 0 else "unconfirmed"
+
+
+def at_the_edge(ci95: tuple[float, float], p: float) -> str | None:
+    """A sentence where the interval and the exact test fall on two sides; None where they agree.
+
+    One is a bootstrap, the other an exact test: near 5 % they may differ.
+    """
+    if (p < 0.05) != (ci95[0] <= 0 <= ci95[1]):
+        return None
+    interval = "includes" if ci95[0] <= 0 <= ci95[1] else "excludes"
+    return (
+        f"The paired interval {interval} 0 and the exact test says p {p_value(p)}: this is at the "
+        "edge of what so many items can show."
+    )

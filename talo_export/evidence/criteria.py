@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from talo_export.errors import UsageError
+
 Array = NDArray[np.float64]
 
 
@@ -131,6 +133,15 @@ CRITERIA: Mapping[str, Criterion] = {
         ),
     )
 }
+
+
+def criterion_of(name: str) -> Criterion:
+    """The criterion of this name. Raises UsageError where there is none."""
+    if name not in CRITERIA:
+        raise UsageError(
+            f"Unknown selection criterion {name!r}. Choose one of: {', '.join(CRITERIA)}."
+        )
+    return CRITERIA[name]
 
 
 def choose(

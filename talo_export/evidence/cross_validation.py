@@ -15,24 +15,24 @@ Two answers, neither of which judges a choice by the items that made it:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from talo_export.codec import Recorded, derived
 from talo_export.errors import UsageError
 from talo_export.evidence.criteria import CRITERIA, Criterion, choose
 from talo_export.evidence.differences import Differences, moments_of_subsets
 from talo_export.evidence.layer_tests import correct_over_layers
 from talo_export.evidence.paired import RESAMPLES, Clusters, gain_interval
-from talo_export.knockout import Knockout
+from talo_export.wording import points, signed
 
 
 @dataclass(frozen=True)
-class CrossValidated:
-    """Shares. `knockout` is the choice on all items; None keeps the base."""
+class CrossValidated(Recorded):
+    """Shares. `layer` is the choice on all items; None keeps the base."""
 
-    knockout: Knockout | None
+    layer: int | None
     n: int
     folds: int
     repeats: int
@@ -40,47 +40,25 @@ class CrossValidated:
     """Gain of the chosen layer on the items that chose it (0 for the base): optimistic."""
     gain: float
     """Cross-validated gain of the whole procedure, choice included."""
-    interval: tuple[float, float] | None
+    ci95: tuple[float, float] | None
     """Selection-corrected interval of the chosen layer's gain; None where the base is kept."""
     agreement: float
     """Share of the folds' choices that equal the choice on all items."""
     acts: float
     """Share of the folds in which any layer was chosen."""
 
-    @property
-    def optimism(self) -> float:
-        """What the apparent gain owes to luck, by this estimate."""
-        return self.apparent_gain - self.gain
-
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person, in points, without its full stop."""
-        what = "keeping the base"
-        corrected = ""
-        if self.knockout is not None:
-            what = f"choosing layer {self.knockout.layer}"
-        if self.interval is not None:
-            low, high = (100 * bound for bound in self.interval)
-            corrected = f"; 95 % interval corrected for the choice: {low:+.1f} to {high:+.1f}"
+        says = f"Cross-validated, choosing by these {self.n} items gains {points(self.gain)}"
+        if self.layer is None or self.ci95 is None:
+            return f"{says}; by all of them the base is kept"
+        low, high = self.ci95
         return (
-            f"Cross-validated, {what} on all {self.n} items is worth {100 * self.gain:+.1f} points "
-            f"(on the items that chose it {100 * self.apparent_gain:+.1f}){corrected}"
+            f"{says} (layer {self.layer} gains {signed(self.apparent_gain)} on the items that "
+            f"chose it; 95 % interval of its own gain, corrected for the choice: {signed(low)} "
+            f"to {signed(high)})"
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "layer": None if self.knockout is None else self.knockout.layer,
-            "n": self.n,
-            "folds": self.folds,
-            "repeats": self.repeats,
-            "apparent_gain": self.apparent_gain,
-            "gain": self.gain,
-            "ci95": None if self.interval is None else list(self.interval),
-            "agreement": self.agreement,
-            "acts": self.acts,
-            "sentence": self.sentence,
-        }
 
 
 def cross_validate(
@@ -117,13 +95,13 @@ def cross_validate(
     )
     whole = int(_choose_on_all(sweep, rule, allowed, min_gain))
     return CrossValidated(
-        knockout=sweep.knockouts[whole] if whole >= 0 else None,
+        layer=sweep.layers[whole] if whole >= 0 else None,
         n=sweep.n_items,
         folds=folds,
         repeats=repeats,
         apparent_gain=float(sweep.accuracy[:, whole].mean()) if whole >= 0 else 0.0,
         gain=float(judged.mean()),
-        interval=_interval(sweep, whole, seed, level, resamples) if whole >= 0 else None,
+        ci95=_interval(sweep, whole, seed, level, resamples) if whole >= 0 else None,
         agreement=float((by_fold == whole).mean()),
         acts=float((by_fold >= 0).mean()),
     )
@@ -156,4 +134,4 @@ def _interval(
         sweep.by_group(sweep.accuracy[:, column]), np.bincount(sweep.members).astype(np.int64)
     )
     _, high = gain_interval(own, seed=seed, level=level, resamples=resamples)
-    return tests.low[column], high
+    return tests.layers[column].simultaneous_interval[0], high

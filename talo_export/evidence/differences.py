@@ -127,6 +127,14 @@ def moments_of_subsets(sweep: Differences, weights: Array) -> LayerMoments:
     return LayerMoments(accuracy, moment(sweep.probability), moment(sweep.margin), n)
 
 
+def bootstrap(sweep: Differences, runs: int, rng: np.random.Generator) -> Array:
+    """(R, N) how often each item is in a resample of the groups, drawn with replacement."""
+    shares = np.full(sweep.n_groups, 1 / sweep.n_groups)
+    drawn = rng.multinomial(sweep.n_groups, shares, size=runs)
+    counts: Array = drawn[:, sweep.members].astype(np.float64)
+    return counts
+
+
 def random_subsets(
     members: NDArray[np.int64], size: int, runs: int, rng: np.random.Generator
 ) -> Array:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import false_discovery_control
 
+from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError, UsageError
 from talo_export.evidence.confirmation import Confirmation
 from talo_export.wording import percent
@@ -30,7 +30,7 @@ class Discovery:
 
 
 @dataclass(frozen=True)
-class Discoveries:
+class Discoveries(Recorded):
     """All tasks with a knockout to confirm, best first; `kept` names those that keep the base."""
 
     rate: float
@@ -40,12 +40,12 @@ class Discoveries:
     """Whether the p-values are those of the best layer on the items that were swept, corrected
     over the layers, and not of confirmations on unseen items."""
 
-    @property
+    @derived
     def discovered(self) -> int:
         """Number of tasks with a gain at this false discovery rate."""
         return sum(task.discovered for task in self.tasks)
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person."""
         total = len(self.tasks) + len(self.kept)
@@ -60,16 +60,6 @@ class Discoveries:
             f"false discovery rate of {percent(self.rate, 0)} "
             f"({len(self.kept)} tasks keep the base)."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "rate": self.rate,
-            "discovered": self.discovered,
-            "swept": self.swept,
-            "tasks": [asdict(task) for task in self.tasks],
-            "kept": list(self.kept),
-        }
 
 
 Tested = tuple[int, int, float, float]

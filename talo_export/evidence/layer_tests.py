@@ -10,13 +10,14 @@ for any correlation between layers, and much less severe than Bonferroni's where
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from talo_export.codec import Recorded
 from talo_export.errors import UsageError
 from talo_export.evidence.differences import Differences
+from talo_export.evidence.paired import mean_and_error
 
 Array = NDArray[np.float64]
 
@@ -25,51 +26,38 @@ _BLOCK = 1_000
 
 
 @dataclass(frozen=True)
-class LayerTests:
-    """One entry a layer, in the order of `layers`. Gains and limits in the measure's unit."""
+class LayerTest:
+    """One layer of a sweep. Gain and limits in the measure's unit."""
+
+    layer: int
+    gain: float
+    p_gain: float
+    """One-sided p-value that the gain is luck, corrected over all layers."""
+    p_change: float
+    """Two-sided, corrected over all layers: that knocking the layer out changes nothing."""
+    simultaneous_interval: tuple[float, float]
+    """Limits that hold for all layers at once with probability `level`."""
+
+
+@dataclass(frozen=True)
+class LayerTests(Recorded):
+    """Every layer of a sweep, tested at once."""
 
     measure: str
-    layers: tuple[int, ...]
     n: int
-    n_groups: int
-    gains: tuple[float, ...]
-    p_gain: tuple[float, ...]
-    """One-sided p-value that the layer's gain is luck, corrected over all layers."""
-    p_change: tuple[float, ...]
-    """Two-sided, corrected over all layers: that knocking the layer out changes nothing."""
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    """Limits that hold for all layers at once with probability `level`."""
+    groups: int
     level: float
+    layers: tuple[LayerTest, ...]
 
     @property
-    def best(self) -> int:
-        """Position of the layer with the smallest p_gain, the larger gain on a tie."""
-        return min(range(len(self.layers)), key=lambda i: (self.p_gain[i], -self.gains[i]))
+    def best(self) -> LayerTest:
+        """The layer with the smallest p_gain, the larger gain on a tie."""
+        return min(self.layers, key=lambda one: (one.p_gain, -one.gain))
 
     @property
     def most_any_layer_gains(self) -> float:
         """No layer gains more than this, at the stated level."""
-        return max(self.high)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "measure": self.measure,
-            "n": self.n,
-            "groups": self.n_groups,
-            "level": self.level,
-            "layers": [
-                {
-                    "layer": layer,
-                    "gain": self.gains[i],
-                    "p_gain": self.p_gain[i],
-                    "p_change": self.p_change[i],
-                    "simultaneous_interval": [self.low[i], self.high[i]],
-                }
-                for i, layer in enumerate(self.layers)
-            ],
-        }
+        return max(one.simultaneous_interval[1] for one in self.layers)
 
 
 def correct_over_layers(
@@ -96,17 +84,19 @@ def correct_over_layers(
     largest, largest_size = _null_maxima(sums, permutations, np.random.default_rng(seed))
     gains = values.mean(axis=0)
     low, high = _limits(sweep, values, float(np.quantile(largest_size, level, method="higher")))
+    columns = (
+        sweep.layers,
+        gains.tolist(),
+        _exceeded(largest, observed),
+        _exceeded(largest_size, np.abs(observed)),
+        zip(low.tolist(), high.tolist(), strict=True),
+    )
     return LayerTests(
         measure=measure,
-        layers=sweep.layers,
         n=sweep.n_items,
-        n_groups=sweep.n_groups,
-        gains=tuple(gains.tolist()),
-        p_gain=_exceeded(largest, observed),
-        p_change=_exceeded(largest_size, np.abs(observed)),
-        low=tuple(low.tolist()),
-        high=tuple(high.tolist()),
+        groups=sweep.n_groups,
         level=level,
+        layers=tuple(LayerTest(*row) for row in zip(*columns, strict=True)),
     )
 
 
@@ -135,15 +125,8 @@ def _exceeded(null: Array, observed: Array) -> tuple[float, ...]:
 
 
 def _limits(sweep: Differences, values: Array, reach: float) -> tuple[Array, Array]:
-    """Gain +- reach standard errors, from groups plus one typical group each way for right/wrong
-    differences (see `paired.gain_interval`: without them, no change would mean no error)."""
-    sums, sizes = sweep.by_group(values), np.bincount(sweep.members).astype(np.float64)
-    if set(np.unique(values)) <= {-1.0, 0.0, 1.0}:
-        typical = sizes.mean()
-        extra = np.full((1, sums.shape[1]), typical)
-        sums = np.concatenate([sums, extra, -extra])
-        sizes = np.concatenate([sizes, [typical, typical]])
-    centre = sums.sum(axis=0) / sizes.sum()
-    residuals = sums - sizes[:, None] * centre
-    error = np.sqrt((residuals**2).sum(axis=0)) / sizes.sum()
+    """Gain +- reach standard errors, for right/wrong differences with a typical group each way."""
+    binary = bool(set(np.unique(values)) <= {-1.0, 0.0, 1.0})
+    sizes = np.bincount(sweep.members).astype(np.float64)
+    centre, error = mean_and_error(sweep.by_group(values), sizes, one_each_way=binary)
     return np.maximum(centre - reach * error, -1), np.minimum(centre + reach * error, 1)

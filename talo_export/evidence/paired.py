@@ -27,6 +27,8 @@ from talo_export.errors import TaloError
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
 
+Array = NDArray[np.float64]
+
 RESAMPLES = 10_000
 
 
@@ -93,9 +95,7 @@ def gain_interval(
     kinds, counts = np.unique(
         np.stack([clusters.sums, clusters.sizes.astype(np.float64)]), axis=1, return_counts=True
     )
-    typical = float(clusters.sizes.mean())
-    sums = np.concatenate([kinds[0], [typical, -typical]])
-    sizes = np.concatenate([kinds[1], [typical, typical]])
+    sums, sizes = _one_each_way(kinds[0], kinds[1], float(clusters.sizes.mean()))
     shares = np.concatenate([counts, [1, 1]]) / (len(clusters) + 2)
     drawn = np.random.default_rng(seed).multinomial(len(clusters) + 2, shares, size=resamples)
     gains = (drawn @ sums) / (drawn @ sizes)
@@ -104,6 +104,26 @@ def gain_interval(
     low = np.quantile(gains, tail, method="lower")
     high = np.quantile(gains, 1 - tail, method="higher")
     return max(-1.0, float(low)), min(1.0, float(high))
+
+
+def mean_and_error(sums: Array, sizes: Array, *, one_each_way: bool) -> tuple[Array, Array]:
+    """Mean difference over items and its standard error, from group sums (G,) or (G, L).
+
+    `one_each_way` adds the two groups of `gain_interval`.
+    """
+    if one_each_way:
+        sums, sizes = _one_each_way(sums, sizes, float(sizes.mean()))
+    centre = sums.sum(axis=0) / sizes.sum()
+    residuals = sums - np.multiply.outer(sizes, centre)
+    error: Array = np.sqrt((residuals**2).sum(axis=0)) / sizes.sum()
+    return centre, error
+
+
+def _one_each_way(sums: Array, sizes: Array, typical: float) -> tuple[Array, Array]:
+    """The groups and two more of a typical size, one that turned right and one that turned wrong:
+    without them, no change would mean no error."""
+    extra = np.full((1, *sums.shape[1:]), typical)
+    return np.concatenate([sums, extra, -extra]), np.concatenate([sizes, [typical, typical]])
 
 
 def layer_gains(

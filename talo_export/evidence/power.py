@@ -8,13 +8,14 @@ changes, and a true gain g, an item that changes turns right with probability
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
+from talo_export.codec import Recorded, derived
 from talo_export.errors import UsageError
 from talo_export.evidence.layer_tests import LayerTests
 from talo_export.wording import count, percent
@@ -27,7 +28,7 @@ CHANCE = 0.8
 
 
 @dataclass(frozen=True)
-class Power:
+class Power(Recorded):
     """What unseen items can confirm, told before anything is run."""
 
     unseen: int
@@ -36,7 +37,7 @@ class Power:
     changed_share: float
     """Of the answers, as assumed for that gain; never below it."""
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person, in points, without its full stop."""
         if not self.unseen:
@@ -49,13 +50,9 @@ class Power:
             f"will probably be confirmed ({assumption(self.changed_share, gain)})"
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self) | {"sentence": self.sentence}
-
 
 @dataclass(frozen=True)
-class NullResult:
+class NullResult(Recorded):
     """What it means that no layer was found to help."""
 
     meaning: Literal["none", "too few items"]
@@ -69,7 +66,7 @@ class NullResult:
     changed_share: float
     """Of the answers, as assumed for `items_needed`."""
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person, in points."""
         most, least = 100 * self.most_any_layer_gains, 100 * self.smallest_of_interest
@@ -87,10 +84,6 @@ class NullResult:
             f"{self.items_needed} unseen items would probably confirm a gain of {least:.0f} "
             f"({assumption(self.changed_share, self.smallest_of_interest)})."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self) | {"sentence": self.sentence}
 
 
 def assumption(changed: float, gain: float) -> str:

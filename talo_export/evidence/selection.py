@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from talo_export.codec import Field, Recorded
 from talo_export.errors import TaloError, UsageError
 from talo_export.evidence.criteria import CRITERIA, Criterion, LayerMoments, Moment, choose
 from talo_export.evidence.paired import right
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
+from talo_export.wording import points
 
 ByLayer: TypeAlias = tuple["float | None", ...]
 """One number a decoder layer, in layer order; None for a layer that was not measured."""
@@ -25,16 +27,9 @@ WITH_SCORES = "kept-t"
 
 
 @dataclass(frozen=True)
-class Selection:
+class Selection(Recorded):
     """Which layer a probing set speaks for, and everything that was weighed."""
 
-    knockout: Knockout | None
-    """None: keep the base."""
-    reason: str
-    """One sentence for a person."""
-    criterion: str
-    min_gain: float | None
-    """Gain in accuracy (a share) that was asked for; None where only what the criterion asks."""
     n: int
     """Probing items the base answered."""
     base_accuracy: float
@@ -49,29 +44,18 @@ class Selection:
     """Answers that could not be read, by layer."""
     non_finite: tuple[int | None, ...]
     """Items whose logits held a NaN or Inf, by layer. Such a layer is never chosen."""
+    criterion: str
+    min_gain: float | None
+    """Gain in accuracy (a share) that was asked for; None where only what the criterion asks."""
+    reason: str
+    """One sentence for a person."""
+    knockout: Annotated[Knockout | None, Field(exclude=True)] = None
+    """None: keep the base."""
 
     @property
     def gain(self) -> float | None:
         """The chosen layer's gain on the probing items: optimistic, it was picked for it."""
         return None if self.knockout is None else self.gains[self.knockout.layer]
-
-    def to_json(self) -> dict[str, Any]:
-        """The part of the `probe` object that comes from the probing items."""
-        return {
-            "n": self.n,
-            "base_accuracy": self.base_accuracy,
-            "accuracy": list(self.accuracy),
-            "gains": list(self.gains),
-            "margin_gains": None if self.margin_gains is None else list(self.margin_gains),
-            "probability_gains": (
-                None if self.probability_gains is None else list(self.probability_gains)
-            ),
-            "unparsed": list(self.unparsed),
-            "non_finite": list(self.non_finite),
-            "criterion": self.criterion,
-            "min_gain": self.min_gain,
-            "reason": self.reason,
-        }
 
 
 def select(
@@ -228,10 +212,10 @@ def _reason(
     aside = f" ({broken} layers with NaN or Inf logits were left out)" if broken else ""
     if knockout is None:
         return f"No layer's knockout earns its place on {items}, judged by {says}{aside}."
-    gain = 100 * moments.accuracy.mean[chosen]
-    did = f"gains {gain:+.1f} points" if gain else "leaves accuracy as it is"
+    gain = float(moments.accuracy.mean[chosen])
+    did = f"gains {points(gain)}" if gain else "leaves accuracy as it is"
     if gain < 0:
-        did = f"changes accuracy by {gain:+.1f} points"
+        did = f"changes accuracy by {points(gain)}"
     tied = int((np.abs(moments.accuracy.mean - moments.accuracy.mean[chosen]) < 1e-9).sum()) - 1
     tie = ""
     if name.startswith("accuracy") and tied:

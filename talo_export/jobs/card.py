@@ -16,6 +16,7 @@ from talo_export.checkpoint.manifest import (
     Manifest,
     current_versions,
     read_manifest,
+    sealed,
 )
 from talo_export.checkpoint.placing import BASE_CARD, CARD
 from talo_export.checkpoint.plan import Edit
@@ -110,13 +111,13 @@ def with_hashes(facts: CardFacts, files: Mapping[str, FileRecord]) -> CardFacts:
 def renew_card(directory: Path, record: Record) -> None:
     """Write the card and manifest of a checkpoint anew, after more was measured than it says.
 
-    Each file is replaced in one step, the manifest first: the card is made from it.
+    Each file is replaced in one step, the card first: the manifest holds its hash.
     """
     old = read_manifest(directory)
     manifest = replace(old, **{**record.fields(), "model": old.model})
-    write_atomically(directory / MANIFEST, manifest.to_bytes())
     facts = facts_of_export(directory, manifest, kind="checkpoint")
-    write_atomically(directory / CARD, render_card(with_hashes(facts, manifest.files)).encode())
+    write_atomically(directory / CARD, render_card(with_hashes(facts, manifest.files)))
+    write_atomically(directory / MANIFEST, sealed(manifest, directory).to_bytes())
 
 
 def reproduce_lines(

@@ -10,10 +10,9 @@ from typing import Any
 
 from talo_export.baselines.break_even import break_even
 from talo_export.baselines.curves import draw_curves
-from talo_export.baselines.items_file import write_items
-from talo_export.baselines.plan import draw, plan_cells
-from talo_export.baselines.request import CellRequest, ModelSource
-from talo_export.baselines.runner import Watcher, model_stamp, run_cells
+from talo_export.baselines.methods import draw, plan_cells
+from talo_export.baselines.request import CellRequest, ModelSource, write_items
+from talo_export.baselines.runner import Watcher, run_cells
 from talo_export.baselines.summary import summarise, to_csv
 from talo_export.baselines.verdict import verdicts
 from talo_export.checkpoint.staging import write_atomically
@@ -22,6 +21,7 @@ from talo_export.jobs.comparison import DOCUMENT, comparison_beside
 from talo_export.jobs.run import default_directory
 from talo_export.jobs.task_words import load_chosen
 from talo_export.models.four_bit import require_bitsandbytes
+from talo_export.models.identity import model_fingerprint
 from talo_export.models.reference import resolve
 from talo_export.requests.measurements import CompareRequest
 from talo_export.wording import percent
@@ -53,6 +53,7 @@ def run_compare(
     if not items_file.exists():
         write_items(task, items_file)
     methods = request.to_methods()
+    base = resolve(request.model_reference)
     template = CellRequest(
         model=ModelSource(
             reference=request.model_reference,
@@ -63,7 +64,7 @@ def run_compare(
             trust_remote_code=request.trust_remote_code,
             load_in_4bit=request.load_in_4bit,
         ),
-        model_stamp=model_stamp(resolve(request.model_reference).directory),
+        model_fingerprint=model_fingerprint(base.directory, base.revision),
         method="base",
         shots=0,
         seed=0,

@@ -24,8 +24,7 @@ def run_evaluations(
     `micro` is the mean over all items, `macro` the mean over tasks of each one's accuracy; both
     None where no task could be done.
     """
-    assert request.task is not None
-    wanted = references(request.task, model_is_demo=request.is_demo, columns=request.columns)
+    wanted = references(request, model_is_demo=request.is_demo)
 
     def evaluate(reference: str, model: SharedModel) -> dict[str, Any]:
         one = replace(request, task=reference)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from talo_export.evidence.calibration import calibrate_answers
+from talo_export.evidence.analyses.answers import calibrate_answers
 from talo_export.evidence.confirmation import Confirmation
 from talo_export.evidence.cross_validation import cross_validate
 from talo_export.evidence.differences import Differences, differences

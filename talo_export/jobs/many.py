@@ -24,7 +24,7 @@ from talo_export.jobs.evaluate import Note
 from talo_export.jobs.loading import load_for_inference
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import resolve
-from talo_export.requests.settings import DEMO, InferenceSettings
+from talo_export.requests.settings import DEFAULT_TASK, DEMO, InferenceSettings, TaskChoice
 from talo_export.tasks.sources import task_references
 
 Begin = Callable[[int, int, str], None]
@@ -40,14 +40,13 @@ def means_many(task: str | None) -> bool:
     return task is not None and (task == "all" or any(sign in task for sign in "*?"))
 
 
-def references(
-    pattern: str, *, model_is_demo: bool, columns: Mapping[str, str] | None = None
-) -> tuple[str, ...]:
-    """The tasks that a pattern names, each as a reference of its own.
+def references(choice: TaskChoice, *, model_is_demo: bool) -> tuple[str, ...]:
+    """The tasks that the chosen pattern names, each as a reference of its own.
 
     `all` means the demo's tasks where the demo is the model, else the whole catalogue. Raises
     UsageError where nothing matches.
     """
+    pattern = choice.task or DEFAULT_TASK
     demo = tuple(f"{DEMO}/{name}" for name in demo_task_names())
     if model_is_demo and pattern in ("all", "*"):
         return demo
@@ -56,7 +55,7 @@ def references(
         if not found:
             raise UsageError(f"no task matches {pattern!r}; `talo-export tasks` lists them all.")
         return found
-    return task_references(pattern, columns=columns or None)
+    return task_references(pattern, columns=choice.columns, choices_from=choice.choices_from)
 
 
 class SharedModel:

@@ -14,7 +14,6 @@ from talo_export.evidence.layer_plot import draw_layers
 from talo_export.evidence.power import power_of
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
 from talo_export.jobs.evidence import evidence_of, letters_scored_throughout
-from talo_export.jobs.identity import model_fingerprint
 from talo_export.jobs.loading import load_for_inference
 from talo_export.jobs.probe_measure import Findings, measure
 from talo_export.jobs.probe_request import command_line_of, recorded, score_identity
@@ -22,6 +21,7 @@ from talo_export.jobs.probe_write import write_and_prove
 from talo_export.jobs.report import run_report
 from talo_export.jobs.run import RunDirectory, default_directory
 from talo_export.jobs.task_words import load_chosen, meaning
+from talo_export.models.identity import model_fingerprint
 from talo_export.models.loading import LoadedModel, pick_device
 from talo_export.models.reference import parse_reference, resolve
 from talo_export.probing.journal import Journal

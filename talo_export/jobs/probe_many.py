@@ -41,8 +41,7 @@ def run_probes(
     A task that fails is reported in `failed` and does not lose the others. The table is also
     written beside the runs, as `table.csv` and `table.json`.
     """
-    assert request.task is not None
-    wanted = references(request.task, model_is_demo=request.is_demo, columns=request.columns)
+    wanted = references(request, model_is_demo=request.is_demo)
     folder = request.out or default_directory(request.model_name, "any").parent
 
     def probe(reference: str, model: SharedModel) -> dict[str, Any]:
@@ -61,7 +60,7 @@ def run_probes(
         "model": request.model_name,
         "tasks": rows,
         "failed": outcomes.failed,
-        "discoveries": None if found is None else {**found.to_json(), "sentence": found.sentence},
+        "discoveries": None if found is None else found.to_json(),
         "runs": [document["run"] for document in outcomes.documents],
         **(write_table(folder, COLUMNS, rows, outcomes) if team.leads else {}),
     }

@@ -9,9 +9,9 @@ from typing import Any
 
 from talo_export.checkpoint.manifest import current_versions
 from talo_export.checkpoint.staging import write_atomically
+from talo_export.evidence.analyses.answers import calibrate_answers
 from talo_export.evidence.analyses.cases import Case, cases
 from talo_export.evidence.analyses.stability import stability
-from talo_export.evidence.calibration import calibrate_answers
 from talo_export.evidence.differences import differences
 from talo_export.evidence.paired import layer_gains
 from talo_export.jobs.card import side_effect_facts
@@ -140,7 +140,7 @@ def _stability(finished: FinishedRun) -> StabilityFacts:
     return StabilityFacts(
         runs=found.runs,
         same=found.same,
-        shares=tuple(zip(found.layers, found.shares, strict=True)),
+        shares=tuple(found.shares.items()),
         kept_base=found.kept_base,
     )
 
@@ -160,12 +160,12 @@ def _calibration(finished: FinishedRun) -> CalibrationFacts | None:
     if found is None:
         return None
     return CalibrationFacts(
-        gold=found.gold,
-        base=found.base,
-        knockout=found.answers,
+        gold=found.distribution.gold,
+        base=found.distribution.base,
+        knockout=found.distribution.knockout,
         raw_gain=found.raw.gain,
         calibrated_gain=found.calibrated.gain,
-        calibrated_ci95=found.calibrated.interval,
+        calibrated_ci95=found.calibrated.ci95,
         sentence=found.sentence,
     )
 

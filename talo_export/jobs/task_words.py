@@ -17,7 +17,11 @@ from talo_export.tasks.item import Item, Task
 
 def choice_recorded(choice: TaskWithShots) -> dict[str, Any]:
     """What a run keeps, besides the task's name, to read its items again; defaults left out."""
-    kept: dict[str, Any] = {"columns": dict(choice.columns or {}), "few_shot": choice.few_shot}
+    kept: dict[str, Any] = {
+        "columns": dict(choice.columns or {}),
+        "choices_from": choice.choices_from,
+        "few_shot": choice.few_shot,
+    }
     return {name: value for name, value in kept.items() if value}
 
 
@@ -48,14 +52,17 @@ def load_chosen(choice: TaskChoice, *, model_is_demo: bool) -> Task:
     # First, since the lack of any is told without reading the items.
     pool = examples_for(choice, model_is_demo=model_is_demo) if shots else ()
     if bare is not None:
-        if choice.columns:
-            raise UsageError(f"columns are named for files and data sets, not {DEMO}/{bare}.")
+        if choice.columns or choice.choices_from:
+            raise UsageError(
+                f"columns and choices are named for files and data sets, not {DEMO}/{bare}."
+            )
         task = load_demo_task(bare)
     else:
         task = load_task(
             name,
             data=choice.data,
             columns=choice.columns or None,
+            choices_from=choice.choices_from,
             trust_remote_code=choice.trust_remote_code,
         )
     return with_shots(task, pool, shots, seed)

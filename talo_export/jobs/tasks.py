@@ -72,6 +72,7 @@ def check_tasks(request: TasksRequest) -> dict[str, Any]:
         request.file,
         data=request.data,
         columns=request.columns,
+        choices_from=request.choices_from,
         few_shot=request.few_shot,
         seed=request.seed,
         trust_remote_code=request.trust_remote_code,

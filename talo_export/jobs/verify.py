@@ -60,6 +60,7 @@ def _problems(files: FileReport) -> list[str]:
         "tensors neither the base's nor filled as planned": files.tensors_other,
     }
     found = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
+    found += files.contradictions
     if not files.tensors_filled:
         found.append("no tensor is filled")
     return found

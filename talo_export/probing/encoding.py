@@ -12,18 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
 from torch import Tensor
 
 from talo_export.errors import TaloError, UsageError
 from talo_export.models.loading import LoadedModel, LoadedProcessor
+from talo_export.probing.chat import chat_text
 from talo_export.probing.settings import Scoring
 from talo_export.tasks.item import LETTERS, Item
-from talo_export.tasks.prompts import Prompt, render
-
-# Llama 3's templates print today's date unless they are given one, this one where today's cannot
-# be had. A measurement repeated next week must see the same prompt.
-TEMPLATE_DATE = {"date_string": "26 Jul 2024"}
+from talo_export.tasks.prompts import PLACE, Prompt, render
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,40 +112,11 @@ def prompt_text(
                 f"item {item.id!r} has a picture, but the processor of {loaded.name} names no "
                 "image token and no chat template: give the model a chat template."
             )
+        if text.count(PLACE) == len(prompt.images):
+            text = text.replace(PLACE, token)
         missing = len(prompt.images) - text.count(token)
         return f"{token}\n" * max(missing, 0) + text, False
-    speaker = loaded.processor if _speaks(loaded.processor) else loaded.tokenizer
-    # Templates of processors iterate over parts; those of plain tokenizers expect a text.
-    parts = speaker is not loaded.tokenizer
-    own_pictures = len(prompt.images) - sum(shot.pictures for shot in prompt.turns)
-    turns = [_turn("system", system, parts)] if system is not None else []
-    for shot in prompt.turns:
-        turns.append(_turn("user", shot.text, parts, shot.pictures))
-        turns.append(_turn("assistant", shot.answer, parts))
-    turns.append(_turn("user", prompt.text, parts, own_pictures))
-    date = TEMPLATE_DATE if "date_string" in str(speaker.chat_template) else {}
-    try:
-        rendered = speaker.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=True, **date
-        )
-    except TemplateError as error:
-        raise TaloError(
-            f"the chat template of {loaded.name} refuses item {item.id!r}: {error}."
-        ) from error
-    if system is not None and system.strip() not in rendered:
-        raise UsageError(
-            f"the chat template of {loaded.name} has no place for a system message: leave "
-            "--system away."
-        )
-    return str(rendered), True
-
-
-def _turn(role: str, text: str, parts: bool, pictures: int = 0) -> dict[str, Any]:
-    """One turn of a chat, its pictures before its text."""
-    if not parts:
-        return {"role": role, "content": text}
-    images = [{"type": "image"} for _ in range(pictures)]
-    return {"role": role, "content": [*images, {"type": "text", "text": text}]}
+    return chat_text(loaded, item, prompt, system), True
 
 
 def model_inputs(loaded: LoadedProcessor, item: Item, prompt: Prompt, text: str) -> dict[str, Any]:
@@ -285,10 +252,6 @@ def check_length(loaded: LoadedModel, item: Item, length: int, added: int) -> No
 
 class ItemTooLongError(TaloError):
     """An item does not fit the model's context."""
-
-
-def _speaks(processor: Any) -> bool:
-    return bool(getattr(processor, "chat_template", None))
 
 
 def _common(first: Sequence[int], second: Sequence[int]) -> int:

@@ -12,12 +12,13 @@ from talo_export.probing.scores import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """State after a batch. A cell is one item answered by one variant.
+    """State after some answers. A cell is one item answered by one variant.
 
     `done` counts cells answered in this call or found in the journal; `resumed` only the latter,
     so that time left is estimated from `done - resumed`. The same of items, which are done when
-    every variant has answered them. `gains` holds each variant's accuracy minus
-    the base's over the items both have answered so far.
+    every variant has answered them. `gains` holds each variant's accuracy minus the base's over
+    the items both have answered so far. While `checking` the item in work is answered the plain way
+    too, which takes longer.
     """
 
     done: int
@@ -27,6 +28,7 @@ class Progress:
     items: int
     items_resumed: int
     gains: Mapping[Knockout, float]
+    checking: bool = False
     note: str | None = None
     """Something a person should read once (an engine fell back, a batch shrank)."""
 
@@ -60,13 +62,13 @@ class Watch:
         self._resumed, self._items_resumed = self._done, self._items_done()
         self.report()
 
-    def add(self, cells: Sequence[Cell]) -> None:
+    def add(self, cells: Sequence[Cell], *, checking: bool = False) -> None:
         """Count new cells and tell the watcher."""
         for cell in cells:
             self._count(cell)
-        self.report()
+        self.report(checking=checking)
 
-    def report(self, note: str | None = None) -> None:
+    def report(self, note: str | None = None, *, checking: bool = False) -> None:
         """Tell the watcher where the sweep stands."""
         if self._watcher is not None:
             gains = {
@@ -83,6 +85,7 @@ class Watch:
                     items=self._items,
                     items_resumed=self._items_resumed,
                     gains=gains,
+                    checking=checking,
                     note=note,
                 )
             )

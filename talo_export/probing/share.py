@@ -9,8 +9,7 @@ from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.encoding import ItemTooLongError, encode
-from talo_export.probing.engines.naive import passes
-from talo_export.probing.engines.work import Todo, Work
+from talo_export.probing.engines.naive import Todo, passes
 from talo_export.probing.journal import Journal, Outcomes
 from talo_export.probing.scores import Outcome
 from talo_export.probing.settings import Scoring
@@ -72,13 +71,14 @@ def missing(
     scoring: Scoring,
     outcomes: Outcomes,
     skip_too_long: bool,
-) -> tuple[Work, list[str]]:
+) -> tuple[list[Todo], list[str]]:
     """The items of a batch that some variant has not answered, encoded; and those left out.
 
     Raises ItemTooLongError for an item that the model's context does not hold, unless such are
     to be left out.
     """
-    todos, left_out = [], []
+    todos: list[Todo] = []
+    left_out: list[str] = []
     for item in batch:
         todo = tuple(v for v in variants if item.id not in outcomes[v])
         if todo:
@@ -88,11 +88,9 @@ def missing(
                 if not skip_too_long:
                     raise
                 left_out.append(item.id)
-    return Work(todos, tuple(variants)), left_out
+    return todos, left_out
 
 
-def naive_evaluations(decoder: Decoder, work: Work, scoring: Scoring) -> int:
+def naive_evaluations(decoder: Decoder, todos: Sequence[Todo], scoring: Scoring) -> int:
     """Layer evaluations of one whole pass for each cell, choices of an item each their own."""
-    return len(decoder) * sum(
-        passes(todo.encoded, scoring) * len(todo.missing) for todo in work.todos
-    )
+    return len(decoder) * sum(passes(todo.encoded, scoring) * len(todo.missing) for todo in todos)

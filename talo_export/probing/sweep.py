@@ -17,7 +17,7 @@ from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.anatomy import Decoder
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.cost import Cost, metered, side_by_side
-from talo_export.probing.engines.checked import Checked, Shared
+from talo_export.probing.engines.checked import Checked
 from talo_export.probing.engines.checked import EngineName as EngineName
 from talo_export.probing.journal import Cell, Journal
 from talo_export.probing.progress import Watch, Watcher
@@ -58,7 +58,7 @@ def sweep(
     *,
     journal: Journal | None = None,
     batch_size: int | Literal["auto"] = "auto",
-    engine: EngineName | Shared = "auto",
+    engine: EngineName = "auto",
     skip_too_long: bool = False,
     progress: Watcher | None = None,
     team: Team = ALONE,
@@ -70,8 +70,8 @@ def sweep(
     fastest that this model runs in and that agrees with the naive one. In a `team` every process
     calls this with the same arguments and its own journal, answers its share, and returns all
     answers. Raises TaloError for an item the model cannot take (one longer than its context is
-    left out under `skip_too_long`), UsageError for a request without sense, ProofError for an
-    engine that was named and is wrong.
+    left out under `skip_too_long`), UsageError for a request without sense, ProofError for a
+    knockout without effect.
     """
     check_request(items, variants, batch_size)
     outcomes = merged(team.exchange(lambda: known(journal, items, variants)))
@@ -97,14 +97,14 @@ def sweep(
             answered: list[Cell] = []
             long: list[str] = []
             for batch in batches(share, AUTO_BATCH if batch_size == "auto" else batch_size):
-                work, left_out = missing(loaded, batch, variants, scoring, outcomes, skip_too_long)
+                todos, left_out = missing(loaded, batch, variants, scoring, outcomes, skip_too_long)
                 long += left_out
-                meter.naive += naive_evaluations(loaded.decoder, work, scoring)
-                for cells in by.answer(work):
-                    if journal is not None:
+                meter.naive += naive_evaluations(loaded.decoder, todos, scoring)
+                for cells in by.answer(todos, variants):
+                    if journal is not None and cells:
                         journal.append(cells)
                     answered += cells
-                    watch.add(cells)
+                    watch.add(cells, checking=by.checking)
             return answered, long
 
         for cells, long in team.exchange(answer):

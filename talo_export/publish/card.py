@@ -16,6 +16,7 @@ from huggingface_hub import ModelCard
 
 from talo_export import wording
 from talo_export.errors import ProofError, TaloError
+from talo_export.evidence.analyses.answers import vanishes
 from talo_export.publish.facts import BASE, CardFacts
 from talo_export.publish.metadata import card_data, collection_data
 from talo_export.publish.snippets import engines, loading_snippet
@@ -98,10 +99,6 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-LITTLE_LEFT = 0.25
-"""A gain of which calibration leaves at most this share has vanished (as in `evidence`)."""
-
-
 def _words(facts: CardFacts) -> dict[str, object]:
     """What the template prints, worked out once."""
     base, effects = facts.base, facts.side_effects or ()
@@ -124,8 +121,7 @@ def _words(facts: CardFacts) -> dict[str, object]:
         "source": _source(facts),
         "vanishes": confirmation is not None
         and calibrated is not None
-        and confirmation.gain > 0
-        and calibrated <= LITTLE_LEFT * confirmation.gain,
+        and vanishes(confirmation.gain, calibrated),
         "side_effects": sorted(effects, key=lambda effect: effect.gain),
         "n_worse": sum(gain < 0 for gain in gains),
         "n_better": sum(gain > 0 for gain in gains),

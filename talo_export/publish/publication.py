@@ -9,7 +9,7 @@ link them to anything.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import yaml
 
 from talo_export.checkpoint.adapter_files import ADAPTER, CONFIG
 from talo_export.checkpoint.files import list_files
-from talo_export.checkpoint.manifest import MANIFEST, Manifest, read_manifest
+from talo_export.checkpoint.manifest import MANIFEST, Manifest, read_manifest, sealed
 from talo_export.checkpoint.verify import verify_files
 from talo_export.errors import TaloError, UsageError
 from talo_export.publish.base_card import base_facts
@@ -113,6 +113,8 @@ def stage(publication: Publication, repo_id: str, into: Path) -> Parcel:
 def set_out(publication: Publication, repo_id: str, into: Path) -> None:
     """The files alone, below `into`."""
     for file in list_files(publication.directory):
+        if file.name == MANIFEST:
+            continue
         content = _content(publication, repo_id, file.name, file.source)
         if content is None:
             continue
@@ -122,6 +124,7 @@ def set_out(publication: Publication, repo_id: str, into: Path) -> None:
             target.symlink_to(content.resolve())
         else:
             target.write_bytes(content)
+    (into / MANIFEST).write_bytes(_manifest(publication, into).to_bytes())
 
 
 def _same(theirs: Document, ours: Document) -> bool:
@@ -146,8 +149,6 @@ def _content(
     """The file as published: itself, other bytes, or None where it stays at home."""
     if name == CARD:
         return source.read_text(encoding="utf-8").replace(HERE, repo_id).encode()
-    if name == MANIFEST:
-        return _manifest(publication)
     if name == CONFIG and publication.kind == "adapter":
         config = json.loads(source.read_bytes())
         config["base_model_name_or_path"] = publication.base.hub_id or publication.base.short_name
@@ -157,13 +158,11 @@ def _content(
     return source
 
 
-def _manifest(publication: Publication) -> bytes:
-    document: dict[str, Any] = json.loads(publication.manifest.to_bytes())
-    document["base"] = publication.base.hub_id or publication.base.short_name
-    document["added"] = [
-        name for name in document["added"] if not _stays_home(name, publication.directory / name)
-    ]
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+def _manifest(publication: Publication, into: Path) -> Manifest:
+    """The manifest of what lies in `into`: another card, another name of a local base."""
+    manifest, base = publication.manifest, publication.base
+    added = tuple(name for name in manifest.added if name == MANIFEST or (into / name).exists())
+    return sealed(replace(manifest, base=base.hub_id or base.short_name, added=added), into)
 
 
 def stays_home(results: bytes) -> bool:
@@ -179,6 +178,7 @@ def _wrong(directory: Path) -> list[str]:
     """What in a checkpoint or an adapter is not as its manifest says."""
     report = verify_files(directory)
     wrong = [*report.wrong, *report.missing, *report.extra, *report.tensors_other]
+    wrong += report.contradictions
     return wrong or ([] if report.ok else ["nothing was edited"])
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY
-from typing import Annotated, Literal
+from typing import Annotated
 
 from talo_export.errors import UsageError
+from talo_export.evidence.analyses import names, summary
 from talo_export.requests.fields import (
     Argument,
     Coerced,
@@ -32,30 +33,10 @@ from talo_export.requests.settings import (
     TrustCode,
 )
 
-Analysis = Literal[
-    "vectors", "heatmap", "clusters", "transfer", "stability", "fills", "modules", "pairs",
-    "cases", "answers", "side-effects", "shots",
-]  # fmt: skip
-
 
 @frozen
 class AnalyzeRequest(Request):
-    """One of the paper's analyses, as JSON and a figure.
-
-    Of one run or many: `vectors` and `heatmap` (every layer's gain), `fills` (zero, uniform, mean),
-    `modules` (attention, feed-forward, the whole layer). Of many: `clusters` (which tasks are
-    alike), `transfer` (a layer chosen on one, applied to the others), `side-effects` (what the
-    first run's knockout does to the others).
-
-    Of one run: `stability` (would other items choose the same layer?), `shots` (gain and harm by
-    the number of items), `cases` (answers that turned), `answers` (a preference for a letter),
-    `pairs` (a second layer).
-
-    transfer, side-effects, fills, modules and pairs score what the runs lack, once; the others
-    read the journalled scores alone.
-    """
-
-    kind: Annotated[Analysis, Argument("ANALYSIS", help="One of the analyses named above.")]
+    kind: Annotated[str, Argument("ANALYSIS", help="One of the analyses named above.")]
     runs: Annotated[
         Paths,
         Argument("RUN", help="Finished runs of one model; side-effects: its own first."),
@@ -82,10 +63,22 @@ class AnalyzeRequest(Request):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.kind not in names():
+            raise UsageError(f"{self.kind!r} is no analysis; there are {', '.join(names())}.")
         if not self.runs:
             raise UsageError("analyze needs the directory of at least one finished run.")
         if self.full and self.kind != "pairs":
             raise UsageError(f"--full is about pairs; {self.kind} has no such matrix.")
+
+
+AnalyzeRequest.__doc__ = "\n".join(
+    (
+        "One of the paper's analyses, as JSON and a figure.\n",
+        *(f"- `{name}`: {summary(name)}" for name in names()),
+        "\ntransfer, side-effects, fills, modules and pairs score what the runs lack, once; the "
+        "others read the journalled scores alone.",
+    )
+)
 
 
 @frozen

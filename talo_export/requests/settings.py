@@ -175,6 +175,13 @@ class TaskChoice(Request):
             python='Item field to your data\'s own name of it: {"question": "stem"}.',
         ),
     ] = None  # fmt: skip
+    choices_from: Annotated[
+        Literal["answer"] | None,
+        Flag(
+            "--choices-from", metavar="answer", panel=TASK, default="the items' own",
+            help="answer: every answer in the data becomes a choice of each item.",
+        ),
+    ] = None  # fmt: skip
     trust_remote_code: TrustCode = False
 
 

@@ -85,7 +85,7 @@ def _is_limit(limit: tuple[str, str]) -> bool:
 
 def read_columns(text: str) -> dict[str, str]:
     """`question=stem,choices=options` as a mapping from our fields to the data's columns."""
-    from talo_export.tasks.row_items import parse_columns
+    from talo_export.tasks.columns import parse_columns
 
     return parse_columns(text)
 

@@ -86,7 +86,8 @@ class Benchmark:
     """One file of the catalogue.
 
     `repositories` are tried in order, the same data at several names, each with the commit that
-    is read: sizes and schemas of this file are that commit's.
+    is read: sizes and schemas of this file are that commit's. `blank` are texts that stand for a
+    missing cell there.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Benchmark:
     columns: Columns
     config: str | None = None
     examples: str | None = None
+    blank: tuple[str, ...] = ()
     keep: Mapping[str, str] = field(default_factory=dict)
     keep_below: Mapping[str, int] = field(default_factory=dict)
     lettered: bool = True

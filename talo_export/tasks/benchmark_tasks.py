@@ -9,10 +9,15 @@ from pathlib import Path
 
 from talo_export.errors import UsageError
 from talo_export.tasks.benchmark import benchmarks
-from talo_export.tasks.benchmark_items import build_items, division_values, kept_rows, rows_of_value
+from talo_export.tasks.benchmark_items import (
+    benchmark_items,
+    division_values,
+    kept_rows,
+    rows_of_value,
+)
 from talo_export.tasks.catalogue import Entry
 from talo_export.tasks.item import Item, Task
-from talo_export.tasks.table import Table, find_split
+from talo_export.tasks.table import Table, find_split, parquet_table
 
 
 def load_entry(entry: Entry, data: Path | None = None, revision: str | None = None) -> Task:
@@ -51,7 +56,7 @@ def _items(entry: Entry, table: Table) -> tuple[Item, ...]:
     elif benchmark.divisions:
         first = benchmark.divisions[0]
         categories = [", ".join(division_values(table.rows[row], first)) for row in rows]
-    return build_items(benchmark, table, rows, categories)
+    return benchmark_items(benchmark, table, rows, categories)
 
 
 @lru_cache(maxsize=4)
@@ -60,7 +65,8 @@ def _open(name: str, split: str, data: Path | None, revision: str | None) -> Tab
     location = benchmark.location
     if revision is not None:
         location = replace(location, revision=revision)
-    return Table(find_split(location, split, data), benchmark.columns.images)
+    found = find_split(location, split, data)
+    return parquet_table(found.files, found.source)
 
 
 def forget_tables() -> None:

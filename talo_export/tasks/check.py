@@ -15,7 +15,7 @@ from typing import Any
 
 from talo_export.tasks.item import LETTERS, Item, ItemImage, Task
 from talo_export.tasks.plain_text import normalised
-from talo_export.tasks.problems import Problems
+from talo_export.tasks.problems import FieldError, Problems
 from talo_export.tasks.sources import load_task
 from talo_export.wording import percent
 
@@ -31,7 +31,8 @@ class TaskReport:
     with the commonest letter scores. `same_content` are items that ask the same thing;
     `contradictions` those of them whose right answers differ; `leaks` those that a split could
     part, because their groups differ; `shared_with_other` pairs of an item and one of the other
-    task that ask the same or show the same picture.
+    task that ask the same or show the same picture. `columns_not_read` and `notes` are the task's;
+    `choices_nan` counts choices that read "nan", as pandas writes a blank cell.
     """
 
     name: str
@@ -51,12 +52,20 @@ class TaskReport:
     leaks: tuple[tuple[str, ...], ...]
     repeated_choices: tuple[str, ...]
     shared_with_other: tuple[tuple[str, str], ...]
+    columns_not_read: tuple[str, ...]
+    notes: tuple[str, ...]
+    choices_nan: int
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should look at, a sentence each; empty where nothing stands out."""
         lettered = self.multiple_choice > 0 and self.chance > 0
-        found = []
+        found = list(self.notes)
+        if self.choices_nan:
+            found.append(
+                f'Choices that read "nan": {self.choices_nan}. Where they are blank cells, leave '
+                "these blank."
+            )
         if lettered and self.constant_accuracy > UNBALANCED * self.chance:
             letter = max(self.letters, key=lambda key: self.letters[key])
             found.append(
@@ -130,6 +139,9 @@ def describe_task(task: Task, other: Task | None = None) -> TaskReport:
             if len({normalised(choice) for choice in item.choices}) < len(item.choices)
         ),
         shared_with_other=_shared(ours, other, pixels) if other is not None else (),
+        columns_not_read=task.unread,
+        notes=task.notes,
+        choices_nan=sum(choice == "nan" for item in task.items for choice in item.choices),
     )
 
 
@@ -147,7 +159,7 @@ class _Pixels:
             try:
                 picture = image.open()
             except (OSError, ValueError, SyntaxError) as error:
-                self.problems.add(f"item {item.id}", None, f"{image.name:.80}: {error}")
+                self.problems.add(f"item {item.id}", FieldError(None, f"{image.name:.80}: {error}"))
             else:
                 data = repr(picture.size).encode() + picture.tobytes()
                 self._known[key] = hashlib.sha256(data).hexdigest()

@@ -1,7 +1,8 @@
 """One row's fields, read into the parts of an item.
 
 Rows come from JSON (typed), CSV/TSV (all text), Parquet and `datasets` (typed, sometimes with
-text where a list is meant), so every reader here takes what those formats really hold.
+text where a list is meant), so every reader here takes what those formats really hold. A cell is
+blank where it holds nothing: "None", "nan" and "N/A" are words.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import ast
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date, time
+from decimal import Decimal
 from typing import Any
 
 from talo_export.tasks.item import LETTERS
-from talo_export.tasks.problems import FieldError
-
-# pandas writes a missing cell as "nan" once a column went through str().
-MISSING_TEXTS = {"", "nan", "none", "null", "n/a", "<na>"}
+from talo_export.tasks.problems import FieldError, brief
+from talo_export.tasks.text_rows import check_text
 
 
 def is_missing(value: Any) -> bool:
@@ -27,82 +28,136 @@ def is_missing(value: Any) -> bool:
 
 
 def look_up(row: Mapping[str, Any], path: str) -> Any:
-    """The value at a column, or below a column of records (`metadata.skills`); None if absent."""
+    """The value at a column, or below records and lists (`metadata.skills`, `turns.0.value`).
+
+    None where there is none.
+    """
     value: Any = row.get(path)
     if value is None and "." in path:
         value = row
         for name in path.split("."):
-            value = value.get(name) if isinstance(value, Mapping) else None
+            if isinstance(value, (list, tuple)) and name.isdigit() and int(name) < len(value):
+                value = value[int(name)]
+            else:
+                value = value.get(name) if isinstance(value, Mapping) else None
     return value
 
 
+def as_text(value: Any, name: str) -> str:
+    """A text as it stands, a number or date written out. Raises: FieldError for anything else."""
+    if isinstance(value, str):
+        check_text(value, name)
+        return str(value)
+    if isinstance(value, (int, float, Decimal, date, time)) and not is_missing(value):
+        return str(value)
+    kind = "bytes or a picture" if isinstance(value, tuple) else brief(value)
+    raise FieldError(name, f"text is needed, not {kind}")
+
+
 def read_text(fields: Mapping[str, Any], name: str) -> str | None:
-    """A text field, None where it is missing; numbers are written out."""
+    """A text field, None where it is missing."""
     value = fields.get(name)
     if is_missing(value):
         return None
-    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        return str(value)
-    raise FieldError(name, f"text is needed, not {value!r:.60}")
+    if isinstance(value, bool):
+        raise FieldError(name, f"text is needed, not {value}")
+    return as_text(value, name)
 
 
 def read_label(fields: Mapping[str, Any], name: str) -> str | None:
-    """A short label (category, id): stripped, and missing where it spells "nan"."""
+    """A short label (category, id) without outer blanks."""
     text = read_text(fields, name)
-    if text is None or text.strip().lower() in {"nan", "none", "null"}:
-        return None
-    return text.strip()
+    return None if text is None else text.strip()
 
 
 def read_list(value: Any, name: str) -> list[Any]:
     """A list, or text that spells one in JSON or Python notation."""
-    if isinstance(value, (list, tuple)):
-        return list(value)
-    if isinstance(value, str) and value.strip().startswith(("[", "(")):
+    spelt = spelt_value(value)
+    if isinstance(spelt, (list, tuple)):
+        return list(spelt)
+    raise FieldError(name, f"a list is needed, not {brief(value)}")
+
+
+def spelt_value(value: Any) -> Any:
+    """The list or record that a text spells in JSON or Python notation; anything else as it is."""
+    if isinstance(value, str) and value.strip()[:1] in ("[", "(", "{"):
         for parse in (json.loads, ast.literal_eval):
             try:
-                parsed = parse(value.strip())
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
+                spelt = parse(value.strip())
+            except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
                 continue
-            if isinstance(parsed, (list, tuple)):
-                return list(parsed)
-    raise FieldError(name, f"a list is needed, not {value!r:.60}")
+            if isinstance(spelt, (list, tuple, dict)):
+                return spelt
+    return value
 
 
-def read_choices(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    """Choice texts from `choices`/`options`, or from columns `A`, `B`, ...; empty for free-form.
+def read_choices(value: Any, name: str = "choices") -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(texts, labels): labels are names that the data gives its choices, none for most.
 
-    Raises: FieldError for a single choice, more than 26, a blank one, or a gap in the columns.
+    Taken are a list of texts; `{"text": [...], "label": [...]}`; a list of records of both; and a
+    record of a text for each label. No texts for a missing or empty value.
+
+    Raises: FieldError for a single choice, more than 26, a blank one, or two of one label.
     """
-    for name in ("choices", "options"):
-        value = fields.get(name)
+    value = spelt_value(value)
+    if is_missing(value):
+        return (), ()
+    if isinstance(value, Mapping):
+        texts, labels = _of_record(value, name)
+    else:
+        texts, labels = read_list(value, name), []
+        if texts and all(isinstance(entry, Mapping) for entry in texts):
+            texts, labels = _of_records(texts, name)
+    for number, text in enumerate(texts, start=1):
+        if is_missing(text) or isinstance(text, (list, tuple, Mapping, bytes)):
+            raise FieldError(name, f"choice {number} is {brief(text)}, not a text")
+    named = tuple(as_text(label, name).strip() for label in labels)
+    if len(set(named)) < len(named) or len(named) not in (0, len(texts)):
+        raise FieldError(name, f"{len(texts)} choices have the labels {', '.join(named)}")
+    return checked_count(tuple(as_text(text, name) for text in texts), name), named
+
+
+def _of_record(value: Mapping[str, Any], name: str) -> tuple[list[Any], list[Any]]:
+    keys = {str(key).casefold().rstrip("s"): key for key in value}
+    if "text" in keys:
+        labels = value[keys["label"]] if "label" in keys else []
+        return read_list(value[keys["text"]], name), read_list(labels, name)
+    # A Parquet record has every row's labels: those of other rows are null here.
+    held = {key: text for key, text in value.items() if text is not None}
+    return list(held.values()), list(held)
+
+
+def _of_records(records: list[Any], name: str) -> tuple[list[Any], list[Any]]:
+    texts, labels = [], []
+    for number, record in enumerate(records, start=1):
+        keys = {str(key).casefold(): key for key in record}
+        if "text" not in keys:
+            raise FieldError(name, f"choice {number} is {brief(record)}, which has no 'text'")
+        texts.append(record[keys["text"]])
+        if "label" in keys:
+            labels.append(record[keys["label"]])
+    return texts, labels
+
+
+def read_cells(row: Mapping[str, Any], paths: Sequence[str]) -> list[Any]:
+    """The choices of columns that hold one each (or a list), blank ones at the end left away.
+
+    Raises: FieldError for a blank before a filled one: it would shift every letter after it.
+    """
+    values = [look_up(row, path) for path in paths]
+    while values and is_missing(values[-1]):
+        values.pop()
+    cells: list[Any] = []
+    for path, value in zip(paths, values, strict=False):
         if is_missing(value):
-            continue
-        texts = read_list(value, name)
-        if not texts:
-            continue
-        for number, text in enumerate(texts):
-            if is_missing(text) or isinstance(text, (list, dict)):
-                raise FieldError(name, f"choice {number + 1} is {text!r:.40}, not a text")
-        return _checked_count(tuple(str(text) for text in texts), name)
-    return _checked_count(_lettered_columns(fields), "A")
+            raise FieldError(path, f"blank, although choice {paths[len(values) - 1]} is not")
+        spelt = spelt_value(value)
+        cells += spelt if isinstance(spelt, (list, tuple)) else [value]
+    return cells
 
 
-def _lettered_columns(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    cells = [fields.get(letter) for letter in LETTERS]
-    present = [not is_missing(c) and str(c).strip().lower() not in MISSING_TEXTS for c in cells]
-    if not any(present):
-        return ()
-    # Benchmarks leave the later columns blank where an item has fewer choices; a blank before
-    # a filled one would shift every letter after it.
-    count = len(present) - present[::-1].index(True)
-    if not all(present[:count]):
-        gap = LETTERS[present.index(False)]
-        raise FieldError(gap, f"blank, although choice {LETTERS[count - 1]} is not")
-    return tuple(str(cell) for cell in cells[:count])
-
-
-def _checked_count(choices: tuple[str, ...], name: str) -> tuple[str, ...]:
+def checked_count(choices: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """The choices, if there are letters for them and more than one."""
     if len(choices) == 1:
         raise FieldError(name, "one choice only: multiple choice needs at least two")
     if len(choices) > len(LETTERS):
@@ -110,76 +165,16 @@ def _checked_count(choices: tuple[str, ...], name: str) -> tuple[str, ...]:
     return choices
 
 
-def read_answer_index(value: Any, choices: tuple[str, ...]) -> int:
-    """Which choice is right: from an index counted from 0, a letter, or the choice's text.
-
-    Where the readings disagree (the text "B" as choice A) the row must say which it means.
-
-    Raises: FieldError if it is missing, none of the choices, or ambiguous.
-    """
-    if is_missing(value):
-        raise FieldError("answer", "missing")
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        if 0 <= value < len(choices):
-            return value
-        raise FieldError(
-            "answer",
-            f"index {value} is none of the {len(choices)} choices (they count from 0)",
-        )
-    if not isinstance(value, (str, bool)):
-        raise FieldError("answer", f"{value!r:.60} is no index, letter or text of a choice")
-    text = str(value).strip()
-    readings = {*_by_text(text, choices), *_by_letter(text, choices), *_by_number(text, choices)}
-    if len(readings) == 1:
-        return readings.pop()
-    if readings:
-        meant = " and ".join(f"{LETTERS[i]} ({choices[i]:.30})" for i in sorted(readings))
-        raise FieldError("answer", f"'{text:.60}' could mean {meant}: write the index, from 0")
-    raise FieldError(
-        "answer", f"'{text:.60}' is none of the choices A to {LETTERS[len(choices) - 1]}"
-    )
-
-
-def _by_text(text: str, choices: tuple[str, ...]) -> list[int]:
-    exact = [i for i, choice in enumerate(choices) if choice.strip() == text]
-    return exact or [
-        i for i, choice in enumerate(choices) if choice.strip().casefold() == text.casefold()
-    ]
-
-
-def _by_letter(text: str, choices: tuple[str, ...]) -> list[int]:
-    letter = text.strip("().: ").upper()
-    if len(letter) == 1 and letter in LETTERS[: len(choices)]:
-        return [LETTERS.index(letter)]
-    return []
-
-
-def _by_number(text: str, choices: tuple[str, ...]) -> list[int]:
-    if text.isascii() and text.isdigit() and int(text) < len(choices):
-        # A cell of a CSV is text even where an index is meant. Among choices that are numbers
-        # themselves it is their text that counts.
-        return [] if _by_text(text, choices) else [int(text)]
-    return []
-
-
-def read_accepted(value: Any) -> tuple[str, ...]:
+def read_accepted(value: Any, name: str = "answer") -> tuple[str, ...]:
     """Accepted texts of a free-form answer: one text or number, or a list of them.
 
     Raises: FieldError if there is none.
     """
     if isinstance(value, str) and value.strip().startswith("["):
-        try:
-            value = read_list(value, "answer")
-        except FieldError:
-            value = [value]
+        value = spelt_value(value)
     texts = value if isinstance(value, (list, tuple)) else [value]
-    accepted = []
-    for text in texts:
-        if is_missing(text) or not isinstance(text, (str, int, float)):
-            raise FieldError("answer", "missing: free-form items need an accepted text or a list")
-        accepted.append(str(text).strip())
-    if not accepted:
-        raise FieldError("answer", "an empty list: nothing would ever be right")
-    return tuple(accepted)
+    if not texts:
+        raise FieldError(name, "an empty list: nothing would ever be right")
+    if any(is_missing(text) for text in texts):
+        raise FieldError(name, "missing: free-form items need an accepted text or a list")
+    return tuple(as_text(text, name).strip() for text in texts)

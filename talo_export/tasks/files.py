@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from talo_export.errors import UsageError
-from talo_export.tasks.item import Item, Task
+from talo_export.tasks.item import Task
 from talo_export.tasks.names import distinct_slugs, nearest
-from talo_export.tasks.row_items import items_of_rows, rename_columns
+from talo_export.tasks.own_data import build_own_items
 from talo_export.tasks.rows import is_task_path, read_rows
 
 
@@ -43,20 +43,21 @@ def load_task_file(
     reference: str | Path,
     category: str | None = None,
     columns: Mapping[str, str] | None = None,
+    choices_from: str | None = None,
 ) -> Task:
-    """One task from `FILE` or `FILE:CATEGORY`; `columns` maps fields to the file's own names.
+    """One task from `FILE` or `FILE:CATEGORY`; the options are those of `build_own_items`.
 
     Raises: TaloError naming the file and up to ten rows and fields; UsageError if the file is not
     there, or has no such category.
     """
     found = find_task_file(reference) or FileReference(Path(reference))
     wanted = category if category is not None else found.category
-    items = read_items(found.path, columns)
+    whole = _whole_file(found.path, columns, choices_from)
     if wanted is None:
-        return Task(name=found.path.stem, items=items, source=str(found.path))
+        return whole
     if wanted == "*":
         raise UsageError(f"{reference} means every category of the file: name one of them here.")
-    tasks = _by_category(found.path, items)
+    tasks = _by_category(found.path, whole)
     for text, task in tasks.items():
         if wanted in (text, task.name.partition("/")[2]):
             return task
@@ -67,7 +68,9 @@ def load_task_file(
 
 
 def load_task_files(
-    reference: str | Path, columns: Mapping[str, str] | None = None
+    reference: str | Path,
+    columns: Mapping[str, str] | None = None,
+    choices_from: str | None = None,
 ) -> tuple[Task, ...]:
     """The tasks of `FILE:*` in the order of their categories, or the one of anything else.
 
@@ -75,27 +78,30 @@ def load_task_files(
     """
     found = find_task_file(reference)
     if found is None or found.category != "*":
-        return (load_task_file(reference, columns=columns),)
-    tasks = _by_category(found.path, read_items(found.path, columns))
+        return (load_task_file(reference, columns=columns, choices_from=choices_from),)
+    tasks = _by_category(found.path, _whole_file(found.path, columns, choices_from))
     if not tasks:
         raise UsageError(f"{found.path} has no field 'category': leave the ':*' away.")
     return tuple(tasks.values())
 
 
-def read_items(path: Path, columns: Mapping[str, str] | None = None) -> tuple[Item, ...]:
-    """Every item of a task file. Raises: TaloError naming up to ten rows and fields at once."""
+def _whole_file(path: Path, columns: Mapping[str, str] | None, choices_from: str | None) -> Task:
     base = path.parent if path.is_file() else path
-    return items_of_rows(rename_columns(read_rows(path), columns, str(path)), base, str(path))
+    built, unread = build_own_items(
+        read_rows(path), str(path), base, columns=columns, choices_from=choices_from
+    )
+    return Task(path.stem, built.items, str(path), unread, built.notes)
 
 
-def _by_category(path: Path, items: tuple[Item, ...]) -> dict[str, Task]:
+def _by_category(path: Path, whole: Task) -> dict[str, Task]:
     """Tasks keyed by category text, sorted by it; items without one belong to no task."""
-    categories = sorted({item.category for item in items if item.category is not None})
+    categories = sorted({item.category for item in whole.items if item.category is not None})
     slugs = distinct_slugs(categories)
     return {
-        category: Task(
+        category: replace(
+            whole,
             name=f"{path.stem}/{slugs[category]}",
-            items=tuple(item for item in items if item.category == category),
+            items=tuple(item for item in whole.items if item.category == category),
             source=f"{path}:{category}",
         )
         for category in categories

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from talo_export.errors import UsageError
 from talo_export.tasks.item import Task
-from talo_export.tasks.row_items import items_of_rows, rename_columns
+from talo_export.tasks.own_data import build_own_items
 from talo_export.tasks.rows import Row
 from talo_export.tasks.split_files import Location
-from talo_export.tasks.table import Table, find_split
+from talo_export.tasks.table import find_split, parquet_table
 
 SCHEME = "hf://"
 
@@ -30,28 +30,24 @@ def parse_hub_reference(reference: str) -> tuple[Location, str]:
 
 
 def load_hub_task(
-    reference: str, *, data: Path | None = None, columns: Mapping[str, str] | None = None
+    reference: str,
+    *,
+    data: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    choices_from: str | None = None,
 ) -> Task:
     """The items of one split, from the Hub, its cache, or a local copy below `data`.
 
-    `columns` maps fields to the data set's columns (`question=stem`); `datasets` image columns
-    named for `image` or `images` stay undecoded.
+    The other options are those of `build_own_items`.
 
     Raises: UsageError for a malformed reference; TaloError if the data cannot be had or read.
     """
     location, split = parse_hub_reference(reference)
-    named = {"image": "image", "images": "images"} | dict(columns or {})
-    pictures = [named["image"], named["images"]]
-    table = Table(find_split(location, split, data), pictures)
-    rows = _with_images(table, pictures)
-    others = {k: v for k, v in (columns or {}).items() if k not in ("image", "images")}
-    items = items_of_rows(rename_columns(rows, others, table.source), Path(), table.source)
-    return Task(name=f"{location.name}/{split}", items=items, source=f"{table.source} {split}")
-
-
-def _with_images(table: Table, columns: Sequence[str]) -> list[Row]:
-    return [
-        Row(f"row {number + 1}", fields | {"image": None, "images": list(images)})
-        for number, fields in enumerate(table.rows)
-        for images in [table.images(number, columns)]
-    ]
+    found = find_split(location, split, data)
+    table = parquet_table(found.files, found.source)
+    rows = [Row(f"row {n}", fields) for n, fields in enumerate(table.named_rows(), start=1)]
+    built, unread = build_own_items(
+        rows, table.source, None, columns=columns, choices_from=choices_from
+    )
+    name, source = f"{location.name}/{split}", f"{table.source} {split}"
+    return Task(name, built.items, source, unread, built.notes)

@@ -98,11 +98,17 @@ class Item:
 
 @dataclass(frozen=True)
 class Task:
-    """A named set of items with stable, distinct ids. `source` says where they were read from."""
+    """A named set of items with stable, distinct ids. `source` says where they were read from.
+
+    Of a user's own data, `unread` are the columns that were not read, `notes` what a person
+    should look at in how the others were.
+    """
 
     name: str
     items: tuple[Item, ...]
     source: str
+    unread: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)

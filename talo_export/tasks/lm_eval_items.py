@@ -10,24 +10,20 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-from talo_export.errors import TaloError, UsageError
+from talo_export.errors import UsageError
+from talo_export.tasks.building import build_items
 from talo_export.tasks.fields import read_accepted
-from talo_export.tasks.grouping import grouped_by_images
-from talo_export.tasks.item import LETTERS, Item, ItemImage, Task
-from talo_export.tasks.lm_eval_pictures import made_pictures, open_pictures, picture_columns
+from talo_export.tasks.item import LETTERS, Item, Task
+from talo_export.tasks.lm_eval_documents import Documents, read_documents
 from talo_export.tasks.lm_eval_yaml import Function, TaskYaml, read_task_yaml
-from talo_export.tasks.problems import FieldError, Problems
+from talo_export.tasks.problems import FieldError, brief
 from talo_export.tasks.prompts import Style
-from talo_export.tasks.row_items import content_id
-from talo_export.tasks.rows import Row, read_rows
-from talo_export.tasks.split_files import Location
-from talo_export.tasks.table import Table, find_split
+from talo_export.tasks.rows import Row
 from talo_export.tasks.templates import fill_template
 
 Document = Mapping[str, Any]
@@ -47,9 +43,9 @@ def load_yaml_task(
     split = task.get("test_split", "validation_split")
     if split is None:
         raise UsageError(f"{path} names neither a test_split nor a validation_split.")
-    items, source = _read_split(task, str(split), data)
+    documents = read_documents(task, str(split), data)
     name = str(task.get("task", default=path.stem))
-    return Task(name=name, items=items, source=f"{path} on {source}")
+    return Task(name, _items(task, documents), source=f"{path} on {documents.source}")
 
 
 def load_yaml_examples(
@@ -63,145 +59,57 @@ def load_yaml_examples(
     split = task.get("fewshot_split", "training_split")
     if split is None:
         raise UsageError(f"{path} has no split to take few-shot examples from.")
-    return _read_split(task, str(split), data)[0]
+    return _items(task, read_documents(task, str(split), data))
 
 
-def _read_split(task: TaskYaml, split: str, data: Path | None) -> tuple[tuple[Item, ...], str]:
-    rows, images_of, source = _documents(task, split, data)
-    problems = Problems(f"{task.path} on {source}")
-    items: dict[str, Item] = {}
-    for number, row in enumerate(rows):
-        try:
-            item = _item(task, row.fields, images_of(number))
-        except FieldError as error:
-            problems.add(row.where, error.field, str(error))
-        except TaloError as error:
-            problems.add(row.where, None, str(error))
-        else:
-            # The same document twice is two items, as it is to the harness.
-            key, copies = item.id, 2
-            while item.id in items:
-                item = replace(item, id=f"{key}-{copies}")
-                copies += 1
-            items[item.id] = item
-    problems.raise_if_any()
-    return grouped_by_images(items.values()), source
+def _items(task: TaskYaml, documents: Documents) -> tuple[Item, ...]:
+    """An item a document; the same document twice is two items, as it is to the harness."""
+    source = f"{task.path} on {documents.source}"
+    read = partial(_read, task, documents)
+    return build_items(
+        documents.rows, source, read, base=documents.folder, number_repeats=True
+    ).items
 
 
-def _documents(
-    task: TaskYaml, split: str, data: Path | None
-) -> tuple[list[Row], Callable[[int], tuple[ItemImage, ...]], str]:
-    """The rows, a function from a row's number to its pictures, and where they are from."""
-    visual = task.get("doc_to_image", "doc_to_visual")
-    process = task.get("process_docs")
-    file = _local_file(task, split, data)
-    if file is not None:
-        rows, source = _processed(process, read_rows(file)), str(file)
-        if isinstance(visual, Function):
-            return rows, lambda number: made_pictures(visual, rows[number], source), source
-        columns = _image_columns(visual)
-        return rows, lambda number: _file_images(rows[number], columns, file), source
-    found = find_split(_location(task), split, data)
-    made = isinstance(visual, Function)
-    columns = picture_columns(found) if made else _image_columns(visual)
-    change = partial(process.call, "process_docs") if process is not None else None
-    table = Table(found, columns, change)
-    rows = [Row(f"row {n + 1}", fields) for n, fields in enumerate(table.rows)]
-    if not made:
-        return rows, lambda number: table.images(number, columns), table.source
-    rows = [
-        replace(row, fields=row.fields | {name: table.images(n, [name]) for name in columns})
-        for n, row in enumerate(rows)
-    ]
-    return rows, lambda number: made_pictures(visual, rows[number], table.source), table.source
-
-
-def _location(task: TaskYaml) -> Location:
-    return Location(
-        name=str(task.get("dataset_name", default="")) or str(task.get("dataset_path")),
-        repositories=(str(task.get("dataset_path")),),
-        config=task.get("dataset_name"),
-    )
-
-
-def _processed(process: Function | None, rows: list[Row]) -> list[Row]:
-    """The documents after the YAML's `process_docs`, a function from data set to data set."""
-    if process is None:
-        return rows
-    import datasets
-
-    documents = datasets.Dataset.from_list([row.fields for row in rows])
-    made = process.call("process_docs", documents)
-    return [Row(f"document {n + 1}", dict(fields)) for n, fields in enumerate(made)]
-
-
-def _local_file(task: TaskYaml, split: str, data: Path | None) -> Path | None:
-    """A file of rows: `data` itself, or what `dataset_kwargs: data_files` names for the split."""
-    if data is not None and data.is_file():
-        return data
-    named = (task.get("dataset_kwargs") or {}).get("data_files")
-    if isinstance(named, Mapping):
-        named = named.get(split)
-    if isinstance(named, list) and len(named) == 1:
-        named = named[0]
-    if data is not None or not isinstance(named, str) or "://" in named:
-        return None
-    return task.path.parent / named
-
-
-def _image_columns(named: Any) -> tuple[str, ...]:
-    return tuple([named] if isinstance(named, str) else named or ())
-
-
-def _file_images(row: Row, columns: tuple[str, ...], file: Path) -> tuple[ItemImage, ...]:
-    from talo_export.tasks.pictures import read_image
-
-    values = [(column, row.fields.get(column)) for column in columns]
-    return tuple(read_image(value, file.parent, name) for name, value in values if value)
-
-
-def _item(task: TaskYaml, fields: Document, images: tuple[ItemImage, ...]) -> Item:
-    document = open_pictures(fields) if task.trusted else fields
+def _read(task: TaskYaml, documents: Documents, row: Row) -> dict[str, Any]:
+    """A document under our field names."""
+    document = documents.opened(row) if task.trusted else row.fields
+    images = documents.images(row)
     text = _string(task, "doc_to_text", document)
     choices = _choices(task, document)
     target = _target(task, document, choices)
-    answer = _index(target, choices) if choices else None
-    accepted = () if choices else _accepted(task, target)
-    lettered = bool(choices) and choices == tuple(LETTERS[: len(choices)])
-    templated = task.is_lmms or bool(images)
-    description = str(_field(task.get("description", default=""), document))
-    if not templated:
-        prefix = _field(task.get("gen_prefix", default=""), document)
-        delimiter = str(task.get("target_delimiter", default=" "))
-        if prefix:
-            text += "" if not text or text[-1:].isspace() or prefix[0].isspace() else delimiter
-            text += prefix
-    else:
-        # Pictures come first in the user's turn, wherever the text marks their place.
-        text = text.replace("<image>", "").strip()
-        delimiter = " "
-    return Item(
-        id=content_id(text, choices, answer, accepted, images),
-        group="",
-        question=text if templated else None,
-        prompt=None if templated else text,
-        hint=description or None,
-        choices=choices,
-        answer=answer,
-        accepted=accepted,
-        images=images,
-        lettered=lettered,
-        wordings=tuple((style, text) for style in get_args(Style)) if templated else (),
-        delimiter=delimiter,
-        until=tuple((task.get("generation_kwargs") or {}).get("until", ())),
+    answer = (
+        {"answer_index": _index(target, choices)}
+        if choices
+        else {"answer": _accepted(task, target)}
     )
+    templated = task.is_lmms or bool(images)
+    delimiter = str(task.get("target_delimiter", default=" "))
+    if templated:
+        # Pictures come first in the user's turn, wherever the text marks their place.
+        text, delimiter = text.replace("<image>", "").strip(), " "
+    elif prefix := _field(task.get("gen_prefix", default=""), document):
+        text += "" if not text or text[-1:].isspace() or prefix[0].isspace() else delimiter
+        text += prefix
+    until = (task.get("generation_kwargs") or {}).get("until", ())
+    return answer | {
+        "question" if templated else "prompt": text,
+        "content": (text,),
+        "hint": str(_field(task.get("description", default=""), document)),
+        "choices": choices,
+        "images": images,
+        "lettered": bool(choices) and choices == tuple(LETTERS[: len(choices)]),
+        "wordings": tuple((style, text) for style in get_args(Style)) if templated else (),
+        "delimiter": delimiter,
+        "until": tuple(until),
+    }
 
 
 def _string(task: TaskYaml, key: str, document: Document) -> str:
     value = _value(task, key, document)
     if isinstance(value, str) and not (value.isdigit() and task.get("doc_to_choice")):
         return value
-    raise FieldError(key, f"gives {value!r:.40}: one context per choice is not supported")
+    raise FieldError(key, f"gives {brief(value)}: one context per choice is not supported")
 
 
 def _choices(task: TaskYaml, document: Document) -> tuple[str, ...]:
@@ -214,21 +122,18 @@ def _choices(task: TaskYaml, document: Document) -> tuple[str, ...]:
         given = list(given.values())
     value = given if isinstance(given, list) else _value(task, "doc_to_choice", document)
     if isinstance(value, str):
-        value = _literal(value, "doc_to_choice")
+        value = _literal(value)
     if not isinstance(value, (list, tuple)) or len(value) < 2:
-        raise FieldError("doc_to_choice", f"gives {value!r:.40}, no list of choices")
+        raise FieldError("doc_to_choice", f"gives {brief(value)}, no list of choices")
     return tuple(str(choice) for choice in value)
 
 
 def _target(task: TaskYaml, document: Document, choices: tuple[str, ...]) -> Any:
     value = _value(task, "doc_to_target", document)
     if isinstance(value, str) and value.isdigit() and choices:
-        return int(value)
+        return int(value[:9])
     if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
-        try:
-            return ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            return value
+        return _literal(value)
     return value
 
 
@@ -237,18 +142,18 @@ def _index(target: Any, choices: tuple[str, ...]) -> int:
         return target
     if isinstance(target, str) and target in choices:
         return choices.index(target)
-    raise FieldError("doc_to_target", f"gives {target!r:.40}, which is none of the choices")
+    raise FieldError("doc_to_target", f"gives {brief(target)}, which is none of the choices")
 
 
-def _accepted(task: TaskYaml, target: Any) -> tuple[str, ...]:
+def _accepted(task: TaskYaml, target: Any) -> list[str]:
     """Accepted texts, after what exact_match is told to ignore (`regexes_to_ignore`)."""
-    accepted = read_accepted(target)
+    accepted = read_accepted(target, "doc_to_target")
     metrics = [m for m in task.get("metric_list", default=()) if isinstance(m, Mapping)]
     ignored = [r for m in metrics if m.get("metric") == "exact_match"
                for r in m.get("regexes_to_ignore") or ()]  # fmt: skip
     for pattern in ignored:
         accepted = tuple(re.sub(pattern, "", text).strip() or text for text in accepted)
-    return accepted
+    return list(accepted)
 
 
 def _value(task: TaskYaml, key: str, document: Document) -> Any:
@@ -269,8 +174,8 @@ def _field(given: Any, document: Document) -> Any:
     return document[given] if given in document else fill_template(given, document)
 
 
-def _literal(text: str, key: str) -> Any:
+def _literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
-        raise FieldError(key, f"gives {text[:40]!r}, which spells no list") from error
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text

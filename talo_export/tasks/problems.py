@@ -1,8 +1,10 @@
-"""What is wrong with a task file: collected row by row, told all at once (up to ten)."""
+"""What is wrong with a task's data: collected row by row, told all at once (up to ten)."""
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass, field
+from typing import Any
 
 from talo_export.errors import TaloError
 
@@ -10,11 +12,16 @@ SHOWN = 10
 
 
 class FieldError(Exception):
-    """One field of one row cannot be read. Caught by the file reader, which knows the row."""
+    """One field of one row cannot be read. Caught where the row is known."""
 
-    def __init__(self, name: str, message: str) -> None:
+    def __init__(self, name: str | None, message: str) -> None:
         super().__init__(message)
         self.field = name
+
+
+def brief(value: Any) -> str:
+    """A value's repr, short whatever its size and depth."""
+    return f"{reprlib.repr(value):.60}"
 
 
 @dataclass
@@ -24,10 +31,10 @@ class Problems:
     source: str
     found: list[str] = field(default_factory=list)
 
-    def add(self, where: str, name: str | None, message: str) -> None:
-        """Note a finding. `where` names the row ("line 7"), `name` the field if any."""
-        place = f"{where}, field '{name}'" if name else where
-        self.found.append(f"{place}: {message}")
+    def add(self, where: str, error: FieldError) -> None:
+        """Note a finding. `where` names the row ("line 7")."""
+        place = f"{where}, field '{error.field}'" if error.field else where
+        self.found.append(f"{place}: {error}")
 
     def raise_if_any(self) -> None:
         """Raises: TaloError listing the first ten findings and how many more there are."""

@@ -16,6 +16,10 @@ LETTER_INSTRUCTION = "Answer with the option's letter from the given choices dir
 SHORT_INSTRUCTION = "Answer the question using a single word or phrase."
 
 
+PLACE = "<image>"
+"""Where a picture goes, in the text of a turn that has as many of these as pictures."""
+
+
 @dataclass(frozen=True)
 class Turn:
     """An answered example: what the user said, how many pictures went before it, the answer."""
@@ -66,6 +70,16 @@ def render(item: Item, *, style: str = "lmms-eval") -> Prompt:
             for shot in item.shots
         ),
     )
+
+
+def placed(text: str, pictures: int) -> list[str | None]:
+    """A turn's texts and, as None, its pictures: in their places, else before the text."""
+    if not pictures or text.count(PLACE) != pictures:
+        return [None] * pictures + [text]
+    pieces: list[str | None] = []
+    for piece in text.split(PLACE):
+        pieces += [piece, None]
+    return [piece for piece in pieces[:-1] if piece != ""]
 
 
 def right_answer(item: Item) -> str:

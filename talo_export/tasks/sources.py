@@ -45,23 +45,28 @@ def load_task(
     *,
     data: Path | None = None,
     columns: Mapping[str, str] | None = None,
+    choices_from: str | None = None,
     trust_remote_code: bool = False,
 ) -> Task:
     """The one task that `reference` names.
 
     `data` is a local copy of the data set that a name, YAML or Hub reference means; `columns`
-    maps fields to the columns of a file or Hub data set (see `parse_columns`);
+    maps fields to the columns of a file or Hub data set (see `parse_columns`), and
+    `choices_from="answer"` makes all of its answers the choices of each item;
     `trust_remote_code` lets a YAML run the functions it names.
 
     Raises: UsageError for an unknown name (suggesting the nearest) or one that means several, or
     an option that does not go with it; TaloError for data that is missing or malformed.
     """
     if _looks_like_file(reference):
-        return load_task_file(reference, columns=columns)
+        return load_task_file(reference, columns=columns, choices_from=choices_from)
     if reference.startswith(SCHEME):
-        return load_hub_task(reference, data=data, columns=columns)
-    if columns:
-        raise UsageError(f"Columns can be named for files and hf:// data sets, not {reference}.")
+        return load_hub_task(reference, data=data, columns=columns, choices_from=choices_from)
+    if columns or choices_from:
+        raise UsageError(
+            f"Columns can be named for files and hf:// data sets, not {reference}, and choices "
+            "made of answers for them alone."
+        )
     if Path(reference).suffix.lower() in YAML:
         return load_yaml_task(Path(reference), data=data, trust_remote_code=trust_remote_code)
     name, _, revision = reference.partition("@")
@@ -73,6 +78,7 @@ def load_tasks(
     *,
     data: Path | None = None,
     columns: Mapping[str, str] | None = None,
+    choices_from: str | None = None,
     trust_remote_code: bool = False,
 ) -> tuple[Task, ...]:
     """The tasks that `pattern` names: as `load_task`, or several by `FILE:*`, a glob or `all`.
@@ -81,14 +87,25 @@ def load_tasks(
     caller go on.
     """
     if _looks_like_file(pattern):
-        return load_task_files(pattern, columns)
+        return load_task_files(pattern, columns, choices_from)
     return tuple(
-        load_task(reference, data=data, columns=columns, trust_remote_code=trust_remote_code)
-        for reference in task_references(pattern, columns=columns)
+        load_task(
+            reference,
+            data=data,
+            columns=columns,
+            choices_from=choices_from,
+            trust_remote_code=trust_remote_code,
+        )
+        for reference in task_references(pattern, columns=columns, choices_from=choices_from)
     )
 
 
-def task_references(pattern: str, *, columns: Mapping[str, str] | None = None) -> tuple[str, ...]:
+def task_references(
+    pattern: str,
+    *,
+    columns: Mapping[str, str] | None = None,
+    choices_from: str | None = None,
+) -> tuple[str, ...]:
     """What `pattern` means, as references that `load_task` takes one at a time.
 
     So a run over many tasks can load each in its turn, and lose only the one that fails.
@@ -99,7 +116,9 @@ def task_references(pattern: str, *, columns: Mapping[str, str] | None = None) -
         found = find_task_file(pattern)
         if found is None or found.category != "*":
             return (pattern,)
-        categories = (task.items[0].category for task in load_task_files(pattern, columns))
+        categories = (
+            task.items[0].category for task in load_task_files(pattern, columns, choices_from)
+        )
         return tuple(f"{found.path}:{category}" for category in categories)
     if pattern.startswith(SCHEME) or Path(pattern).suffix.lower() in YAML:
         return (pattern,)

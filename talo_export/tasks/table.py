@@ -1,20 +1,65 @@
-"""A split's rows: everything but the pictures in memory, the pictures encoded on disk.
+"""A table on disk: everything but the pictures in memory, the pictures where they are.
 
-The Parquet files of a local copy and of the Hub end here, in one memory-mapped table of
-`datasets`. A picture is read when somebody asks for it, and decoded only by a model.
+Parquet files (a user's, a local copy's, the Hub's) and saved data sets end here. Nothing is
+written, neither beside the data nor into a cache, and a picture's bytes are read when somebody
+asks for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from functools import partial
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from talo_export.errors import TaloError
 from talo_export.tasks.item import ItemImage
 from talo_export.tasks.split_files import Location, SplitFiles, local_split
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Label(str):
+    """The name of a label, which knows the names of all that its column can hold."""
+
+    names: tuple[str, ...]
+
+    def __new__(cls, names: Sequence[str], number: int) -> Label:
+        label = super().__new__(cls, names[number])
+        label.names = tuple(names)
+        return label
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows as plain values by column; a column of pictures holds a tuple of `ItemImage` a row.
+
+    `features` are the columns as `datasets` declares them in the files' metadata, empty where the
+    files were written by something else.
+    """
+
+    source: str
+    columns: tuple[str, ...]
+    rows: list[dict[str, Any]]
+    features: dict[str, Any]
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """Columns that hold pictures in some row."""
+        held = {n for row in self.rows for n, value in row.items() if isinstance(value, tuple)}
+        return tuple(name for name in self.columns if name in held)
+
+    def named_rows(self) -> list[dict[str, Any]]:
+        """The rows with the names of `ClassLabel` columns in place of their numbers."""
+        if "ClassLabel" not in json.dumps(self.features):
+            return self.rows
+        return [
+            {name: _named(value, self.features.get(name)) for name, value in row.items()}
+            for row in self.rows
+        ]
 
 
 def find_split(location: Location, split: str, data: Path | None) -> SplitFiles:
@@ -29,101 +74,172 @@ def find_split(location: Location, split: str, data: Path | None) -> SplitFiles:
     return hub_split(location, split)
 
 
-class Table:
-    """A split's rows: everything but the pictures in memory, the pictures on disk.
+def parquet_table(files: Sequence[Path], source: str) -> Table:
+    """The table in these files, one after the other.
 
-    `rows` are plain dicts without the image columns; `images` gives a row's pictures. `change`
-    makes another data set of the files' (drops rows, adds columns) before either is looked at.
+    Raises: TaloError for what is no Parquet.
     """
-
-    def __init__(
-        self,
-        split: SplitFiles,
-        image_columns: Iterable[str],
-        change: Callable[[Any], Any] | None = None,
-    ) -> None:
-        import datasets
-
-        paths = [str(path) for path in split.files]
-        try:
-            with _without_bars():
-                table = datasets.Dataset.from_parquet(paths)
-                if change is not None:
-                    # Dropped rows are only marked so: the columns below must really be without.
-                    table = change(table).flatten_indices()
-        except (datasets.exceptions.DatasetGenerationError, OSError, ValueError) as error:
-            raise TaloError(f"{split.source} cannot be read as Parquet: {error}") from error
-        self.source = split.source
-        self.columns: tuple[str, ...] = tuple(table.column_names)
-        self._pictures = {
-            name: _undecoded(table, name) for name in image_columns if name in table.column_names
-        }
-        rest = [name for name in table.column_names if name not in self._pictures]
-        self.rows: list[dict[str, Any]] = (
-            table.select_columns(rest).to_list() if rest else [{} for _ in range(len(table))]
-        )
-        self._counts = {name: _counts(column, name) for name, column in self._pictures.items()}
-
-    def images(self, row: int, columns: Iterable[str]) -> tuple[ItemImage, ...]:
-        """The pictures in these columns of a row, blanks left out, none of them read yet."""
-        return tuple(
-            ItemImage(
-                name=f"{self.source}, row {row + 1}, {column}",
-                fetch=partial(self._read, column, row, position),
-            )
-            for column in columns
-            if column in self._pictures
-            for position in range(self._counts[column][row])
-        )
-
-    def _read(self, column: str, row: int, position: int) -> bytes:
-        value = self._pictures[column][row][column]
-        if isinstance(value, list):
-            value = value[position]
-        if isinstance(value, dict):
-            value = value.get("bytes") or value.get("path")
-        if not isinstance(value, bytes):
-            raise TaloError(f"{self.source}, row {row + 1}: {column} holds no picture's bytes.")
-        return value
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Keep the bars of `datasets` off the terminal: progress is the command line's to show."""
-    import datasets
-
-    shown = not datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if shown:
-            datasets.enable_progress_bars()
-
-
-def _undecoded(table: Any, name: str) -> Any:
-    """One image column by itself, its pictures left as encoded bytes."""
-    import datasets
-
-    feature = table.features[name]
-    column = table.select_columns([name])
-    if isinstance(feature, datasets.Image):
-        return column.cast_column(name, datasets.Image(decode=False))
-    if isinstance(getattr(feature, "feature", None), datasets.Image):
-        return column.cast_column(name, datasets.List(datasets.Image(decode=False)))
-    return column
-
-
-def _counts(column: Any, name: str) -> list[int]:
-    """How many pictures each row has, from the table's null marks and list lengths alone."""
     import pyarrow as pa
-    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
-    values = column.data.column(name)
-    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-        return [length or 0 for length in pc.list_value_length(values).to_pylist()]
-    if pa.types.is_struct(values.type):
-        fields = [values.type.field(i).name for i in range(values.type.num_fields)]
-        if "bytes" in fields:
-            values = pc.struct_field(values, "bytes")
-    return [int(there) for there in pc.is_valid(values).to_pylist()]
+    rows: list[dict[str, Any]] = []
+    columns: dict[str, None] = {}
+    features: dict[str, Any] = {}
+    try:
+        for path in files:
+            with pq.ParquetFile(path) as file:
+                schema = file.schema_arrow
+                pictures = [field.name for field in schema if _holds_pictures(field.type)]
+                rest = [name for name in schema.names if name not in pictures]
+                new = file.read(rest).to_pylist() if rest else [{} for _ in _numbers(file)]
+                for name in pictures:
+                    cells = _parquet_cells(file, str(path), name)
+                    for number, (row, cell) in enumerate(zip(new, cells, strict=True), len(rows)):
+                        row[name] = _pictures(cell, f"{source}, row {number + 1}, {name}")
+                rows += new
+                columns |= dict.fromkeys(schema.names)
+                features |= _features(schema)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise TaloError(f"{source} cannot be read as Parquet: {error}") from error
+    return Table(source, tuple(columns), rows, features)
+
+
+def dataset_table(dataset: Any, source: str) -> Table:
+    """The table of a `datasets.Dataset` whose rows lie as they stand, none of them only marked."""
+    table = dataset.data.table
+    pictures = [field.name for field in table.schema if _holds_pictures(field.type)]
+    rest = [name for name in table.column_names if name not in pictures]
+    rows = table.select(rest).to_pylist() if rest else [{} for _ in range(len(table))]
+    for name in pictures:
+        column = table.column(name)
+        for number, row in enumerate(rows):
+            cell = _cell(column[number].as_py(), partial(_stored, column, number))
+            row[name] = _pictures(cell, f"{source}, row {number + 1}, {name}")
+    return Table(source, tuple(table.column_names), rows, dataset.features.to_dict())
+
+
+# A cell of pictures: a way to read each one's bytes, or what stands there where it is no bytes.
+Cell = list[Any]
+
+
+def _pictures(cell: Cell, name: str) -> tuple[Any, ...]:
+    return tuple(ItemImage(name=name, fetch=one) if callable(one) else one for one in cell)
+
+
+def _cell(value: Any, fetch: Any) -> Cell:
+    """What `datasets` stores: bytes, {"bytes", "path"} or nothing, or a list of them."""
+    values = value if isinstance(value, list) else [value]
+    cell: Cell = []
+    for position, one in enumerate(values):
+        held = one.get("bytes") if isinstance(one, dict) else one
+        if held is not None:
+            cell.append(partial(_bytes, fetch, position))
+        elif isinstance(one, dict) and one.get("path") is not None:
+            cell.append(one)
+    return cell
+
+
+def _bytes(fetch: Any, position: int) -> bytes:
+    value = fetch()
+    if isinstance(value, list):
+        value = value[position]
+    data: bytes = value["bytes"] if isinstance(value, dict) else value
+    return data
+
+
+def _stored(column: pa.ChunkedArray, number: int) -> Any:
+    return column[number].as_py()
+
+
+def _parquet_cells(file: Any, path: str, name: str) -> Iterable[Cell]:
+    """The cells of a column, each picture to be read again from the row group that it lies in."""
+    for group in range(file.num_row_groups):
+        known = _countable(file, group, name)
+        column = file.read_row_group(group, columns=[known or name]).column(name)
+        for number in range(len(column)):
+            value = column[number].as_py()
+            if known is not None:
+                # Read without the bytes: a picture that is not null has them.
+                there = value if isinstance(value, list) else [value]
+                value = [None if one is None else b"" for one in there]
+            yield _cell(value, partial(_from_group, path, group, name, number))
+
+
+def _countable(file: Any, group: int, name: str) -> str | None:
+    """A small column that shows where pictures are, None where only the pictures themselves do.
+
+    A picture is a record of `bytes` and `path`. Where as many bytes are null as paths are read
+    without their record, whether there is a record says whether there are bytes.
+    """
+    metadata = file.metadata.row_group(group)
+    leaves = [metadata.column(number) for number in range(metadata.num_columns)]
+    own = {
+        leaf.path_in_schema: leaf for leaf in leaves if leaf.path_in_schema.startswith(f"{name}.")
+    }
+    paths = [path for path in own if path.endswith(".path")]
+    held = [leaf for path, leaf in own.items() if path.endswith(".bytes")]
+    if len(own) != 2 or not paths or not held:
+        return None
+    statistics = held[0].statistics
+    if statistics is None or not statistics.has_null_count:
+        return None
+    column = file.read_row_group(group, columns=paths).column(name)
+    nulls = column.null_count
+    if hasattr(column.type, "value_type"):
+        lengths = column.combine_chunks().value_lengths()
+        nulls = sum(not length for length in lengths.to_pylist())
+        nulls += column.combine_chunks().flatten().null_count
+    return paths[0] if statistics.null_count == nulls else None
+
+
+@lru_cache(maxsize=2)
+def _row_group(path: str, group: int, name: str) -> pa.ChunkedArray:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        return file.read_row_group(group, columns=[name]).column(name)
+
+
+def _from_group(path: str, group: int, name: str, number: int) -> Any:
+    return _row_group(path, group, name)[number].as_py()
+
+
+def _numbers(file: Any) -> range:
+    return range(file.metadata.num_rows)
+
+
+def _holds_pictures(kind: pa.DataType) -> bool:
+    """Whether a column's type is bytes, a record with bytes, or a list of either."""
+    import pyarrow.types as pt
+
+    if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind):
+        return _holds_pictures(kind.value_type)
+    if pt.is_struct(kind):
+        names = [kind.field(number).name for number in range(kind.num_fields)]
+        return "bytes" in names and _holds_pictures(kind.field("bytes").type)
+    return bool(pt.is_binary(kind) or pt.is_large_binary(kind))
+
+
+def _features(schema: pa.Schema) -> dict[str, Any]:
+    """The columns as `datasets` declares them. Raises: ValueError for metadata that is no JSON."""
+    stored = (schema.metadata or {}).get(b"huggingface")
+    features = json.loads(stored).get("info", {}).get("features") if stored else None
+    return features if isinstance(features, dict) else {}
+
+
+def _named(value: Any, feature: Any) -> Any:
+    """A value with label numbers turned into their names; a number without a name is missing."""
+    if isinstance(feature, list) and len(feature) == 1:
+        feature = {"feature": feature[0]}
+    if not isinstance(feature, dict) or value is None:
+        return value
+    if feature.get("_type") == "ClassLabel":
+        names = feature.get("names") or []
+        known = isinstance(value, int) and 0 <= value < len(names)
+        return Label(names, value) if known else None
+    if isinstance(value, list):
+        return [_named(one, feature.get("feature")) for one in value]
+    if isinstance(value, dict):
+        inner = feature.get("feature", feature)
+        return {name: _named(one, inner.get(name)) for name, one in value.items()}
+    return value

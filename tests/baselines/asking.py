@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from talo_export.baselines.methods import methods_named
-from talo_export.baselines.plan import draw, plan_cells
+from talo_export.baselines.methods import draw, methods_named, plan_cells
 from talo_export.baselines.request import CellRequest, CellResult, ModelSource
 from talo_export.baselines.settings import Training
 from talo_export.baselines.work import do_cell
@@ -32,8 +31,9 @@ def ask(
 ) -> CellRequest:
     """One cell's request."""  # fmt: skip
     template = CellRequest(
-        model=ModelSource(reference="", device="cpu"), model_stamp="", method="", shots=0, seed=0,
-        train=(), test=(), items_file="", task_fingerprint=task.fingerprint, scoring=LIKELIHOOD,
+        model=ModelSource(reference="", device="cpu"), model_fingerprint="", method="", shots=0,
+        seed=0, train=(), test=(), items_file="", task_fingerprint=task.fingerprint,
+        scoring=LIKELIHOOD,
     )  # fmt: skip
     cells = plan_cells(template, methods_named([method]), [draw(task, [shots], seed, test_limit)])
     return replace(cells[-1], **changes)

@@ -16,13 +16,12 @@ from small_models import learnable_task, write_llama
 
 from talo_export.baselines.cell import in_a_process_of_its_own
 from talo_export.baselines.examples import make_example
-from talo_export.baselines.items_file import write_items
 from talo_export.baselines.request import (
-    CellRequest,
     CellResult,
     ModelSource,
     request_path,
     result_path,
+    write_items,
 )
 from talo_export.baselines.settings import Training
 from talo_export.baselines.work import refuse_leaks
@@ -68,25 +67,14 @@ def test_an_item_or_a_picture_on_both_sides_is_refused() -> None:
 
 
 def test_a_loss_that_explodes_is_a_diverged_cell(llama: LoadedModel, tmp_path: Path) -> None:
-    # So far that a product of two weights is no number of float32 any more.
-    wild = Training(epochs=4, learning_rate=1e38, batch_size=1)
+    # So far that float32 overflows: how far smaller steps go depends on the processor.
+    wild = Training(epochs=4, learning_rate=1e25, batch_size=1)
     result = run(learnable_task(18), "lora", llama, tmp_path, shots=6, training=wild)
     assert result.status == "diverged"
     assert "the loss" in str(result.reason)
     assert result.accuracy is None
     assert result.adapt is not None
     assert result.adapt.backward_passes > 0
-
-
-def test_a_cell_is_named_as_it_was_when_training_could_be_tuned() -> None:
-    request = CellRequest(
-        ModelSource("base", device="cpu"), "0123456789abcdef", "lora", 2, 1, ("a", "b"), ("c",),
-        "items.jsonl", "f",
-    )  # fmt: skip
-    assert request.name == "lora-2-1-ef5990de3689"
-    written = request.to_json()
-    written["training"]["tune"] = False
-    assert CellRequest.from_json(json.loads(json.dumps(written))) == request
 
 
 @contextmanager

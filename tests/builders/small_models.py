@@ -26,15 +26,15 @@ def plain_tokenizer() -> PreTrainedTokenizerFast:
     return byte_tokenizer(TEMPLATE_WITHOUT_START, adds_start=False)
 
 
-def small_config(layers: int = 2, positions: int = 1024) -> LlamaConfig:
-    """A Llama of a few thousand weights a layer."""
-    return text_config(layers, intermediate_size=64, max_position_embeddings=positions)
+def small_config(layers: int = 2, positions: int = 1024, width: int = 64) -> LlamaConfig:
+    """A Llama of a few thousand weights a layer. `width` is that of its feed-forward blocks."""
+    return text_config(layers, intermediate_size=width, max_position_embeddings=positions)
 
 
-def write_llama(directory: Path, layers: int = 2, positions: int = 1024) -> Path:
+def write_llama(directory: Path, layers: int = 2, positions: int = 1024, width: int = 64) -> Path:
     """A random text model with its tokenizer."""
     torch.manual_seed(0)
-    LlamaForCausalLM(small_config(layers, positions)).save_pretrained(directory)
+    LlamaForCausalLM(small_config(layers, positions, width)).save_pretrained(directory)
     plain_tokenizer().save_pretrained(directory)
     return directory
 

@@ -15,12 +15,17 @@ from hypothesis import strategies as st
 
 from talo_export.checkpoint import copying, hashing
 from talo_export.checkpoint.copying import copy_edited
+from talo_export.checkpoint.files import BaseFile, list_files
 from talo_export.checkpoint.plan import Edit, repeated
 from talo_export.errors import TaloError
 
 
 def edit(offset: int, nbytes: int, pattern: bytes = b"\x00") -> Edit:
     return Edit("f", "t", "U8", (nbytes,), offset, nbytes, pattern)
+
+
+def listed(path: Path) -> BaseFile:
+    return next(file for file in list_files(path.parent) if file.name == path.name)
 
 
 def expected(content: bytes, edits: list[Edit]) -> bytes:
@@ -66,7 +71,7 @@ def test_a_copy_has_exactly_the_edits_and_the_hashes_say_so(
         if way == "reflink":
             # Few file systems can: this stands for one that has just shared the blocks.
             patched.setattr(copying, "_reflink", clone)
-        copied = copy_edited(source, target, edits)
+        copied = copy_edited(listed(source), target, edits)
     after = expected(content, edits)
     assert source.read_bytes() == content
     assert target.read_bytes() == after
@@ -91,9 +96,9 @@ def test_of_cloned_files_only_the_edited_one_is_read_and_what_precedes_the_edit_
     monkeypatch.setattr(copying, "HASHED_ANYWAY", 100)
     source = tmp_path / "source"
     source.write_bytes(bytes(range(200)) * 5)
-    copy_edited(source, tmp_path / "untouched")
+    copy_edited(listed(source), tmp_path / "untouched")
     assert read == []
-    copy_edited(source, tmp_path / "edited", [edit(700, 10)])
+    copy_edited(listed(source), tmp_path / "edited", [edit(700, 10)])
     assert sum(read) == 700 + 2 * 300
     read.clear()
     hashing.edited_sha256(source, [edit(700, 10)])
@@ -118,21 +123,23 @@ def test_an_input_error_in_the_kernel_is_an_error(
     (tmp_path / "source").write_bytes(b"x" * 10)
     monkeypatch.setattr(os, "copy_file_range", refuse(errno.EIO))
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
-        copy_edited(tmp_path / "source", tmp_path / "target")
+        copy_edited(listed(tmp_path / "source"), tmp_path / "target")
 
 
 def test_a_source_that_changes_while_it_is_copied_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"x" * 10)
     with pytest.raises(TaloError, match="changed"):
-        copy_edited(source, tmp_path / "target", progress=lambda step: os.utime(source, ns=(1, 1)))
+        copy_edited(
+            listed(source), tmp_path / "target", progress=lambda step: os.utime(source, ns=(1, 1))
+        )
 
 
 def test_an_existing_target_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"new")
     (tmp_path / "target").write_bytes(b"old")
     with pytest.raises(FileExistsError):
-        copy_edited(tmp_path / "source", tmp_path / "target")
+        copy_edited(listed(tmp_path / "source"), tmp_path / "target")
     assert (tmp_path / "target").read_bytes() == b"old"
 
 

@@ -87,7 +87,7 @@ def test_a_damaged_base_is_refused_or_exported_as_it_is(
     content = bytearray(victim.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
         # The beginning is where headers lie.
-        position = data.draw(st.integers(0, min(len(content) - 1, 600)))
+        position = data.draw(st.integers(0, max(0, min(len(content) - 1, 600))))
         length = data.draw(st.integers(0, 8))
         content[position : position + length] = data.draw(st.binary(max_size=8))
     victim.write_bytes(content)

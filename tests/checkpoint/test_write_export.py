@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,24 @@ def test_an_interruption_leaves_nothing(single: Path, llama: Decoder, tmp_path: 
     with pytest.raises(KeyboardInterrupt):
         write_export(plan, tmp_path / "out", base="base", progress=interrupt)
     assert [path.name for path in tmp_path.iterdir()] == ["base"]
+
+
+def test_what_an_append_only_folder_keeps_is_named(
+    single: Path, llama: Decoder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "append"
+    folder.mkdir()
+    if subprocess.run(["chattr", "+a", folder], capture_output=True).returncode:
+        pytest.skip("no append-only folders on this file system, or not for this user")
+    try:
+        with pytest.raises(TaloError, match="could not be removed") as refusal:
+            write_export(plan_export(single, Knockout(0), llama), folder / "out", base="base")
+        (left,) = folder.iterdir()
+    finally:
+        subprocess.run(["chattr", "-a", folder], check=True)
+    assert str(left) in str(refusal.value)
+    assert "nothing was left" not in str(refusal.value)
+    assert not list(left.iterdir())
 
 
 def test_a_leftover_of_a_killed_run_is_removed_by_the_next(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,8 +35,21 @@ def test_what_came_from_the_journal_does_not_speed_up_the_time_left() -> None:
     assert "5 from the journal, 6:00 left" in said
 
 
+def test_within_an_item_answers_are_counted_and_checking_is_said() -> None:
+    within = replace(event(8), done=95, checking=True)
+    assert line("probing 40 items", within, seconds=95.0).startswith(
+        "probing 40 items: 10 of 40 done (95 of 360 answers), checking this one the slow way too, "
+        "4:25 left"
+    )
+
+
 def test_a_confirmation_of_one_layer_has_no_leader() -> None:
     assert "leading" not in line("confirming", event(1), seconds=60.0)
+
+
+def test_nothing_leads_before_there_is_a_gain() -> None:
+    started = Progress(20, 80, 0, 10, 40, 0, {Knockout(0): -0.1, Knockout(1): 0.0})
+    assert "leading" not in line("probing 40 items", started, seconds=60.0)
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

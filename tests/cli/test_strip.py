@@ -29,6 +29,24 @@ def test_the_chosen_layer_is_marked() -> None:
     assert axis[7:10] == "┼^─"
 
 
+def test_layers_that_gain_nothing_are_seen_and_told_from_those_not_scored() -> None:
+    up, axis, numbers = (line.plain for line in strip([0.0, None, 0.0], width=40))
+    assert up == "   0.0 · ·"
+    assert axis[7:10] == "┼──"
+    assert numbers.strip() == "0"
+    up, *_ = (line.plain for line in strip([0.0, 5.0], width=40))
+    assert up[7:9] == "·█"
+    _, down, _ = (line.plain for line in strip([0.0, -5.0], width=40))
+    assert down[7:9] == "·█"
+
+
+def test_a_layer_chosen_without_a_gain_is_marked_in_no_colour() -> None:
+    _, axis, _ = strip([0.0, 5.0], width=40, chosen=0)
+    assert [span.style for span in axis.spans if span.start == 7] == ["bold"]
+    _, axis, _ = strip([0.0, 5.0], width=40, chosen=1)
+    assert "bold green reverse" in [span.style for span in axis.spans]
+
+
 def test_every_layer_has_a_place_when_folded() -> None:
     lines = strip([float(layer) for layer in range(80)], width=47)
     bars = [line.plain[7:] for line in lines if line.plain.startswith(" +79.0")]

@@ -11,9 +11,10 @@ import pyarrow.parquet
 import pytest
 
 from talo_export.errors import TaloError, UsageError
-from talo_export.evidence.analyses.alternatives import compare_fills, compare_modules
 from talo_export.evidence.analyses.cases import cases
 from talo_export.evidence.analyses.clusters import adjusted_rand, cluster_tasks, silhouette
+from talo_export.evidence.analyses.fills import compare_fills
+from talo_export.evidence.analyses.modules import compare_modules
 from talo_export.evidence.analyses.pairs import pairs
 from talo_export.evidence.analyses.shots import shots_curve
 from talo_export.evidence.analyses.side_effects import side_effects
@@ -43,8 +44,8 @@ class TestVectors:
     def test_a_vector_is_the_accuracy_without_each_layer_minus_the_bases(self, make_table):
         vectors = interaction_vectors({"t": make_table([1, 0, 0, 0], [[1, 1, 0, 0], [0] * 4])})
         assert vectors.gains.tolist() == [[0.25, -0.25]]
-        assert vectors.base_accuracy == (0.25,)
-        assert vectors.n == (4,)
+        assert vectors.tasks[0].base_accuracy == 0.25
+        assert vectors.tasks[0].n == 4
 
     def test_a_layer_measured_on_one_task_only_is_missing_on_the_other(self, make_table):
         vectors = interaction_vectors(
@@ -81,15 +82,12 @@ class TestClusters:
         families = rng.normal(0, 0.12, (3, 16))
         sweeps = {f"{f}-{i}": plant(rng, 300, families[f]) for f in range(3) for i in range(4)}
         found = cluster_tasks(sweeps, seed=0, resamples=20)
-        assert found.count == 3
-        kinds = {
-            (task.split("-")[0], label)
-            for task, label in zip(found.tasks, found.labels, strict=True)
-        }
+        assert found.clusters == 3
+        kinds = {(one.task.split("-")[0], one.cluster) for one in found.tasks}
         assert len(kinds) == 3
         assert found.stability > 0.9
         assert found.silhouette > 0.3
-        assert 0 < found.cophenetic <= 1
+        assert 0 < found.cophenetic_correlation <= 1
         assert json.loads(json.dumps(found.to_json()))["clusters"] == 3
 
     def test_unrelated_tasks_are_told_by_low_figures(self, plant):
@@ -105,7 +103,7 @@ class TestClusters:
         still = plant(rng, 60, [0.0] * 8)
         still.accuracy[:] = 0
         found = cluster_tasks(sweeps | {"still": still}, seed=0, resamples=5)
-        assert found.distance[3, :3] == pytest.approx(1.0)
+        assert found.distances[3, :3] == pytest.approx(1.0)
 
     def test_the_rand_index_is_one_for_renamed_clusters_and_near_zero_for_random_ones(self):
         rng = np.random.default_rng(0)
@@ -138,7 +136,7 @@ class TestTransfer:
             )
         found = transfer(runs, seed=0)
         assert found.verdicts[0] == ("confirmed", "confirmed", "harmful")
-        assert found.own > 0.2
+        assert found.mean_gain_own > 0.2
         assert found.n[0, 1] == 150
         assert json.loads(json.dumps(found.to_json()))["layers"] == [0, 0, 1]
 
@@ -169,7 +167,7 @@ class TestTransfer:
         run = TaskRun(None, table.take_items(range(9)), table.take_items(range(9, 200)))
         found = transfer({"a": run, "b": run}, seed=0)
         assert np.isnan(found.gains).all()
-        assert np.isnan(found.own)
+        assert np.isnan(found.mean_gain_own)
         assert found.to_json()["mean_gain_own"] is None
 
 
@@ -177,9 +175,9 @@ class TestStability:
     def test_a_strong_layer_is_chosen_by_nearly_every_resample(self, plant):
         sweep = plant(np.random.default_rng(0), 200, [0.0, 0.4, 0.0, -0.2])
         found = stability(sweep, runs=300, seed=0)
-        assert found.knockout == Knockout(1)
+        assert found.layer == 1
         assert found.same > 0.97
-        assert sum(found.shares) + found.kept_base == pytest.approx(1)
+        assert sum(found.shares.values()) + found.kept_base == pytest.approx(1)
 
     def test_agreement_rises_with_shots(self, plant):
         sweep = plant(np.random.default_rng(0), 200, [0.2] + [0.0] * 19)
@@ -216,8 +214,8 @@ class TestAlternatives:
         }
         found = compare_fills(tables, seed=0)
         zero, uniform, mean = found.alternatives
-        assert found.correlation[0, 1] > 0.8
-        assert abs(found.correlation[0, 2]) < 0.6
+        assert found.correlation["zero-uniform"] > 0.8
+        assert abs(found.correlation["zero-mean"]) < 0.6
         assert zero.cross_validated_gain > 0.15
         assert mean.cross_validated_gain < 0.05
         assert uniform.best_gain >= uniform.cross_validated_gain
@@ -252,8 +250,8 @@ class TestPairs:
         assert found.greedy.first_gain == pytest.approx(0.25)
         assert found.greedy.more == pytest.approx(15 / 40)
         assert found.greedy.pair_gain == pytest.approx(25 / 40)
-        assert found.greedy.interval[0] > 0
-        assert found.evaluated == 2
+        assert found.greedy.ci95[0] > 0
+        assert found.pairs_evaluated == 2
         assert found.gains[0, 2] == found.gains[2, 0] == pytest.approx(25 / 40)
         assert np.isnan(found.gains[1, 2])
 
@@ -265,7 +263,7 @@ class TestPairs:
             Knockout(1): self.second(make_table, single, Knockout(1), [base, [1] * 40]),
         }
         found = pairs(single, sweeps, seed=0)
-        assert found.best == (1, 2)
+        assert found.best.layers == (1, 2)
         assert found.greedy.first == 0
 
     def test_other_items_or_a_missing_greedy_sweep_are_errors(self, make_table):
@@ -306,7 +304,7 @@ class TestSideEffects:
         assert list(found.tasks) == ["up", "same", "down"]
         assert found.better == ("up",)
         assert found.worse == ("down",)
-        assert found.macro_interval[0] < 0 < found.macro_interval[1]
+        assert found.macro_ci95[0] < 0 < found.macro_ci95[1]
         assert "down" in found.sentence
 
     def test_macro_weighs_tasks_and_micro_weighs_items(self, simulate):
@@ -328,6 +326,6 @@ class TestSideEffects:
                 change = rng.choice([1, -1, 0], size=60, p=[0.1 + gain / 2, 0.1 - gain / 2, 0.8])
                 base = np.where(change == 1, 0, np.where(change == -1, 1, rng.random(60) < 0.5))
                 tables[str(task)] = make_table(base, [base + change])
-            low, high = side_effects(Knockout(0), tables, seed=0).macro_interval
+            low, high = side_effects(Knockout(0), tables, seed=0).macro_ci95
             covered += low <= 0.05 / 3 <= high
         assert covered / 120 >= 0.9

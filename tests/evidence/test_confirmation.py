@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from talo_export.errors import TaloError, UsageError
-from talo_export.evidence.confirmation import confirm
+from talo_export.evidence.confirmation import at_the_edge, confirm
 from talo_export.knockout import Knockout
 
 
@@ -20,7 +20,7 @@ def test_a_gain_on_many_items_is_confirmed(make_table):
     found = confirm(make_table(answers(10), [answers(25)]), Knockout(0), seed=0)
     assert found.verdict == "confirmed"
     assert found.gain == pytest.approx(15 / 40)
-    assert found.interval[0] > 0
+    assert found.ci95[0] > 0
     assert found.p_value < 0.001
     assert (found.turned_right, found.turned_wrong) == (15, 0)
     assert "confirmed" in found.sentence
@@ -29,20 +29,20 @@ def test_a_gain_on_many_items_is_confirmed(make_table):
 def test_a_loss_is_harmful(make_table):
     found = confirm(make_table(answers(30), [answers(15)]), Knockout(0), seed=0)
     assert found.verdict == "harmful"
-    assert found.interval[1] < 0
+    assert found.ci95[1] < 0
 
 
 def test_a_small_gain_is_unconfirmed(make_table):
     found = confirm(make_table(answers(20), [answers(22)]), Knockout(0), seed=0)
     assert found.verdict == "unconfirmed"
-    assert found.interval[0] <= 0 <= found.interval[1]
+    assert found.ci95[0] <= 0 <= found.ci95[1]
     assert "not confirmed" in found.sentence
 
 
 def test_a_gain_on_many_items_of_few_images_is_not_confirmed(make_table):
     groups = [f"image-{i // 20}" for i in range(40)]
     found = confirm(make_table(answers(10), [answers(25)], groups=groups), Knockout(0), seed=0)
-    assert found.n_groups == 2
+    assert found.groups == 2
     assert found.verdict == "unconfirmed"
 
 
@@ -90,3 +90,18 @@ def test_without_any_effect_at_most_a_fortieth_of_runs_is_confirmed(make_table):
         verdicts[verdict] = verdicts.get(verdict, 0) + int(weight)
     assert 0 < verdicts["confirmed"] / runs <= 0.03
     assert 0 < verdicts["harmful"] / runs <= 0.03
+
+
+def test_an_interval_and_an_exact_test_that_disagree_are_said_to_be_at_the_edge():
+    assert at_the_edge((0.01, 0.09), 0.012) is None
+    assert at_the_edge((-0.01, 0.09), 0.12) is None
+    said = at_the_edge((0.01, 0.2), 0.065)
+    assert said.startswith("The paired interval excludes 0 and the exact test says p 0.065")
+    assert at_the_edge((-0.01, 0.2), 0.04).startswith("The paired interval includes 0")
+
+
+def test_the_sentence_names_its_interval_and_its_test(make_table):
+    table = make_table([0] * 20 + [1] * 20, [[1] * 40])
+    said = confirm(table, Knockout(0), seed=0).sentence
+    assert "+50.0 points on 40 unseen items (paired 95 % interval +" in said
+    assert "exact p < 0.001): the gain is confirmed." in said

@@ -16,8 +16,8 @@ def simulate(plant, gains, n, runs):
     found = []
     for run in range(runs):
         result = cross_validate(plant(rng, n, gains), repeats=4, seed=run, resamples=1000)
-        truth = 0.0 if result.knockout is None else gains[result.knockout.layer]
-        low, high = result.interval or (0.0, 0.0)
+        truth = 0.0 if result.layer is None else gains[result.layer]
+        low, high = result.ci95 or (0.0, 0.0)
         found.append((result.apparent_gain, result.gain, truth, low <= truth <= high))
     return np.array(found, dtype=float).mean(axis=0)
 
@@ -48,16 +48,16 @@ def test_groups_are_never_torn_apart(plant):
 
 def test_the_base_is_kept_without_an_interval_where_no_layer_gains(plant):
     result = cross_validate(plant(np.random.default_rng(0), 40, [-0.5, -0.6]), seed=0)
-    assert result.knockout is None
-    assert (result.gain, result.apparent_gain, result.interval) == (0.0, 0.0, None)
+    assert result.layer is None
+    assert (result.gain, result.apparent_gain, result.ci95) == (0.0, 0.0, None)
     assert json.loads(json.dumps(result.to_json()))["layer"] is None
 
 
 def test_a_clear_layer_is_chosen_in_every_fold(plant):
     result = cross_validate(plant(np.random.default_rng(0), 80, [0.0, 0.6, 0.0]), seed=0)
-    assert result.knockout.layer == 1
+    assert result.layer == 1
     assert result.agreement == 1.0
-    assert result.optimism == pytest.approx(0.0)
+    assert result.apparent_gain == pytest.approx(result.gain)
 
 
 def test_more_folds_than_independent_items_is_a_usage_error(plant):

@@ -20,11 +20,11 @@ def confirmation(p_value: float, gain: float) -> Confirmation:
     return Confirmation(
         knockout=Knockout(3),
         n=100,
-        n_groups=100,
+        groups=100,
         base_accuracy=0.5,
         accuracy=0.5 + gain,
         gain=gain,
-        interval=(gain - 0.1, gain + 0.1),
+        ci95=(gain - 0.1, gain + 0.1),
         level=0.95,
         p_value=p_value,
         turned_right=0,

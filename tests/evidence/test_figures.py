@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from talo_export.evidence.analyses.alternatives import compare_fills
-from talo_export.evidence.analyses.cases import cases
-from talo_export.evidence.analyses.clusters import cluster_tasks
-from talo_export.evidence.analyses.pairs import pairs
-from talo_export.evidence.analyses.shots import shots_curve
-from talo_export.evidence.analyses.side_effects import side_effects
-from talo_export.evidence.analyses.stability import stability
-from talo_export.evidence.analyses.transfer import TaskRun, transfer
-from talo_export.evidence.analyses.vectors import interaction_vectors
-from talo_export.evidence.calibration import calibrate_answers
+from talo_export.evidence.alternatives import draw_alternatives
+from talo_export.evidence.analyses.answers import calibrate_answers, draw_answers
+from talo_export.evidence.analyses.cases import cases, draw_cases
+from talo_export.evidence.analyses.clusters import cluster_tasks, draw_clusters
+from talo_export.evidence.analyses.fills import compare_fills
+from talo_export.evidence.analyses.pairs import draw_pairs, pairs
+from talo_export.evidence.analyses.shots import draw_shots, shots_curve
+from talo_export.evidence.analyses.side_effects import draw_side_effects, side_effects
+from talo_export.evidence.analyses.stability import draw_stability, stability
+from talo_export.evidence.analyses.transfer import TaskRun, draw_transfer, transfer
+from talo_export.evidence.analyses.vectors import draw_vectors, interaction_vectors
 from talo_export.evidence.differences import differences
-from talo_export.evidence.figures.alternatives import draw_alternatives
-from talo_export.evidence.figures.choices import draw_shots, draw_stability
-from talo_export.evidence.figures.effects import draw_answers, draw_cases, draw_side_effects
-from talo_export.evidence.figures.heatmap import draw_heatmap
-from talo_export.evidence.figures.pairs import draw_pairs
-from talo_export.evidence.figures.transfer import draw_transfer
 from talo_export.knockout import Knockout
 
 
@@ -47,14 +44,13 @@ def drawn(path):
 @pytest.mark.parametrize(("tasks", "depth"), [(1, 8), (4, 8), (60, 80)])
 def test_a_heat_map_names_every_task_with_its_items(random_table, tmp_path, tasks, depth):
     tables = {f"task {i}": random_table(depth, seed=i) for i in range(tasks)}
-    clusters = None
-    if tasks >= 3:
+    vectors, path = interaction_vectors(tables), tmp_path / "h.png"
+    if tasks < 3:
+        text = drawn(draw_vectors(vectors, path, title="Vectors", svg=True))
+    else:
         sweeps = {name: differences(table) for name, table in tables.items()}
         clusters = cluster_tasks(sweeps, seed=0, resamples=2)
-    text = drawn(
-        draw_heatmap(interaction_vectors(tables), tmp_path / "h.png", title="Vectors",
-                     clusters=clusters, svg=True)
-    )  # fmt: skip
+        text = drawn(draw_clusters(vectors, clusters, path, title="Vectors", svg=True))
     assert all(f"task {i} (40)" in text for i in range(tasks))
     assert "(points)" in text
     assert ("average linkage" in text) == (tasks >= 3)
@@ -67,18 +63,19 @@ def test_a_heat_map_is_sorted_by_cluster_with_or_without_its_tree(random_table, 
     vectors = interaction_vectors(tables)
     orders = []
     for tree in (True, False):
-        text = drawn(draw_heatmap(vectors, tmp_path / "h.png", title="Sorted", clusters=found,
-                                  tree=tree, svg=True))  # fmt: skip
+        text = drawn(
+            draw_clusters(vectors, found, tmp_path / "h.png", title="Sorted", tree=tree, svg=True)
+        )
         assert ("average linkage" in text) == tree
-        orders.append(sorted(vectors.tasks, key=lambda task: text.index(f">{task} (40)")))
-    assert orders == [[found.tasks[leaf] for leaf in found.order]] * 2
+        orders.append(sorted(tables, key=lambda task: text.index(f">{task} (40)")))
+    assert orders == [[one.task for one in found.tasks]] * 2
 
 
 def test_a_label_too_long_keeps_its_end(random_table, tmp_path):
     names = [f"a benchmark/a category with a long name, part {i}" for i in range(2)]
     tables = {name: random_table(3, seed=i) for i, name in enumerate(names)}
     text = drawn(
-        draw_heatmap(interaction_vectors(tables), tmp_path / "h.png", title="Long", svg=True)
+        draw_vectors(interaction_vectors(tables), tmp_path / "h.png", title="Long", svg=True)
     )
     assert "ame, part 0 (40)" in text
     assert "ame, part 1 (40)" in text
@@ -153,3 +150,24 @@ def test_answers_are_drawn_beside_the_right_ones(make_table, tmp_path):
     text = drawn(draw_answers(found, tmp_path / "a.png", title="Answers", svg=True))
     assert "30 items" in text
     assert "without layer 0" in text
+
+
+def axis_numbers(text):
+    """The tick labels of a drawing."""
+    return [float(label) for label in re.findall(r">(-?\d+(?:\.\d+)?)</text>", text)]
+
+
+def test_noise_is_not_drawn_as_a_cliff(plant, make_table, tmp_path):
+    sweep = plant(np.random.default_rng(0), 4000, [0.0], changed=0.0)
+    text = drawn(
+        draw_shots(shots_curve(sweep, shots=(5, 50), runs=10), tmp_path / "s.png", title="Shots",
+                   svg=True)
+    )  # fmt: skip
+    assert {-4.0, 4.0, 20.0} <= set(axis_numbers(text))
+    base = np.arange(4000) % 2
+    flipped = base.copy()
+    flipped[0] = 1
+    table = make_table(base, [flipped])
+    effects = side_effects(Knockout(0), {"a": table, "b": table}, seed=0)
+    text = drawn(draw_side_effects(effects, tmp_path / "e.png", title="Effects", svg=True))
+    assert {-4.0, 4.0} <= set(axis_numbers(text))

@@ -120,7 +120,7 @@ def test_judged_by_the_items_that_chose_it_luck_would_be_confirmed():
 @pytest.mark.parametrize("gains", [NOTHING, MOSTLY_HARM, ONE_HELPS], ids=["none", "harm", "one"])
 def test_the_interval_covers_the_chosen_layers_true_gain_as_often_as_stated(gains, rule):
     found = simulate(gains, rule)
-    low, high = np.array([c.interval for c in found.unseen]).T
+    low, high = np.array([c.ci95 for c in found.unseen]).T
     runs = len(found.truth)
     covered = ((low <= found.truth) & (found.truth <= high)).mean()
     assert covered >= 0.95 - 3 * (0.95 * 0.05 / runs) ** 0.5

@@ -37,7 +37,7 @@ def test_their_small_twins_are_benchmarked_by_the_same_code(
     line = "sweep.py --small --batches 1 --repeat 1 --shapes"
     monkeypatch.setattr(sys, "argv", [*line.split(), *PARAMETERS])
     runpy.run_path(str(FOLDER / "sweep.py"), run_name="__main__")
-    rows = [row.split("|") for row in capsys.readouterr().out.splitlines() if "lockstep" in row]
+    rows = [row.split("|") for row in capsys.readouterr().out.splitlines() if "shared" in row]
     # Three layers: 3 for the base, 3 + 2 + 1 for the knockouts; the tower once.
     assert [row[5].strip() for row in rows] == ["9"] * 4
     assert [row[6].strip() for row in rows] == ["1", "1", "1", "0"]

@@ -10,12 +10,12 @@ import torch
 from engine_models import MAKERS
 from probe_models import as_loaded, byte_tokenizer, loaded_llama
 
-from talo_export.errors import ProofError, TaloError
+from talo_export.errors import TaloError
 from talo_export.knockout import Knockout
 from talo_export.probing.cost import metered
 from talo_export.probing.encoding import Encoded
 from talo_export.probing.engines.checked import Checked
-from talo_export.probing.engines.work import Todo, Work
+from talo_export.probing.engines.naive import Todo
 from talo_export.probing.forwards import replaced
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import all_knockouts, sweep
@@ -68,7 +68,7 @@ def too_small_for(loaded, rows):
         yield
 
 
-def test_auto_sweeps_with_lockstep_and_says_nothing(loaded, make_items):
+def test_auto_runs_all_variants_of_an_item_at_once_and_says_nothing(loaded, make_items):
     events = []
     result = sweep(loaded, make_items(3), variants_of(loaded), LIKELIHOOD, progress=events.append)
     assert notes_of(events) == []
@@ -94,15 +94,11 @@ def test_auto_falls_back_says_so_once_and_is_right(loaded, make_items):
     with wrong_in_batches(loaded):
         result = sweep(loaded, items, variants, LIKELIHOOD, progress=events.append)
     assert len(notes_of(events)) == 1
-    assert "lockstep cannot sweep this model" in notes_of(events)[0]
-    assert "going on with resume" in notes_of(events)[0]
+    assert "several variants do not run at once in this model (on item" in notes_of(events)[0]
+    assert "their logits are" in notes_of(events)[0]
+    assert "going on with one at a time" in notes_of(events)[0]
     assert np.allclose(result.table.scores, plain.scores, atol=1e-5)
     assert result.cost.layer_evaluations == 4 * 14
-
-
-def test_a_named_engine_that_is_wrong_is_an_error(loaded, make_items):
-    with wrong_in_batches(loaded), pytest.raises(ProofError, match=r"lockstep .* logits are"):
-        sweep(loaded, make_items(2), variants_of(loaded), LIKELIHOOD, engine="lockstep")
 
 
 def test_what_cannot_be_swept_fast_is_swept_the_plain_way():
@@ -120,10 +116,12 @@ def test_what_cannot_be_swept_fast_is_swept_the_plain_way():
             loaded, LIKELIHOOD, meter, "auto", variants=9, items=9, note=notes.append
         ) as engine,
     ):
-        (cells,) = engine.answer(Work([Todo(encoded, variants)], variants))
-        assert engine.name == "naive"
-    assert [note.split()[0] for note in notes] == ["lockstep", "resume"]
-    assert {cell.variant for cell in cells} == set(variants)
+        answered = [
+            c.variant for cells in engine.answer([Todo(encoded, variants)], variants) for c in cells
+        ]
+        assert engine.way == "naive"
+    assert [note.split()[0] for note in notes] == ["several", "variants"]
+    assert sorted(map(str, answered)) == sorted(map(str, variants))
 
 
 @pytest.mark.parametrize("scoring", [LIKELIHOOD, Scoring(max_new_tokens=3)])
@@ -182,7 +180,7 @@ def test_an_item_that_fits_nowhere_is_named(loaded, make_items):
         too_small_for(loaded, rows=1),
         pytest.raises(TaloError, match=r"'item-0' .* does not fit the memory even alone"),
     ):
-        sweep(loaded, items, variants, LIKELIHOOD, engine="lockstep")
+        sweep(loaded, items, variants, LIKELIHOOD)
 
 
 def test_a_nan_in_one_variant_is_counted_there_and_nowhere_else(loaded, make_items):
@@ -207,7 +205,7 @@ def test_a_nan_in_one_variant_is_counted_there_and_nowhere_else(loaded, make_ite
     with replaced(layer, "forward", wrap):
         tables = [
             sweep(loaded, items, variants, LIKELIHOOD, engine=name).table
-            for name in ("naive", "resume", "lockstep")
+            for name in ("naive", "auto")
         ]
     handle.remove()
     for table in tables:

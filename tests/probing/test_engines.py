@@ -14,10 +14,10 @@ from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.cost import metered
 from talo_export.probing.encoding import Encoded
-from talo_export.probing.engines.check import disagreement, distance
 from talo_export.probing.engines.naive import Naive
 from talo_export.probing.engines.passes import SharedModel
-from talo_export.probing.engines.shared import Sharing
+from talo_export.probing.engines.rounding import disagreement, distance
+from talo_export.probing.engines.shared import Shared
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import all_knockouts
 from talo_export.tasks.item import Item
@@ -63,22 +63,15 @@ def plainly(loaded, encoded, variants, scoring) -> Ran:
     return Ran(answers, meter.layer_evaluations, meter.vision_evaluations)
 
 
-def shared(loaded, encoded, variants, scoring, width) -> Ran:
+def shared(loaded, encoded, variants, scoring, width, missing=None, stock_shaped=False) -> Ran:
     with metered(loaded.model, loaded.decoder) as meter:
         model = SharedModel(loaded.model, loaded.decoder)
         with model.installed():
-            sharing = Sharing(loaded, scoring, meter, model)
-            answers = {a.variant: a for a in sharing.answer_item(encoded, variants, width)}
+            passes = Shared(loaded, scoring, meter, model).answer(
+                encoded, variants, width, missing, stock_shaped=stock_shaped
+            )
+            answers = {answer.variant: answer for answers in passes for answer in answers}
     return Ran(answers, meter.layer_evaluations, meter.vision_evaluations)
-
-
-def paired(loaded, encoded, variants, scoring) -> Ran:
-    with metered(loaded.model, loaded.decoder) as meter:
-        model = SharedModel(loaded.model, loaded.decoder)
-        with model.installed():
-            answers = Sharing(loaded, scoring, meter, model).answer_pair(encoded, variants)
-            found = {answer.variant: answer for answer in answers}
-    return Ran(found, meter.layer_evaluations, meter.vision_evaluations)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -115,7 +108,7 @@ def test_a_pair_gives_the_very_bits_of_stock_passes_with_the_tower_run_once(name
     scoring = MODES[mode][0]
     encoded = encoded_for(inputs, mode)
     plain = plainly(loaded, encoded, (None, knockout), scoring)
-    pair = paired(loaded, encoded, (None, knockout), scoring)
+    pair = shared(loaded, encoded, (None, knockout), scoring, 1, stock_shaped=True)
     assert set(pair.answers) == {None, knockout}
     assert all(pair.answers[v].same_bits(plain.answers[v]) for v in plain.answers)
     sequences = 3 if mode == "texts" else 1
@@ -137,6 +130,23 @@ def test_variants_may_be_dealt_out_over_several_passes(name, width):
         assert [disagreement(fast.answers[v], plain.answers[v], torch.float32)
                 for v in variants] == [None] * len(variants)  # fmt: skip
         assert fast.layer_evaluations == depth + sum(depth - v.layer for v in variants[1:])
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 99])
+@pytest.mark.parametrize("mode", MODES)
+def test_answers_that_are_known_are_spared_and_the_others_keep_their_bits(mode, width):
+    loaded, inputs = built("llama")
+    encoded = encoded_for(inputs, mode)
+    variants = (None, *all_knockouts(loaded.decoder))
+    whole = shared(loaded, encoded, variants, MODES[mode][0], width)
+    for known in ((Knockout(0),), (Knockout(0), Knockout(1)), (None, Knockout(3)), variants[1:]):
+        missing = [variant for variant in variants if variant not in known]
+        part = shared(loaded, encoded, variants, MODES[mode][0], width, missing)
+        assert set(part.answers) == set(missing)
+        assert all(part.answers[v].same_bits(whole.answers[v]) for v in missing)
+        assert part.layer_evaluations <= whole.layer_evaluations
+    if width < 99:
+        assert part.layer_evaluations < whole.layer_evaluations
 
 
 @pytest.mark.parametrize("width", [1, 99])

@@ -21,10 +21,10 @@ def test_only_the_last_layer_is_narrowed_to_one_position(text_model, make_items)
     ]
     variants = (None, *all_knockouts(text_model.decoder))
     items = make_items(3)
-    sweep(text_model, items[:1], variants, Scoring("likelihood"), engine="lockstep")
+    sweep(text_model, items[:1], variants, Scoring("likelihood"))
     for lengths in seen.values():
         lengths.clear()  # The first item was answered the plain way too.
-    with_check = sweep(text_model, items[1:], variants, Scoring("likelihood"), engine="lockstep")
+    with_check = sweep(text_model, items[1:], variants, Scoring("likelihood"))
     for handle in handles:
         handle.remove()
     assert with_check.cost.layer_evaluations == 2 * (4 + 4 + 3 + 2 + 1)

@@ -40,7 +40,7 @@ def test_an_offloaded_model_is_swept_like_one_in_memory(tmp_path, make_items, ki
         assert np.allclose(table.scores, expected.scores, atol=1e-5)
 
 
-def test_lockstep_brings_each_layer_in_once_an_item(tmp_path, make_items, monkeypatch):
+def test_a_shared_pass_brings_each_layer_in_once_an_item(tmp_path, make_items, monkeypatch):
     loaded = offloaded("host", tmp_path)
     variants = (None, *all_knockouts(loaded.decoder))
     projections = {
@@ -58,5 +58,5 @@ def test_lockstep_brings_each_layer_in_once_an_item(tmp_path, make_items, monkey
     items = make_items(3)
     sweep(loaded, items[:1], variants, LIKELIHOOD, engine="naive")
     assert len(loads) > 5 * 4  # a whole pass for every variant, and the proofs
-    sweep(loaded, items, variants, LIKELIHOOD, engine="lockstep")
+    sweep(loaded, items, variants, LIKELIHOOD)
     assert loads[-8:] == [0, 1, 2, 3] * 2

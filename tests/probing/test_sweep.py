@@ -80,6 +80,24 @@ def test_a_sweep_stopped_anywhere_goes_on_with_the_same_result(tmp_path, text_mo
     assert same(rest.table, whole.table)
 
 
+def test_a_kill_in_the_first_item_loses_none_of_its_answers(tmp_path, text_model, make_items):
+    items, variants = make_items(3), (None, *all_knockouts(text_model.decoder))
+    whole = sweep(text_model, items, variants, LIKELIHOOD)
+
+    def stop(event):
+        if event.done == 3:
+            raise Stop
+
+    with Journal.open(tmp_path / "scores.sqlite", {}) as journal:
+        with pytest.raises(Stop):
+            sweep(text_model, items, variants, LIKELIHOOD, journal=journal, progress=stop)
+        assert sum(map(len, journal.outcomes().values())) == 3
+        rest = sweep(text_model, items, variants, LIKELIHOOD, journal=journal)
+    assert whole.cost.check_evaluations == 5 * 4
+    assert rest.cost.check_evaluations == 2 * 4
+    assert same(rest.table, whole.table)
+
+
 def test_a_finished_journal_costs_nothing_to_read_again(tmp_path, text_model, make_items):
     items, variants = make_items(2), (None, Knockout(0))
     with Journal.open(tmp_path / "scores.sqlite", {}) as journal:
@@ -117,15 +135,18 @@ def test_decoded_tokens_are_counted_apart_from_prompts(text_model, make_items):
     assert cost.token_evaluations % 4 == 0
 
 
-def test_progress_counts_cells_and_reports_running_gains(text_model, make_items):
+def test_progress_counts_cells_one_by_one_while_checking_and_reports_running_gains(
+    text_model, make_items
+):
     events = []
     items, variants = make_items(3), (None, Knockout(0), Knockout(1))
     table = sweep(
         text_model, items, variants, LIKELIHOOD, batch_size=1, progress=events.append
     ).table
-    assert [event.done for event in events] == [0, 3, 6, 9]
+    assert [event.done for event in events] == [0, 0, 1, 2, 3, 6, 9]
+    assert [event.checking for event in events] == [False, *[True] * 4, False, False]
     assert {event.total for event in events} == {9}
-    assert [event.items_done for event in events] == [0, 1, 2, 3]
+    assert [event.items_done for event in events] == [0, 0, 0, 0, 1, 2, 3]
     assert {event.items for event in events} == {3}
     gains = {v: table.accuracy[table.row(v)] - table.accuracy[0] for v in variants[1:]}
     assert events[-1].gains == pytest.approx(gains)

@@ -14,6 +14,7 @@ from exports import export
 from hub_server import READ_TOKEN, TOKEN, Fault, HubServer
 from hub_store import Commit, Repository
 
+from talo_export.checkpoint.manifest import MANIFEST
 from talo_export.errors import ProofError, TaloError, UsageError
 from talo_export.publish.facts import HERE, TaskFacts
 from talo_export.publish.push import Terms, push
@@ -184,12 +185,23 @@ def test_a_directory_that_was_changed_is_refused(
     refused(hub, changed, says=WEIGHTS)
 
 
+def test_a_verdict_that_its_numbers_contradict_is_never_pushed(
+    hub: HubServer, language_model: Path, tmp_path: Path
+) -> None:
+    lie = replace(CONFIRMED, ci95=(-0.02, 0.12))
+    directory = export(language_model, tmp_path / "out", confirmation=lie)
+    refused(hub, directory, allow_unconfirmed=True, says="its verdict is 'confirmed' where")
+
+
 @pytest.mark.parametrize(
     ("confirmation", "says"),
     [
         (None, "no accuracy was measured"),
         (replace(CONFIRMED, verdict="unconfirmed", ci95=(-0.02, 0.12)), "is unconfirmed: .5.0"),
-        (replace(CONFIRMED, verdict="harmful", gain=-0.05), "is harmful: .5.0 points on 180"),
+        (
+            replace(CONFIRMED, verdict="harmful", accuracy=0.51, gain=-0.05, ci95=(-0.09, -0.01)),
+            "is harmful: .5.0 points on 180",
+        ),
     ],
 )
 def test_an_unconfirmed_knockout_is_refused_unless_asked_for(
@@ -247,13 +259,17 @@ def test_private_does_not_hide_a_public_repository(hub: HubServer, exported: Pat
     refused(hub, exported, says="exists and is public", private=True)
 
 
-def test_metadata_the_hub_does_not_accept_is_refused(
+def test_an_edited_card_is_refused_and_of_an_earlier_version_checked_by_the_hub(
     hub: HubServer, exported: Path, tmp_path: Path
 ) -> None:
     edited = tmp_path / "edited"
     shutil.copytree(exported, edited)
     card = (edited / "README.md").read_text(encoding="utf-8")
     (edited / "README.md").write_text(card.replace("---\n", "---\nlicense: My Own\n", 1))
+    refused(hub, edited, says=r"not what talo-export wrote \(README\.md\)")
+    manifest = json.loads((edited / MANIFEST).read_bytes())
+    del manifest["added_sha256"]
+    (edited / MANIFEST).write_text(json.dumps(manifest))
     refused(hub, edited, says="does not accept the card's metadata.*license")
 
 

@@ -57,6 +57,7 @@ OF_A_NAME: dict[str, st.SearchStrategy[Any]] = {
     "min_gain": st.none() | st.floats(-1, 1, exclude_max=True),
     "lr": st.floats(1e-9, 10),
     "methods": st.just(("all",)) | METHODS,
+    "kind": st.sampled_from(["heatmap", "pairs", "side-effects"]),
     "layer": st.none() | st.integers(-1, 99),
     "task": st.none() | st.text() | st.just("check"),
     "ProbeRequest.shots": st.none() | st.integers(1, 99),
@@ -182,7 +183,7 @@ def test_a_path_may_be_text_and_starts_at_home_where_it_says_so(
         (ProbeRequest, {"shots": 0}, "--shots is 0: 1 is the least."),
         (ExportRequest, {"layer": 1}, "export needs --out DIR"),
         (ExportRequest, {"layer": 1, "run": "run"}, "--run names the model and the layer already"),
-        (AnalyzeRequest, {"kind": "heat", "runs": ["run"]}, "ANALYSIS is 'heat'; choose one of"),
+        (AnalyzeRequest, {"kind": "heat", "runs": ["run"]}, "'heat' is no analysis; there are"),
         (TasksRequest, {"task": "check"}, "tasks check needs a file of items"),
     ],
 )

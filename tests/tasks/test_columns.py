@@ -9,8 +9,8 @@ import pytest
 from small_pictures import encoded
 
 from talo_export.errors import TaloError, UsageError
+from talo_export.tasks.columns import parse_columns
 from talo_export.tasks.hub_data import parse_hub_reference
-from talo_export.tasks.row_items import parse_columns
 from talo_export.tasks.sources import load_task
 
 ROWS = [{"stem": "Which?", "opts": {"text": ["x", "y"]}, "key": "B"}]

@@ -17,7 +17,7 @@ from talo_export.cli.show_many import show_failures, show_many
 from talo_export.errors import TaloError
 from talo_export.jobs.many import each_task, means_many, references, write_table
 from talo_export.probing.progress import Progress
-from talo_export.requests.settings import InferenceSettings
+from talo_export.requests.settings import InferenceSettings, TaskChoice
 
 
 @pytest.fixture(scope="module")
@@ -147,10 +147,10 @@ def test_patterns_mean_many(pattern: str) -> None:
 
 
 def test_all_means_the_demos_tasks_or_the_catalogues() -> None:
-    assert set(references("all", model_is_demo=True)) == set(
-        references("demo/*", model_is_demo=False)
+    assert set(references(TaskChoice("all"), model_is_demo=True)) == set(
+        references(TaskChoice("demo/*"), model_is_demo=False)
     )
-    assert len(references("all", model_is_demo=False)) > 150
+    assert len(references(TaskChoice("all"), model_is_demo=False)) > 150
 
 
 def test_one_failure_of_many_tasks_is_said_once() -> None:

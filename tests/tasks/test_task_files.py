@@ -60,7 +60,9 @@ def test_an_answer_is_an_index_a_letter_or_a_text(write_rows, answer) -> None:
 @pytest.mark.parametrize(
     ("choices", "answer", "index"),
     [
-        (["1", "0"], "1", 0),  # the text of a choice comes before a written index
+        (["10", "20"], "10", 0),
+        (["10", "20"], 20, 1),
+        (["1.0", "2.0"], 2, 1),
         (["True", "False"], True, 0),
         (["no", "yes"], "Yes", 1),
     ],
@@ -189,11 +191,30 @@ def test_a_prompt_is_used_in_place_of_the_question(write_rows) -> None:
     assert (item.prompt, item.question, item.accepted) == ("2+2=", None, ("4", "four"))
 
 
-def test_missing_cells_spelt_nan_are_no_choices(tmp_path: Path) -> None:
-    path = tmp_path / "quiz.tsv"
-    path.write_text("index\tquestion\tA\tB\tC\tcategory\tanswer\n7\t?\tx\ty\tnan\tnan\tB\n")
+@pytest.mark.parametrize("word", ["None", "none", "N/A", "NA", "NULL", "null", "nan", "<NA>"])
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_in_text_files_words_are_never_blanks(tmp_path: Path, word: str, ending: str) -> None:
+    path = tmp_path / f"quiz.{ending}"
+    cells = [["index", "question", "A", "B", "C", "D", "category", "answer"],
+             ["7", "?", "x", "y", word, "", word, "C"]]  # fmt: skip
+    path.write_text("\n".join(("," if ending == "csv" else "\t").join(row) for row in cells))
     item = load_task_file(path).items[0]
-    assert (item.id, item.choices, item.category) == ("7", ("x", "y"), None)
+    assert (item.id, item.choices, item.answer) == ("7", ("x", "y", word), 2)
+    assert item.category == word
+
+
+def test_in_typed_files_a_null_is_a_null_and_a_word_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "quiz.parquet"
+    rows = [
+        {"id": "a", "question": "?", "A": "x", "B": "None", "C": None, "answer": "B"},
+        {"id": "None", "question": "?", "A": "x", "B": "y", "C": "null", "answer": "C"},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    items = load_task_file(path).items
+    assert [(item.id, item.choices) for item in items] == [
+        ("a", ("x", "None")),
+        ("None", ("x", "y", "null")),
+    ]
 
 
 CATEGORIES = [

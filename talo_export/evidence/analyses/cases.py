@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
+from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError
+from talo_export.evidence.canvas import FAINT, GAIN, LOSS, figure, span_at_least, zero_line
 from talo_export.evidence.paired import right, seen_by_both
+from talo_export.evidence.runs import Analysed, Runs
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
 
@@ -25,31 +29,21 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Cases:
+class Cases(Recorded):
     """Changed items, the largest change of margin first (then by id)."""
 
-    knockout: Knockout
+    layer: int
     n: int
     turned_right: tuple[Case, ...]
     turned_wrong: tuple[Case, ...]
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person."""
         return (
-            f"Without layer {self.knockout.layer}, {len(self.turned_right)} of {self.n} items "
+            f"Without layer {self.layer}, {len(self.turned_right)} of {self.n} items "
             f"turned right and {len(self.turned_wrong)} turned wrong."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "layer": self.knockout.layer,
-            "n": self.n,
-            "sentence": self.sentence,
-            "turned_right": [asdict(case) for case in self.turned_right],
-            "turned_wrong": [asdict(case) for case in self.turned_wrong],
-        }
 
 
 def cases(table: ScoreTable, knockout: Knockout) -> Cases:
@@ -82,7 +76,7 @@ def cases(table: ScoreTable, knockout: Knockout) -> Cases:
         return tuple(sorted(found, key=lambda case: (-_shift(case), case.item_id)))
 
     return Cases(
-        knockout=knockout,
+        layer=knockout.layer,
         n=int(both.sum()),
         turned_right=changed(answers[row] & ~answers[base]),
         turned_wrong=changed(answers[base] & ~answers[row]),
@@ -93,3 +87,56 @@ def _shift(case: Case) -> float:
     if case.margin is None or case.base_margin is None:
         return 0.0
     return abs(case.margin - case.base_margin)
+
+
+def analyse(runs: Runs) -> Analysed:
+    """Of one run."""
+    run = runs.only("cases")
+    result = cases(run.judged, run.chosen)
+    title = f"{run.task}: answers that turned without layer {run.chosen.layer}"
+    return Analysed(result, partial(draw_cases, result, title=title))
+
+
+def draw_cases(found: Cases, path: Path, *, title: str, svg: bool = False) -> Path:
+    """Margins before and after, for the items whose result changed.
+
+    Where only text was generated there are no margins: then the two counts alone are drawn.
+    """
+    groups = (
+        (found.turned_right, GAIN, "turned right"),
+        (found.turned_wrong, LOSS, "turned wrong"),
+    )
+    from matplotlib.ticker import MaxNLocator
+
+    with figure(path, 6.4, 3.6, title=title, svg=svg) as drawing:
+        axes = drawing.add_subplot()
+        axes.grid(axis="y", color=FAINT, linewidth=0.6, zorder=0)
+        known = any(case.margin is not None for cases, _, _ in groups for case in cases)
+        for position, (cases, colour, name) in enumerate(groups):
+            label = f"{name}: {len(cases)} of {found.n} items"
+            if not known:
+                axes.bar([position], [len(cases)], color=colour, label=label, width=0.5, zorder=2)
+                continue
+            at = position * 2.2
+            for case in cases:
+                if case.margin is None or case.base_margin is None:
+                    continue
+                axes.plot([at, at + 1], [case.base_margin, case.margin], color=colour, alpha=0.45,
+                          linewidth=1, marker="o", markersize=3)  # fmt: skip
+            axes.plot([], [], color=colour, marker="o", markersize=3, label=label)
+        if known:
+            zero_line(axes)
+            span_at_least(axes, -1, 1)
+            axes.set_xlim(-0.3, 3.5)
+            axes.set_xticks([0, 1, 2.2, 3.2])
+            axes.set_xticklabels(["base", f"without\nlayer {found.layer}"] * 2)
+            axes.set_ylabel("margin of the right choice (nats)")
+        else:
+            axes.set_xticks([0, 1])
+            axes.set_xticklabels([name for _, _, name in groups])
+            axes.set_ylabel("items")
+            axes.yaxis.set_major_locator(
+                MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+            )
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    return path

@@ -11,79 +11,80 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import cophenet, fcluster, leaves_list, linkage
+from scipy.cluster.hierarchy import cophenet, dendrogram, fcluster, leaves_list, linkage
 from scipy.spatial.distance import squareform
 from scipy.special import comb
 
+from talo_export.codec import Field, Recorded, derived
 from talo_export.errors import TaloError, UsageError
-from talo_export.evidence.differences import Differences
+from talo_export.evidence.analyses.vectors import (
+    InteractionVectors,
+    draw_vectors,
+    interaction_vectors,
+)
+from talo_export.evidence.canvas import CHOSEN, NEUTRAL
+from talo_export.evidence.differences import Differences, bootstrap
+from talo_export.evidence.grid import Array, Grid, correlation
+from talo_export.evidence.runs import Analysed, Runs
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 Linkage = Literal["average", "complete", "single"]
 """Linkages that are defined for any distance (Ward's needs Euclidean ones)."""
 
 
 @dataclass(frozen=True)
-class Clusters:
+class ClusteredTask:
+    """One task, and the number of its cluster, from 1 in the order of the tree's leaves."""
+
+    task: str
+    cluster: int
+    n: int
+
+
+@dataclass(frozen=True)
+class Clusters(Recorded):
     """T tasks clustered by their vectors."""
 
-    tasks: tuple[str, ...]
-    n: tuple[int, ...]
     linkage: Linkage
-    distance: Array
-    """(T, T) 1 - correlation."""
-    tree: Array
-    """(T-1, 4) linkage matrix as SciPy draws it."""
-    order: tuple[int, ...]
-    """Tasks as the leaves of the tree, left to right."""
-    labels: tuple[int, ...]
-    """Cluster of each task, numbered from 1 in the order of the leaves."""
-    cophenetic: float
+    tasks: tuple[ClusteredTask, ...]
+    """As the leaves of the tree, left to right."""
+    clusters: int
+    """How many."""
+    cophenetic_correlation: float
     silhouette: float
     """Mean over tasks at the number of clusters used; in [-1, 1]."""
-    silhouettes: dict[int, float]
+    silhouettes: Mapping[int, float]
     """The same for every number of clusters tried."""
     stability: float
     """Mean adjusted Rand index between these clusters and those of resampled items: 1 always the
     same, 0 as good as random."""
-    together: Array
-    """(T, T) share of the resamples in which two tasks fell into one cluster."""
+    distances: Annotated[Grid, Field(exclude=True)]
+    """(T, T) 1 - correlation, tasks as they were given."""
+    tree: Annotated[Grid, Field(exclude=True)]
+    """(T-1, 4) linkage matrix as SciPy draws it."""
 
-    @property
-    def count(self) -> int:
-        """Number of clusters."""
-        return max(self.labels)
+    @derived
+    def distance(self) -> str:
+        """What lies between two tasks."""
+        return "1 - Pearson correlation of the interaction vectors"
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person."""
         return (
-            f"{len(self.tasks)} tasks fall into {self.count} clusters ({self.linkage} linkage, "
+            f"{len(self.tasks)} tasks fall into {self.clusters} clusters ({self.linkage} linkage, "
             f"distance 1 - correlation): silhouette {self.silhouette:.2f}, cophenetic correlation "
-            f"{self.cophenetic:.2f}, stability under other items {self.stability:.2f} "
-            "(1 always the same, 0 as good as random)."
+            f"{self.cophenetic_correlation:.2f}, stability under other items "
+            f"{self.stability:.2f} (1 always the same, 0 as good as random)."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "sentence": self.sentence,
-            "linkage": self.linkage,
-            "distance": "1 - Pearson correlation of the interaction vectors",
-            "tasks": [
-                {"task": self.tasks[i], "cluster": self.labels[i], "n": self.n[i]}
-                for i in self.order
-            ],
-            "clusters": self.count,
-            "cophenetic_correlation": self.cophenetic,
-            "silhouette": self.silhouette,
-            "silhouettes": {str(k): value for k, value in self.silhouettes.items()},
-            "stability": self.stability,
-        }
 
 
 def cluster_tasks(
@@ -117,31 +118,27 @@ def cluster_tasks(
     best = max(silhouettes, key=lambda k: (silhouettes[k], -k))
     order = leaves_list(tree)
     labels = _renumbered(_cut(tree, best), order)
-    stability, together = _stability(list(sweeps.values()), labels, best, link, resamples, seed)
     copheneticity, _ = cophenet(tree, flat)
+    names = list(sweeps)
     return Clusters(
-        tasks=tuple(sweeps),
-        n=tuple(sweep.n_items for sweep in sweeps.values()),
         linkage=link,
-        distance=distance,
-        tree=tree,
-        order=tuple(order.tolist()),
-        labels=tuple(labels.tolist()),
-        cophenetic=float(np.nan_to_num(copheneticity)),
+        tasks=tuple(
+            ClusteredTask(names[leaf], int(labels[leaf]), sweeps[names[leaf]].n_items)
+            for leaf in order
+        ),
+        clusters=int(labels.max()),
+        cophenetic_correlation=float(np.nan_to_num(copheneticity)),
         silhouette=silhouettes[best],
         silhouettes=silhouettes,
-        stability=stability,
-        together=together,
+        stability=_stability(list(sweeps.values()), labels, best, link, resamples, seed),
+        distances=distance,
+        tree=tree,
     )
 
 
 def correlation_distance(vectors: Array) -> Array:
     """(T, L) vectors -> (T, T) 1 - correlation. A constant vector is unrelated to all others."""
-    centred = vectors - vectors.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(centred, axis=1)
-    unit = centred / np.where(length > 1e-12, length, 1.0)[:, None]
-    distance = np.clip(1.0 - unit @ unit.T, 0.0, 2.0)
-    np.fill_diagonal(distance, 0.0)
+    distance = np.clip(1.0 - correlation(vectors), 0.0, 2.0)
     return (distance + distance.T) / 2
 
 
@@ -194,22 +191,78 @@ def _stability(
     link: Linkage,
     resamples: int,
     seed: int,
-) -> tuple[float, Array]:
+) -> float:
     """Recluster after resampling every task's groups."""
     rng = np.random.default_rng(seed)
     vectors = np.stack([_resampled(sweep, resamples, rng) for sweep in sweeps], axis=1)
-    agreement, together = 0.0, np.zeros((len(sweeps), len(sweeps)))
+    agreement = 0.0
     for drawn in vectors:
         tree = linkage(squareform(correlation_distance(drawn), checks=False), method=link)
-        again = _cut(tree, count)
-        agreement += adjusted_rand(labels, again)
-        together += again[:, None] == again[None, :]
-    return agreement / resamples, together / resamples
+        agreement += adjusted_rand(labels, _cut(tree, count))
+    return agreement / resamples
 
 
 def _resampled(sweep: Differences, resamples: int, rng: np.random.Generator) -> Array:
     """(R, L) vectors of bootstrap samples of one task's groups."""
-    groups = sweep.n_groups
-    weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples)[:, sweep.members]
+    weights = bootstrap(sweep, resamples, rng)
     means: Array = (weights @ sweep.accuracy) / weights.sum(axis=1, keepdims=True)
     return means
+
+
+def analyse(runs: Runs) -> Analysed:
+    """Of three runs or more."""
+    result = cluster_tasks(runs.sweeps(), seed=runs.seed)
+    vectors = interaction_vectors(runs.probed())
+    title = f"Tasks by correlation of their vectors, {result.linkage} linkage"
+    return Analysed(result, partial(draw_clusters, vectors, result, title=title))
+
+
+def draw_clusters(
+    vectors: InteractionVectors,
+    clusters: Clusters,
+    path: Path,
+    *,
+    title: str,
+    tree: bool = True,
+    svg: bool = False,
+) -> Path:
+    """The heat map in the order of the tree, lines between clusters, the tree at the left."""
+    return draw_vectors(
+        vectors,
+        path,
+        title=title,
+        order=[one.task for one in clusters.tasks],
+        groups=[one.cluster for one in clusters.tasks],
+        draw_left=partial(_draw_tree, clusters) if tree else None,
+        svg=svg,
+    )
+
+
+def _draw_tree(clusters: Clusters, axes: Axes) -> None:
+    """The dendrogram, leaves in line with the rows of the heat map."""
+    threshold = _cut_height(clusters)
+    drawn = dendrogram(clusters.tree, no_plot=True)
+    for heights, leaves in zip(drawn["dcoord"], drawn["icoord"], strict=True):
+        colour = CHOSEN if max(heights) < threshold else NEUTRAL
+        axes.plot(heights, [(leaf - 5) / 10 for leaf in leaves], color=colour, linewidth=0.9)
+    axes.set_ylim(len(clusters.tasks) - 0.5, -0.5)
+    axes.invert_xaxis()
+    axes.set_yticks([])
+    axes.tick_params(axis="x", labelsize=6.5)
+    axes.set_xlabel("1 - correlation", fontsize=7)
+    for side in ("left", "top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.set_title(
+        f"{clusters.clusters} clusters, {clusters.linkage} linkage\n"
+        f"cophenetic {clusters.cophenetic_correlation:.2f}\nsilhouette {clusters.silhouette:.2f}\n"
+        f"stability {clusters.stability:.2f}",
+        fontsize=6.5,
+    )
+
+
+def _cut_height(clusters: Clusters) -> float:
+    """A height between the last join inside clusters and the first across them."""
+    heights = np.sort(clusters.tree[:, 2])
+    across = clusters.clusters - 1
+    inside = heights[-across - 1] if across < len(heights) else 0.0
+    return float((inside + heights[-across]) / 2)

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError
+from talo_export.evidence.canvas import INK, diverging, figure, symmetric_limit
+from talo_export.evidence.grid import Array, Grid
 from talo_export.evidence.paired import (
     accuracy_clusters,
     gain_interval,
     right,
     sign_flip_p_value,
 )
+from talo_export.evidence.runs import Analysed, Runs
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
-
-Array = NDArray[np.float64]
+from talo_export.wording import points, signed
 
 
 @dataclass(frozen=True)
@@ -37,63 +40,47 @@ class SecondLayer:
     """Against the base."""
     more: float
     """Against the first layer alone, the larger of many: optimistic."""
-    interval: tuple[float, float]
+    ci95: tuple[float, float]
     """Of `more`, not corrected for choosing the second layer."""
     p_value: float
 
 
 @dataclass(frozen=True)
-class Pairs:
+class BestPair:
+    """The pair with the largest gain against the base (a share): optimistic."""
+
+    layers: tuple[int, int]
+    gain: float
+
+
+@dataclass(frozen=True)
+class Pairs(Recorded):
     """Gains of single layers (on the diagonal) and pairs, against the base; NaN: not measured."""
 
     layers: tuple[int, ...]
     n: int
-    gains: Array
+    gains: Grid
     """(L, L), symmetric."""
     greedy: SecondLayer
-    best: tuple[int, int]
-    best_gain: float
-    evaluated: int
-    """Pairs measured: what the matrix cost in variants, beyond the single sweep."""
+    best: BestPair
+    pairs_evaluated: int
+    """What the matrix cost in variants, beyond the single sweep."""
     layer_evaluations: int = 0
     """What measuring them took; 0 where all was in the journal."""
     seconds: float = 0.0
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person, in points."""
-        found = self.greedy
-        low, high = (100 * bound for bound in found.interval)
+        greedy = self.greedy
+        low, high = greedy.ci95
         return (
-            f"After layer {found.first} ({100 * found.first_gain:+.1f} points on {self.n} items) "
-            f"the best second layer, {found.second}, adds {100 * found.more:+.1f} "
-            f"(95 % interval {low:+.1f} to {high:+.1f}, not corrected for choosing it); "
-            f"{self.evaluated} pairs took {self.layer_evaluations:,} layer evaluations."
+            f"After layer {greedy.first} ({points(greedy.first_gain)} on {self.n} items) "
+            f"the best second layer, {greedy.second}, adds {signed(greedy.more)} "
+            f"(paired 95 % interval {signed(low)} to {signed(high)}, not corrected for the "
+            f"choice); {self.pairs_evaluated} pairs took {self.layer_evaluations:,} layer "
+            "evaluations."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; null where not measured."""
-        return {
-            "layers": list(self.layers),
-            "n": self.n,
-            "gains": [
-                [None if np.isnan(gain) else gain for gain in row] for row in self.gains.tolist()
-            ],
-            "greedy": {
-                "first": self.greedy.first,
-                "second": self.greedy.second,
-                "first_gain": self.greedy.first_gain,
-                "pair_gain": self.greedy.pair_gain,
-                "more": self.greedy.more,
-                "ci95": list(self.greedy.interval),
-                "p_value": self.greedy.p_value,
-            },
-            "best": {"layers": list(self.best), "gain": self.best_gain},
-            "pairs_evaluated": self.evaluated,
-            "layer_evaluations": self.layer_evaluations,
-            "seconds": self.seconds,
-            "sentence": self.sentence,
-        }
 
 
 def pairs(
@@ -146,9 +133,8 @@ def pairs(
         n=len(single.item_ids),
         gains=gains,
         greedy=_greedy(single, second, singles, gains, at, seed),
-        best=(layers[i], layers[j]),
-        best_gain=float(gains[i, j]),
-        evaluated=len(measured),
+        best=BestPair((layers[i], layers[j]), float(gains[i, j])),
+        pairs_evaluated=len(measured),
         layer_evaluations=layer_evaluations,
         seconds=seconds,
     )
@@ -179,6 +165,76 @@ def _greedy(
         first_gain=first_gain,
         pair_gain=first_gain + clusters.mean,
         more=clusters.mean,
-        interval=gain_interval(clusters, seed=seed),
+        ci95=gain_interval(clusters, seed=seed),
         p_value=sign_flip_p_value(clusters),
     )
+
+
+def analyse(runs: Runs) -> Analysed:
+    """Of one run: the best layer with all others, or, with `full`, every layer with every other."""
+    run = runs.only("pairs")
+    table = run.probed
+    singles = [
+        v for v in table.variants if v is not None and (v.scope, v.fill) == (run.scope, run.fill)
+    ]
+    best = max(singles, key=lambda one: table.accuracy[table.row(one)])
+    swept = {
+        first: runs.more.second_sweep(
+            run.task,
+            first,
+            # A pair has no order: the other half of the matrix is the same.
+            [one for one in singles if one != first and (first == best or one > first)],
+        )
+        for first in (singles if runs.full else [best])
+        if first == best or first != singles[-1]
+    }
+    result = pairs(
+        table,
+        {first: one.table for first, one in swept.items()},
+        seed=runs.seed,
+        layer_evaluations=sum(one.layer_evaluations for one in swept.values()),
+        seconds=sum(one.seconds for one in swept.values()),
+    )
+    title = f"{run.task}: a second layer" + ("" if runs.full else f" after layer {best.layer}")
+    return Analysed(result, partial(draw_pairs, result, title=title))
+
+
+def draw_pairs(found: Pairs, path: Path, *, title: str, svg: bool = False) -> Path:
+    """Points; the greedy pair and the best pair are ringed."""
+    depth = len(found.layers)
+    side = min(8.0, max(4.2, 0.095 * depth))
+    shown = 100 * found.gains
+    limit = symmetric_limit(shown)
+    with figure(path, side + 1.9, side + 1.0, title=title, svg=svg) as drawing:
+        axes = drawing.add_subplot()
+        image = axes.imshow(shown, cmap=diverging(), vmin=-limit, vmax=limit, origin="lower")
+        step = max(1, -(-depth // 16))
+        ticks = range(0, depth, step)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_ticks(list(ticks), [str(found.layers[i]) for i in ticks])
+        at = {layer: i for i, layer in enumerate(found.layers)}
+        marks = (
+            ((found.greedy.first, found.greedy.second), "s", "greedy"),
+            (found.best.layers, "o", "best"),
+        )
+        for (first, second), marker, name in marks:
+            axes.plot([at[second], at[first]], [at[first], at[second]], marker, markersize=8,
+                      markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.3,
+                      linestyle="none", label=name, clip_on=False)  # fmt: skip
+        low, high = found.greedy.ci95
+        best = " and ".join(map(str, found.best.layers))
+        axes.set_title(
+            f"greedy: layers {found.greedy.first} and {found.greedy.second}, "
+            f"{points(found.greedy.more)} more than layer {found.greedy.first} alone "
+            f"({signed(low)} to {signed(high)})\nbest pair: {best}, "
+            f"{points(found.best.gain)} · {found.pairs_evaluated:,} pairs · {found.n} items"
+            f"{'' if np.isfinite(shown).all() else ' · grey: not scored'}",
+            fontsize=8,
+        )
+        axes.set_xlabel("decoder layer knocked out")
+        axes.set_ylabel("and this one (diagonal: alone)")
+        drawing.legend(loc="outside lower center", ncols=2)
+        bar = drawing.colorbar(image, ax=axes, shrink=0.7, extend="both", pad=0.02)
+        bar.set_label("gain against the base (points)", fontsize=8)
+        bar.outline.set_visible(False)
+    return path

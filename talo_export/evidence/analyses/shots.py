@@ -8,17 +8,33 @@ chose it, and no forward pass is repeated.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError, UsageError
-from talo_export.evidence.criteria import CRITERIA, Criterion, choose
+from talo_export.evidence.canvas import (
+    CHOSEN,
+    FAINT,
+    GAIN,
+    INK,
+    LOSS,
+    figure,
+    span_at_least,
+    zero_line,
+)
+from talo_export.evidence.criteria import Criterion, choose, criterion_of
 from talo_export.evidence.differences import Differences, moments_of_subsets, random_subsets
+from talo_export.evidence.runs import Analysed, Runs
 from talo_export.evidence.selection import WITH_SCORES
-from talo_export.wording import percent
+from talo_export.wording import percent, points
+
+SERIES = (GAIN, LOSS, CHOSEN, "#CC79A7", "#E69F00", "#56B4E9", INK)
+MARKERS = "osD^vPX"
 
 HURTS = -0.01
 """A choice hurts when it loses more than one point on unseen items."""
@@ -72,31 +88,23 @@ class ShotsPoint:
 
 
 @dataclass(frozen=True)
-class ShotsCurve:
+class ShotsCurve(Recorded):
     """Selection quality against shots on one task."""
 
     n_items: int
     points: tuple[ShotsPoint, ...]
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person, in points, at the largest number of shots."""
         most = max(point.shots for point in self.points)
         by_rule = [
-            f"{point.criterion} gains {100 * point.mean_gain:+.1f} points on the others on average "
+            f"{point.criterion} gains {points(point.mean_gain)} on the others on average "
             f"and loses more than one in {percent(point.hurts, 0)} of the runs"
             for point in self.points
             if point.shots == most
         ]
         return f"Choosing by {most} of {self.n_items} items, {'; '.join(by_rule)}."
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "sentence": self.sentence,
-            "n_items": self.n_items,
-            "points": [asdict(point) for point in self.points],
-        }
 
 
 def simulate_selection(
@@ -147,13 +155,10 @@ def shots_curve(
     """
     if criteria is None:
         criteria = ("accuracy",) if sweep.margin is None else ("accuracy", WITH_SCORES)
-    points = []
+    curve = []
     for name in criteria:
-        if name not in CRITERIA:
-            raise UsageError(
-                f"Unknown selection criterion {name!r}. Choose one of: {', '.join(CRITERIA)}."
-            )
-        if CRITERIA[name].measure not in sweep.measures():
+        rule = criterion_of(name)
+        if rule.measure not in sweep.measures():
             raise UsageError(
                 f"Criterion {name!r} needs log-likelihoods of the choices, but only text was "
                 "generated. Use accuracy, or probe with --scoring likelihood."
@@ -161,9 +166,9 @@ def shots_curve(
         for size in shots:
             if sweep.n_items - size < LEAST_UNSEEN_SHARE * sweep.n_items:
                 continue
-            trials = simulate_selection(sweep, size, CRITERIA[name], runs=runs, seed=seed)
+            trials = simulate_selection(sweep, size, rule, runs=runs, seed=seed)
             low, high = np.quantile(trials.gain, [0.025, 0.975])
-            points.append(
+            curve.append(
                 ShotsPoint(
                     criterion=name,
                     shots=size,
@@ -176,9 +181,53 @@ def shots_curve(
                     regret=trials.regret,
                 )
             )
-    if not points:
+    if not curve:
         raise TaloError(
             f"{sweep.n_items} items are too few for {min(shots)} shots with a quarter of the "
             "items left to judge by. Use fewer shots or a larger task."
         )
-    return ShotsCurve(n_items=sweep.n_items, points=tuple(points))
+    return ShotsCurve(n_items=sweep.n_items, points=tuple(curve))
+
+
+def analyse(runs: Runs) -> Analysed:
+    """Of one run."""
+    run = runs.only("shots")
+    result = shots_curve(run.sweep, seed=runs.seed)
+    title = f"{run.task}: gain on unseen items against shots"
+    return Analysed(result, partial(draw_shots, result, title=title))
+
+
+def draw_shots(curve: ShotsCurve, path: Path, *, title: str, svg: bool = False) -> Path:
+    """Mean gain on unseen items with the middle 95 % of runs, and how often the choice hurts."""
+    names = list(dict.fromkeys(point.criterion for point in curve.points))
+    with figure(path, 8.0, 3.5, title=title, svg=svg) as drawing:
+        left, right = drawing.subplots(1, 2)
+        shots = sorted({point.shots for point in curve.points})
+        for i, name in enumerate(names):
+            by_shots = [point for point in curve.points if point.criterion == name]
+            # A little apart, so that intervals at the same number of shots can be told apart.
+            at = np.array([p.shots for p in by_shots]) * 1.03 ** (i - (len(names) - 1) / 2)
+            colour, marker = SERIES[i % len(SERIES)], MARKERS[i % len(MARKERS)]
+            left.vlines(at, [100 * p.low for p in by_shots], [100 * p.high for p in by_shots],
+                        color=colour, linewidth=1, alpha=0.6)  # fmt: skip
+            left.plot(at, [100 * p.mean_gain for p in by_shots], marker=marker, color=colour)
+            right.plot(at, [100 * p.hurts for p in by_shots], marker=marker, color=colour,
+                       label=name, clip_on=False, zorder=3)  # fmt: skip
+        zero_line(left)
+        span_at_least(left, -5, 5)
+        left.set_ylabel("gain on unseen items (points)")
+        left.set_title("mean, and 95 % of the simulated runs", fontsize=8.5)
+        right.set_ylabel("runs that lose more than a point (%)")
+        right.set_ylim(bottom=0)
+        span_at_least(right, 0, 25)
+        runs = max(point.runs for point in curve.points)
+        right.set_title(f"{curve.n_items} items, {runs:,} runs a point", fontsize=8.5)
+        right.legend(title="chosen by", loc="best")
+        for axes in (left, right):
+            axes.grid(color=FAINT, linewidth=0.6, zorder=0)
+            axes.set_xscale("log")
+            axes.set_xticks(shots)
+            axes.set_xticklabels(map(str, shots))
+            axes.minorticks_off()
+            axes.set_xlabel("shots (probing items)")
+    return path

@@ -4,75 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from scipy.stats import norm
 
-from talo_export.errors import TaloError
+from talo_export.codec import Recorded, derived
+from talo_export.errors import TaloError, UsageError
+from talo_export.evidence.canvas import (
+    FAINT,
+    GAIN,
+    INK,
+    LOSS,
+    NEUTRAL,
+    figure,
+    shortened,
+    span_at_least,
+    zero_line,
+)
 from talo_export.evidence.confirmation import Confirmation, confirm
-from talo_export.evidence.discoveries import Discoveries, discover
-from talo_export.evidence.paired import accuracy_clusters
+from talo_export.evidence.discoveries import discover
+from talo_export.evidence.paired import accuracy_clusters, mean_and_error
+from talo_export.evidence.runs import Analysed, Runs
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
+from talo_export.wording import count, points, signed
 
 
 @dataclass(frozen=True)
-class SideEffects:
+class SideEffects(Recorded):
     """Gains are shares. `macro` weighs every task the same."""
 
-    knockout: Knockout
+    layer: int
     own_task: str | None
-    tasks: dict[str, Confirmation]
-    """The other tasks, best gain first."""
-    macro_base: float
+    macro_base_accuracy: float
     macro_gain: float
-    macro_interval: tuple[float, float]
-    """95 %, these tasks taken as given (their items vary)."""
+    macro_ci95: tuple[float, float]
+    """These tasks taken as given (their items vary)."""
     micro_gain: float
     """Every item weighed the same."""
-    corrected: Discoveries
-    """False discovery rate over the tasks."""
+    better: tuple[str, ...]
+    """Tasks that gain at a false discovery rate of 5 %."""
+    worse: tuple[str, ...]
+    """Tasks that lose at that rate."""
+    tasks: Mapping[str, Confirmation]
+    """The other tasks, best gain first."""
 
-    @property
-    def better(self) -> tuple[str, ...]:
-        """Tasks that gain at a false discovery rate of 5 %."""
-        return tuple(d.task for d in self.corrected.tasks if d.discovered)
-
-    @property
-    def worse(self) -> tuple[str, ...]:
-        """Tasks that lose at a false discovery rate of 5 %."""
-        return tuple(
-            d.task for d in self.corrected.tasks if d.q_value <= self.corrected.rate and d.gain < 0
-        )
-
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for report and card."""
-        low, high = (100 * bound for bound in self.macro_interval)
+        low, high = self.macro_ci95
         worst = min(self.tasks, key=lambda task: self.tasks[task].gain or 0.0)
-        loss = 100 * (self.tasks[worst].gain or 0.0)
         return (
-            f"On {len(self.tasks)} other task{'' if len(self.tasks) == 1 else 's'} the knockout "
-            f"changes accuracy by {100 * self.macro_gain:+.1f} points on average "
-            f"(95 % interval {low:+.1f} to {high:+.1f}): {len(self.better)} better, "
-            f"{len(self.worse)} worse beyond chance; the lowest is {worst} ({loss:+.1f})."
+            f"On {count(len(self.tasks), 'other task')} the knockout "
+            f"changes accuracy by {points(self.macro_gain)} on average "
+            f"(95 % interval of that average {signed(low)} to {signed(high)}): "
+            f"{len(self.better)} better, {len(self.worse)} worse beyond chance; the lowest is "
+            f"{worst} ({signed(self.tasks[worst].gain or 0.0)})."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "layer": self.knockout.layer,
-            "own_task": self.own_task,
-            "macro_base_accuracy": self.macro_base,
-            "macro_gain": self.macro_gain,
-            "macro_ci95": list(self.macro_interval),
-            "micro_gain": self.micro_gain,
-            "better": list(self.better),
-            "worse": list(self.worse),
-            "tasks": {name: found.to_json() for name, found in self.tasks.items()},
-            "sentence": self.sentence,
-        }
 
 
 def side_effects(
@@ -99,23 +89,75 @@ def side_effects(
     error = np.sqrt(sum(_variance(table, knockout) for table in others.values())) / len(others)
     reach = float(norm.ppf(0.975)) * float(error)
     macro = float(gains.mean())
+    corrected = discover(found)
+    sure = [one for one in corrected.tasks if one.q_value <= corrected.rate]
     return SideEffects(
-        knockout=knockout,
+        layer=knockout.layer,
         own_task=own_task,
-        tasks=found,
-        macro_base=float(np.mean([c.base_accuracy for c in found.values()])),
+        macro_base_accuracy=float(np.mean([c.base_accuracy for c in found.values()])),
         macro_gain=macro,
-        macro_interval=(max(-1.0, macro - reach), min(1.0, macro + reach)),
+        macro_ci95=(max(-1.0, macro - reach), min(1.0, macro + reach)),
         micro_gain=float((gains * sizes).sum() / sizes.sum()),
-        corrected=discover(found),
+        better=tuple(one.task for one in sure if one.gain > 0),
+        worse=tuple(one.task for one in sure if one.gain < 0),
+        tasks=found,
     )
 
 
 def _variance(table: ScoreTable, knockout: Knockout) -> float:
     """Squared standard error of a task's gain, with one group added each way (see `paired`)."""
     clusters = accuracy_clusters(table, knockout)
-    typical = clusters.sizes.mean()
-    sums = np.concatenate([clusters.sums, [typical, -typical]])
-    sizes = np.concatenate([clusters.sizes, [typical, typical]])
-    residuals = sums - sizes * sums.sum() / sizes.sum()
-    return float((residuals**2).sum() / sizes.sum() ** 2)
+    sizes = clusters.sizes.astype(np.float64)
+    _, error = mean_and_error(clusters.sums, sizes, one_each_way=True)
+    return float(error) ** 2
+
+
+def analyse(runs: Runs) -> Analysed:
+    """Of the run that chose a layer, then runs of other tasks."""
+    own, *others = runs.by_task.values()
+    if not others:
+        raise UsageError(
+            "side-effects needs the run that chose a layer, then runs of other tasks: "
+            f"`talo-export analyze side-effects {own.where} OTHER_RUN...`."
+        )
+    knockout = own.chosen
+    tables = {run.task: runs.more.unseen(run.task, [knockout]) for run in others}
+    result = side_effects(knockout, tables, seed=runs.seed, own_task=own.task)
+    title = f"Layer {knockout.layer}, chosen for {own.task}, on other tasks"
+    return Analysed(result, partial(draw_side_effects, result, title=title))
+
+
+def draw_side_effects(found: SideEffects, path: Path, *, title: str, svg: bool = False) -> Path:
+    """Gain with its interval for every other task, best first, and the macro average."""
+    count = len(found.tasks)
+    height = 1.7 + max(0.15 * count, 0.24 * min(count, 14))
+    with figure(path, 7.2, height, title=title, svg=svg) as drawing:
+        axes = drawing.add_subplot()
+        axes.grid(axis="x", color=FAINT, linewidth=0.6, zorder=0)
+        for row, (name, task) in enumerate(found.tasks.items()):
+            assert task.gain is not None
+            assert task.ci95 is not None
+            colour = GAIN if name in found.better else LOSS if name in found.worse else NEUTRAL
+            low, high = (100 * bound for bound in task.ci95)
+            axes.hlines(row, low, high, color=colour, linewidth=1.2, zorder=2)
+            axes.plot([100 * task.gain], [row], "o", color=colour, markersize=4, zorder=3)
+        low, high = (100 * bound for bound in found.macro_ci95)
+        axes.hlines(count + 0.4, low, high, color=INK, linewidth=2, zorder=2)
+        axes.plot([100 * found.macro_gain], [count + 0.4], "D", color=INK, markersize=5, zorder=3)
+        axes.set_yticks([*range(count), count + 0.4])
+        axes.set_yticklabels(
+            [*(f"{shortened(name)} ({task.n})" for name, task in found.tasks.items()),
+             "macro average"],
+            fontsize=8 if count <= 40 else 6.5,
+        )  # fmt: skip
+        axes.get_yticklabels()[-1].set_fontweight("bold")
+        axes.set_ylim(count + 1.1, -0.7)
+        zero_line(axes, vertical=True)
+        span_at_least(axes, -5, 5, horizontal=True)
+        axes.set_xlabel("gain in accuracy (points), paired 95 % intervals; in brackets: items")
+        axes.set_title(
+            f"layer {found.layer} knocked out: {len(found.better)} better, "
+            f"{len(found.worse)} worse at a 5 % false discovery rate",
+            fontsize=8.5,
+        )
+    return path

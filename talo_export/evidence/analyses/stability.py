@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from talo_export.errors import UsageError
-from talo_export.evidence.criteria import CRITERIA, choose
-from talo_export.evidence.differences import Differences, moments_of_subsets, random_subsets
-from talo_export.knockout import Knockout
+from talo_export.codec import Recorded, derived
+from talo_export.evidence.canvas import CHOSEN, FAINT, GAIN, NEUTRAL, figure, layer_ticks
+from talo_export.evidence.criteria import choose, criterion_of
+from talo_export.evidence.differences import (
+    Differences,
+    bootstrap,
+    moments_of_subsets,
+    random_subsets,
+)
+from talo_export.evidence.runs import Analysed, Runs
 from talo_export.wording import percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -30,51 +41,32 @@ class ShotsAgreement:
 
 
 @dataclass(frozen=True)
-class Stability:
+class Stability(Recorded):
     """How often each layer is chosen when the probing items are resampled."""
 
     n: int
     criterion: str
     runs: int
-    knockout: Knockout | None
-    """The choice on the items as they are."""
-    layers: tuple[int, ...]
-    shares: tuple[float, ...]
+    layer: int | None
+    """The choice on the items as they are; None keeps the base."""
+    shares: Mapping[int, float]
     """Of the bootstrap resamples, by layer."""
     kept_base: float
     by_shots: tuple[ShotsAgreement, ...]
 
-    @property
+    @derived
     def same(self) -> float:
         """Share of the resamples that choose what the items as they are choose."""
-        if self.knockout is None:
-            return self.kept_base
-        return self.shares[self.layers.index(self.knockout.layer)]
+        return self.kept_base if self.layer is None else self.shares[self.layer]
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person."""
-        choice = "keep the base" if self.knockout is None else f"choose layer {self.knockout.layer}"
+        choice = "keep the base" if self.layer is None else f"choose layer {self.layer}"
         return (
             f"{percent(self.same, 0)} of {self.runs:,} resamples of the {self.n} probing items "
             f"{choice}, as the items themselves do (by {self.criterion})."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "sentence": self.sentence,
-            "n": self.n,
-            "criterion": self.criterion,
-            "runs": self.runs,
-            "layer": None if self.knockout is None else self.knockout.layer,
-            "same": self.same,
-            "shares": {
-                str(layer): share for layer, share in zip(self.layers, self.shares, strict=True)
-            },
-            "kept_base": self.kept_base,
-            "by_shots": [asdict(point) for point in self.by_shots],
-        }
 
 
 def stability(
@@ -87,20 +79,14 @@ def stability(
     min_gain: float | None = None,
 ) -> Stability:
     """Bootstrap the probing set (groups with replacement), and draw smaller ones from it."""
-    if criterion not in CRITERIA:
-        raise UsageError(
-            f"Unknown selection criterion {criterion!r}. Choose one of: {', '.join(CRITERIA)}."
-        )
-    rule, allowed = CRITERIA[criterion], np.ones(len(sweep.layers), dtype=bool)
+    rule, allowed = criterion_of(criterion), np.ones(len(sweep.layers), dtype=bool)
     rng = np.random.default_rng(seed)
 
     def choices(weights: NDArray[np.float64]) -> NDArray[np.int64]:
         return choose(rule, moments_of_subsets(sweep, weights), allowed, min_gain)
 
     whole = int(choices(np.ones((1, sweep.n_items)))[0])
-    groups = sweep.n_groups
-    drawn = rng.multinomial(groups, np.full(groups, 1 / groups), size=runs)
-    counts = _counts(choices(drawn[:, sweep.members].astype(np.float64)), len(sweep.layers))
+    counts = _counts(choices(bootstrap(sweep, runs, rng)), len(sweep.layers))
     points = []
     for size in shots:
         if size >= sweep.n_items:
@@ -120,9 +106,8 @@ def stability(
         n=sweep.n_items,
         criterion=criterion,
         runs=runs,
-        knockout=sweep.knockouts[whole] if whole >= 0 else None,
-        layers=sweep.layers,
-        shares=tuple((counts[1:] / runs).tolist()),
+        layer=sweep.layers[whole] if whole >= 0 else None,
+        shares=dict(zip(sweep.layers, (counts[1:] / runs).tolist(), strict=True)),
         kept_base=float(counts[0] / runs),
         by_shots=tuple(points),
     )
@@ -131,3 +116,64 @@ def stability(
 def _counts(chosen: NDArray[np.int64], layers: int) -> NDArray[np.int64]:
     """(L+1,) votes, those for the base first."""
     return np.bincount(chosen + 1, minlength=layers + 1).astype(np.int64)
+
+
+def analyse(runs: Runs) -> Analysed:
+    """Of one run."""
+    run = runs.only("stability")
+    result = stability(run.sweep, criterion=run.criterion, min_gain=run.min_gain, seed=runs.seed)
+    title = f"{run.task}: would other items have chosen the same layer?"
+    return Analysed(result, partial(draw_stability, result, title=title))
+
+
+def draw_stability(found: Stability, path: Path, *, title: str, svg: bool = False) -> Path:
+    """Left, how often each layer is chosen; right, agreement of two probing sets against shots."""
+    depth = max(found.shares) + 1
+    width = min(11.0, max(6.8, 4.0 + 0.1 * depth))
+    with figure(path, width, 3.5, title=title, svg=svg) as drawing:
+        left, right = drawing.subplots(1, 2, width_ratios=[max(2.2, 0.035 * depth), 1.5])
+        _draw_shares(left, found, depth)
+        _draw_agreement(right, found)
+    return path
+
+
+def _draw_shares(axes: Axes, found: Stability, depth: int) -> None:
+    colours = [CHOSEN if layer == found.layer else GAIN for layer in found.shares]
+    base_at = -max(2, round(0.06 * depth))
+    axes.grid(axis="y", color=FAINT, linewidth=0.6, zorder=0)
+    axes.bar(
+        list(found.shares),
+        [100 * share for share in found.shares.values()],
+        color=colours,
+        zorder=2,
+    )
+    axes.bar([base_at], [100 * found.kept_base], color=CHOSEN if found.layer is None else NEUTRAL,
+             width=max(0.8, 0.02 * depth), zorder=2)  # fmt: skip
+    axes.set_xticks([base_at, *layer_ticks(depth, 12)])
+    axes.set_xticklabels(["base", *map(str, layer_ticks(depth, 12))])
+    axes.set_xlabel("decoder layer chosen (green: by the items as they are)")
+    axes.set_ylabel("share of resamples (%)")
+    axes.set_title(
+        f"{found.n} items resampled {found.runs:,} times: {percent(found.same, 0)} choose the same",
+        fontsize=8.5,
+    )
+
+
+def _draw_agreement(axes: Axes, found: Stability) -> None:
+    axes.grid(color=FAINT, linewidth=0.6, zorder=0)
+    shots = [point.shots for point in found.by_shots]
+    if shots:
+        axes.plot(shots, [100 * point.agreement for point in found.by_shots], marker="o",
+                  color=GAIN, label="two sets agree", zorder=3, clip_on=False)  # fmt: skip
+        axes.plot(shots, [100 * point.kept_base for point in found.by_shots], marker="s",
+                  color=NEUTRAL, label="base kept", linestyle="--", zorder=2,
+                  clip_on=False)  # fmt: skip
+        axes.set_xscale("log")
+        axes.set_xticks(shots)
+        axes.set_xticklabels(map(str, shots))
+        axes.minorticks_off()
+        axes.legend(loc="best")
+    axes.set_ylim(0, 100)
+    axes.set_xlabel("shots")
+    axes.set_ylabel("share (%)")
+    axes.set_title(f"random probing sets out of {found.n} items", fontsize=8.5)

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError
+from talo_export.evidence.canvas import INK, diverging, figure, shortened, symmetric_limit
 from talo_export.evidence.confirmation import Verdict, verdict_of
+from talo_export.evidence.grid import Array, Counts, Grid
 from talo_export.evidence.paired import cluster, gain_interval, right
+from talo_export.evidence.runs import Analysed, Runs
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
+from talo_export.wording import signed
 
-Array = NDArray[np.float64]
+MOST_NUMBERED = 16
+"""Up to this many tasks the gain stands in each cell."""
 
 
 @dataclass(frozen=True)
@@ -43,32 +50,32 @@ class TaskRun:
 
 
 @dataclass(frozen=True)
-class Transfer:
+class Transfer(Recorded):
     """T x T: row the task that chose, column the task it is applied to. Gains are shares."""
 
     tasks: tuple[str, ...]
     layers: tuple[int | None, ...]
     """Chosen by each task; None keeps the base, and its row is NaN."""
-    gains: Array
-    low: Array
-    high: Array
-    n: NDArray[np.int64]
-    removed: NDArray[np.int64]
+    gains: Grid
+    low: Grid
+    high: Grid
+    n: Counts
+    removed: Counts
     """Items of the column's task left out because the row's task probed with them."""
     verdicts: tuple[tuple[Verdict | None, ...], ...]
     """None where the column's task was never scored with that layer knocked out."""
 
-    @property
-    def own(self) -> float:
+    @derived
+    def mean_gain_own(self) -> float:
         """Mean gain of a chosen layer on its own task's unseen items."""
         return _mean(np.diagonal(self.gains))
 
-    @property
-    def abroad(self) -> float:
+    @derived
+    def mean_gain_abroad(self) -> float:
         """Mean gain on all other tasks."""
         return _mean(self.gains[~np.eye(len(self.tasks), dtype=bool)])
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person, in points."""
         verdicts = [
@@ -78,27 +85,11 @@ class Transfer:
             if a != b and verdict is not None
         ]
         return (
-            f"A chosen layer gains {_points(self.own)} points on unseen items of its own task and "
-            f"{_points(self.abroad)} on those of other tasks, on average; of {len(verdicts)} "
-            f"applications to another task {verdicts.count('confirmed')} gain and "
-            f"{verdicts.count('harmful')} lose beyond their 95 % interval."
+            f"A chosen layer gains {_points(self.mean_gain_own)} points on unseen items of its own "
+            f"task and {_points(self.mean_gain_abroad)} on those of other tasks, on average; of "
+            f"{len(verdicts)} applications to another task {verdicts.count('confirmed')} gain and "
+            f"{verdicts.count('harmful')} lose beyond their paired 95 % interval."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; null where not measured."""
-        return {
-            "sentence": self.sentence,
-            "tasks": list(self.tasks),
-            "layers": list(self.layers),
-            "gains": _plain(self.gains),
-            "low": _plain(self.low),
-            "high": _plain(self.high),
-            "n": self.n.tolist(),
-            "removed": self.removed.tolist(),
-            "verdicts": [list(row) for row in self.verdicts],
-            "mean_gain_own": _number(self.own),
-            "mean_gain_abroad": _number(self.abroad),
-        }
 
 
 def transfer(runs: Mapping[str, TaskRun], *, seed: int, resamples: int = 2_000) -> Transfer:
@@ -148,12 +139,93 @@ def _mean(values: Array) -> float:
 
 
 def _points(share: float) -> str:
-    return "unknown" if np.isnan(share) else f"{100 * share:+.1f}"
+    return "unknown" if np.isnan(share) else signed(share)
 
 
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else value
+def analyse(runs: Runs) -> Analysed:
+    """Of two runs or more."""
+    variants = sorted({run.knockout for run in runs.by_task.values() if run.knockout is not None})
+    if not variants:
+        raise TaloError(
+            "none of the runs selected a layer, so there is nothing to transfer; "
+            "`talo-export analyze heatmap` shows what every layer does on every task."
+        )
+    tasks = {
+        task: TaskRun(
+            run.knockout,
+            run.probed,
+            runs.more.unseen(task, variants),
+            runs.more.contents(task),
+        )
+        for task, run in runs.by_task.items()
+    }
+    result = transfer(tasks, seed=runs.seed)
+    title = "Gain of the layer chosen on one task, applied to another"
+    return Analysed(result, partial(draw_transfer, result, title=title))
 
 
-def _plain(values: Array) -> list[list[float | None]]:
-    return [[_number(value) for value in row] for row in values.tolist()]
+def draw_transfer(found: Transfer, path: Path, *, title: str, svg: bool = False) -> Path:
+    """Gains in points; a dot marks a gain or loss whose interval excludes 0."""
+    from matplotlib.patches import Rectangle
+
+    count = len(found.tasks)
+    shown = 100 * found.gains
+    limit = symmetric_limit(shown)
+    cell = 0.42 if count <= MOST_NUMBERED else max(0.13, 6.5 / count)
+    width, height = 3.6 + cell * count, 3.0 + cell * count
+    with figure(path, max(width, 6.2), max(height, 4.2), title=title, svg=svg) as drawing:
+        axes = drawing.add_subplot()
+        image = axes.imshow(shown, cmap=diverging(), vmin=-limit, vmax=limit, aspect="auto")
+        size = 8 if count <= 40 else 6
+        labels = [shortened(task, 28) for task in found.tasks]
+        chosen = ["base" if layer is None else f"layer {layer}" for layer in found.layers]
+        axes.set_yticks(range(count))
+        axes.set_yticklabels(
+            [f"{label} · {layer}" for label, layer in zip(labels, chosen, strict=True)],
+            fontsize=size,
+        )
+        axes.set_xticks(range(count))
+        axes.set_xticklabels(labels, rotation=90, fontsize=size)
+        axes.tick_params(length=2)
+        for side in axes.spines.values():
+            side.set_visible(False)
+        for a in range(count):
+            for b in range(count):
+                verdict = found.verdicts[a][b]
+                if verdict is None:
+                    continue
+                certain = verdict in ("confirmed", "harmful")
+                if count <= MOST_NUMBERED:
+                    strong = abs(shown[a, b]) > 0.75 * limit
+                    axes.text(b, a, _points(found.gains[a, b]), ha="center", va="center",
+                              fontsize=7, color="white" if strong else INK,
+                              fontweight="bold" if certain else "normal")  # fmt: skip
+                elif certain:
+                    axes.plot([b], [a], ".", color=INK, markersize=2.5)
+        for own in range(count):
+            axes.add_patch(Rectangle((own - 0.5, own - 0.5), 1, 1, fill=False, edgecolor=INK,
+                                     linewidth=1.0 if count <= 40 else 0.5))  # fmt: skip
+        axes.set_xlabel("applied to, unseen items only", fontsize=8.5)
+        axes.set_ylabel("layer chosen on", fontsize=8.5)
+        mark = "bold" if count <= MOST_NUMBERED else "dot"
+        known = found.n[found.n > 0]
+        items = _items(known)
+        axes.set_title(
+            f"own task {_points(found.mean_gain_own)}, other tasks "
+            f"{_points(found.mean_gain_abroad)} points on average · {items}\n"
+            f"{mark}: paired 95 % interval excludes 0 · framed: own task · grey: not scored",
+            fontsize=8.5,
+        )
+        bar = drawing.colorbar(
+            image, ax=axes, shrink=min(0.6, 3.5 / height), aspect=25, extend="both", pad=0.01
+        )
+        bar.set_label("gain (points)", fontsize=8)
+        bar.outline.set_visible(False)
+    return path
+
+
+def _items(known: NDArray[np.int64]) -> str:
+    if not len(known):
+        return "no cell measured"
+    least, most = int(known.min()), int(known.max())
+    return f"{most} items a cell" if least == most else f"{least} to {most} items a cell"

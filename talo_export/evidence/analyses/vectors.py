@@ -6,89 +6,84 @@ v(T)[l] = accuracy with layer l knocked out - accuracy of the base, on the items
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError, UsageError
+from talo_export.evidence.canvas import INK, diverging, figure, shortened, symmetric_limit
+from talo_export.evidence.grid import Array
 from talo_export.evidence.paired import right
+from talo_export.evidence.runs import Analysed, Runs
 from talo_export.evidence.selection import layer_moments
 from talo_export.knockout import Fill, Scope
 from talo_export.probing.scores import ScoreTable
+from talo_export.wording import count, points
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLUMNS = ("task", "layer", "scope", "fill", "n", "base_accuracy", "gain", "standard_error")
 
 
 @dataclass(frozen=True)
-class InteractionVectors:
-    """T tasks x L layers. Gains and errors are shares, NaN where a layer was not measured."""
+class TaskVector:
+    """One task. Shares; NaN for a layer that was not measured."""
 
-    tasks: tuple[str, ...]
+    task: str
+    n: int
+    base_accuracy: float
+    gains: tuple[float, ...]
+    standard_errors: tuple[float, ...]
+    """Of each gain, paired, items independent."""
+
+
+@dataclass(frozen=True)
+class InteractionVectors(Recorded):
+    """Tasks and the layers their vectors are over."""
+
     layers: tuple[int, ...]
     scope: Scope
     fill: Fill
-    n: tuple[int, ...]
-    """Items of each task."""
-    base_accuracy: tuple[float, ...]
-    gains: Array
-    errors: Array
-    """Standard error of each gain, paired, items independent."""
+    tasks: tuple[TaskVector, ...]
+
+    @property
+    def gains(self) -> Array:
+        """(T, L) shares, NaN where a layer was not measured."""
+        return np.array([one.gains for one in self.tasks])
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """One row a task and layer, under `COLUMNS`; unmeasured layers are left out."""
-        for t, task in enumerate(self.tasks):
-            for column, layer in enumerate(self.layers):
-                gain, error = float(self.gains[t, column]), float(self.errors[t, column])
+        for one in self.tasks:
+            for layer, gain, error in zip(self.layers, one.gains, one.standard_errors, strict=True):
                 if np.isnan(gain):
                     continue
-                yield dict(
-                    zip(
-                        COLUMNS,
-                        (task, layer, self.scope, self.fill, self.n[t], self.base_accuracy[t],
-                         gain, None if np.isnan(error) else error),
-                        strict=True,
-                    )
-                )  # fmt: skip
+                known = None if np.isnan(error) else error
+                values = (one.task, layer, self.scope, self.fill, one.n, one.base_accuracy, gain,
+                          known)  # fmt: skip
+                yield dict(zip(COLUMNS, values, strict=True))
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person, in points."""
         best = np.where(np.isfinite(self.gains), self.gains, -np.inf)
         helped = int((best.max(axis=1) > 0).sum())
-        task, column = np.unravel_index(int(best.argmax()), best.shape)
-        many = len(self.tasks) > 1
-        where = f" on {self.tasks[task]}" if many else ""
+        row, column = np.unravel_index(int(best.argmax()), best.shape)
+        task, many = self.tasks[row], len(self.tasks) > 1
+        where = f" on {task.task}" if many else ""
+        of = f"of {count(len(self.tasks), 'task')}"
+        if best[row, column] <= 0:
+            return f"On none {of} does any layer's knockout gain accuracy on the probing items."
         return (
-            f"On {helped} of {len(self.tasks)} task{'s' if many else ''} the knockout of some "
-            f"layer gains accuracy on the probing items; the most, {100 * best[task, column]:+.1f} "
-            f"points on {self.n[task]} items, layer {self.layers[column]}{where}: the best of "
-            f"{best.size:,}, and so partly luck."
+            f"On {helped} {of} the knockout of some layer gains accuracy on the probing items; the "
+            f"most, {points(best[row, column])} on {task.n} items, layer "
+            f"{self.layers[column]}{where}: the best of {best.size:,}, and so partly luck."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, null where a layer was not measured."""
-        return {
-            "sentence": self.sentence,
-            "layers": list(self.layers),
-            "scope": self.scope,
-            "fill": self.fill,
-            "tasks": [
-                {
-                    "task": task,
-                    "n": self.n[t],
-                    "base_accuracy": self.base_accuracy[t],
-                    "gains": _plain(self.gains[t]),
-                    "standard_errors": _plain(self.errors[t]),
-                }
-                for t, task in enumerate(self.tasks)
-            ],
-        }
 
 
 def interaction_vectors(
@@ -120,17 +115,19 @@ def interaction_vectors(
     values = np.array([[vector.get(layer, blank) for layer in layers] for vector in found.values()])
     seen = {task: table.scored[table.row(None)] for task, table in tables.items()}
     return InteractionVectors(
-        tasks=tuple(tables),
         layers=tuple(layers),
         scope=scope,
         fill=fill,
-        n=tuple(int(mask.sum()) for mask in seen.values()),
-        base_accuracy=tuple(
-            float(right(table)[table.row(None)][seen[task]].mean())
-            for task, table in tables.items()
+        tasks=tuple(
+            TaskVector(
+                task=task,
+                n=int(seen[task].sum()),
+                base_accuracy=float(right(table)[table.row(None)][seen[task]].mean()),
+                gains=tuple(values[row, :, 0].tolist()),
+                standard_errors=tuple(values[row, :, 1].tolist()),
+            )
+            for row, (task, table) in enumerate(tables.items())
         ),
-        gains=values[:, :, 0],
-        errors=values[:, :, 1],
     )
 
 
@@ -152,5 +149,80 @@ def write_vectors(vectors: InteractionVectors, path: Path) -> Path:
     return path
 
 
-def _plain(values: Array) -> list[float | None]:
-    return [None if np.isnan(value) else value for value in values.tolist()]
+def analyse(runs: Runs) -> Analysed:
+    """Of one run or many."""
+    vectors = interaction_vectors(runs.probed())
+    return Analysed(
+        vectors,
+        partial(draw_vectors, vectors, title="Task-layer interaction"),
+        {ending: partial(write_vectors, vectors) for ending in (".csv", ".parquet")},
+    )
+
+
+def draw_vectors(
+    vectors: InteractionVectors,
+    path: Path,
+    *,
+    title: str,
+    order: Sequence[str] | None = None,
+    groups: Sequence[int] = (),
+    draw_left: Callable[[Axes], None] | None = None,
+    svg: bool = False,
+) -> Path:
+    """Tasks x layers in points, blue gains, vermilion losses; a ring marks each task's best layer.
+
+    `order` names the tasks as they stand; lines part those of different `groups`; `draw_left`
+    draws beside their rows.
+    """
+    place = {one.task: row for row, one in enumerate(vectors.tasks)}
+    rows = [place[task] for task in order or place]
+    tasks, shown = [vectors.tasks[row] for row in rows], 100 * vectors.gains[rows]
+    many, depth = shown.shape
+    height = 2.1 + max(0.14 * many, 0.26 * min(many, 12))
+    width = 4.6 + max(0.085 * depth, 0.2 * min(depth, 20)) + (0.9 if draw_left else 0)
+    with figure(path, width, height, title=title, svg=svg) as drawing:
+        if draw_left is not None:
+            left, axes = drawing.subplots(1, 2, width_ratios=[0.9, width - 3.4])
+            draw_left(left)
+        else:
+            axes = drawing.add_subplot()
+        _draw_cells(axes, vectors.layers, tasks, shown)
+        for row in range(1, len(groups)):
+            if groups[row] != groups[row - 1]:
+                axes.axhline(row - 0.5, color=INK, linewidth=1.1)
+        image = axes.images[0]
+        bar = drawing.colorbar(
+            image, ax=axes, location="bottom", extend="both", aspect=40, shrink=0.6,
+            pad=0.12 / height,
+        )  # fmt: skip
+        grey = "" if np.isfinite(shown).all() else "; grey: not measured"
+        bar.set_label(
+            "gain in accuracy when the layer is knocked out (points)\n"
+            f"ring: the task's best layer; in brackets: items{grey}",
+            fontsize=8,
+        )
+        bar.outline.set_visible(False)
+    return path
+
+
+def _draw_cells(
+    axes: Axes, layers: Sequence[int], tasks: Sequence[TaskVector], shown: Array
+) -> None:
+    limit = symmetric_limit(shown)
+    axes.imshow(shown, cmap=diverging(), vmin=-limit, vmax=limit, aspect="auto",
+                interpolation="nearest")  # fmt: skip
+    best = np.where(np.isfinite(shown), shown, -np.inf).argmax(axis=1)
+    gains = shown[np.arange(len(tasks)), best] > 0
+    axes.plot(best[gains], np.flatnonzero(gains), "o", markersize=3.2, markerfacecolor="none",
+              markeredgecolor=INK, markeredgewidth=0.8)  # fmt: skip
+    size = 8 if len(tasks) <= 40 else 6.5
+    axes.set_yticks(range(len(tasks)))
+    axes.set_yticklabels([f"{shortened(one.task)} ({one.n})" for one in tasks], fontsize=size)
+    axes.yaxis.tick_right()
+    step = max(1, -(-len(layers) // 20))
+    axes.set_xticks(range(0, len(layers), step))
+    axes.set_xticklabels([str(layer) for layer in layers[::step]])
+    axes.tick_params(length=2)
+    axes.set_xlabel("decoder layer knocked out")
+    for side in axes.spines.values():
+        side.set_visible(False)

@@ -14,10 +14,9 @@ from talo_export.models.loading import LoadedModel
 from talo_export.models.switching import silenced
 from talo_export.probing.answers import by_likelihood, by_text
 from talo_export.probing.encoding import Encoded, is_per_token, without_last
-from talo_export.probing.engines.cache_argument import cache_argument
-from talo_export.probing.engines.cache_rows import fork, has_overwritten_states
+from talo_export.probing.engines.caches import cache_argument, fork, has_overwritten_states
 from talo_export.probing.engines.naive import greedy, log_probabilities, one_token_each
-from talo_export.probing.engines.passes import CannotShareError
+from talo_export.probing.engines.walk import CannotShareError
 from talo_export.probing.scores import Outcome
 from talo_export.probing.settings import Scoring
 

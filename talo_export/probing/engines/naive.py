@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,11 +23,18 @@ from talo_export.models.switching import knocked_out
 from talo_export.probing.answers import Answered, by_likelihood, by_text
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
-from talo_export.probing.engines.memory import too_large
-from talo_export.probing.engines.work import Work
+from talo_export.probing.engines.width import too_large
 from talo_export.probing.journal import Cell
 from talo_export.probing.scores import Outcome
 from talo_export.probing.settings import Scoring
+
+
+@dataclass(frozen=True)
+class Todo:
+    """One item in work. `missing` are the variants that have yet to answer it."""
+
+    encoded: Encoded
+    missing: tuple[Knockout | None, ...]
 
 
 class Naive:
@@ -38,13 +46,17 @@ class Naive:
         self._meter = meter
         self._proof: BaseAnswer | None = None
 
-    def answer(self, work: Work) -> Iterator[list[Cell]]:
+    def answer(
+        self, todos: Sequence[Todo], variants: Sequence[Knockout | None]
+    ) -> Iterator[list[Cell]]:
         """Answer every missing cell, variant by variant; a cell at a time may be committed."""
-        for variant, items in work.by_variant().items():
-            with self.variant(variant):
-                for encoded in items:
-                    answered = self.ask(variant, encoded)
-                    yield [Cell(variant, encoded.item.id, answered.outcome)]
+        for variant in variants:
+            items = [todo.encoded for todo in todos if variant in todo.missing]
+            if items:
+                with self.variant(variant):
+                    for encoded in items:
+                        answered = self.ask(variant, encoded)
+                        yield [Cell(variant, encoded.item.id, answered.outcome)]
 
     def ask(self, variant: Knockout | None, encoded: Encoded) -> Answered:
         """The model's answer to one item as the model now is."""

@@ -8,7 +8,7 @@ evaluations when every layer is swept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from talo_export.knockout import Knockout
@@ -21,18 +21,25 @@ class Pass:
     """What one pass carries. `variants` are sorted by layer, none below `start`.
 
     With `trunk`, row 0 is the unmodified model; it runs until its states before layer `handover`
-    are kept for a later pass, or to the end where that is None. A pass of the trunk alone with a
-    handover stops there.
+    are kept for a later pass, or to the end where that is None. A pass of which no answer is
+    `wanted` stops there.
     """
 
     variants: tuple[Knockout, ...]
     trunk: bool
     start: int = 0
     handover: int | None = None
+    wanted: tuple[Variant, ...] = ()
+
+    @property
+    def rows(self) -> tuple[Variant, ...]:
+        """What each row of the batch is, in order."""
+        return (None, *self.variants) if self.trunk else self.variants
 
     @property
     def stops(self) -> bool:
-        return self.handover is not None and not self.variants
+        """Whether it ends at its handover."""
+        return self.handover is not None and not self.wanted
 
     def active(self, layer: int) -> range:
         """The rows that layer `layer` has to compute: always neighbours."""
@@ -43,51 +50,59 @@ class Pass:
 
     def silence(self) -> dict[Knockout, tuple[int, int]]:
         """Variant -> (its place among the active rows of its layer, their number)."""
-        first = int(self.trunk)
         places: dict[Knockout, tuple[int, int]] = {}
-        for row, variant in enumerate(self.variants, start=first):
+        for row, variant in enumerate(self.variants, start=int(self.trunk)):
             active = self.active(variant.layer)
             places[variant] = (row - active.start, len(active))
         return places
 
 
-def schedule(variants: Sequence[Variant], width: int) -> Iterator[tuple[Pass, list[Variant]]]:
-    """The passes that answer one item for these variants, each with what it answers.
+def schedule(
+    variants: Sequence[Variant], width: int, missing: Collection[Variant] | None = None
+) -> list[Pass]:
+    """The passes that answer one item for these variants.
 
     Layer by layer from below, at most `width` variants a pass. With width 1 the trunk has passes
-    of its own, so that no pass has two rows; so has a variant that is not a zero fill.
+    of its own, so that no pass has two rows; so has a variant that is not a zero fill. Where only
+    some answers are `missing`, passes without any end as soon as the next can begin, or are left
+    out; no other changes, for what runs together decides the last bits.
     """
+    missing = variants if missing is None else missing
     knockouts = sorted(variant for variant in variants if variant is not None)
     if width > 1 and all(knockout.fill == "zero" for knockout in knockouts):
-        yield from _together(knockouts, width, base=None in variants)
-    else:
-        yield from _alone(knockouts, base=None in variants)
+        return _together(knockouts, width, None in variants, missing)
+    return _alone([knockout for knockout in knockouts if knockout in missing], None in missing)
 
 
 def _together(
-    knockouts: Sequence[Knockout], width: int, base: bool
-) -> Iterator[tuple[Pass, list[Variant]]]:
-    groups = [knockouts[at : at + width] for at in range(0, len(knockouts), width)]
+    knockouts: Sequence[Knockout], width: int, base: bool, missing: Collection[Variant]
+) -> list[Pass]:
+    passes: list[Pass] = []
     start = 0
-    for number, group in enumerate(groups):
-        last = number == len(groups) - 1
+    for at in range(0, max(len(knockouts), 1), width):
+        group, later = tuple(knockouts[at : at + width]), knockouts[at + width :]
         # Once the last variant has joined, nobody reads the trunk unless it is wanted itself.
-        handover = None if last and base else group[-1].layer + 1
-        if not last:
-            handover = groups[number + 1][0].layer
-        wanted: list[Variant] = [*group, None] if last and base else list(group)
-        yield Pass(tuple(group), trunk=True, start=start, handover=handover), wanted
+        if later:
+            handover: int | None = later[0].layer
+        else:
+            handover = None if base else group[-1].layer + 1
+        answers = group if later or not base else (*group, None)
+        wanted = any(variant in missing for variant in answers)
+        passes.append(Pass(group, True, start, handover, answers if wanted else ()))
         start = handover or 0
-    if not groups and base:
-        yield Pass((), trunk=True), [None]
+    while passes and not passes[-1].wanted:
+        passes.pop()
+    return passes
 
 
-def _alone(knockouts: Sequence[Knockout], base: bool) -> Iterator[tuple[Pass, list[Variant]]]:
+def _alone(knockouts: Sequence[Knockout], base: bool) -> list[Pass]:
+    passes: list[Pass] = []
     start = 0
     for knockout in knockouts:
         if knockout.layer > start:
-            yield Pass((), trunk=True, start=start, handover=knockout.layer), []
+            passes.append(Pass((), trunk=True, start=start, handover=knockout.layer))
             start = knockout.layer
-        yield Pass((knockout,), trunk=False, start=start), [knockout]
+        passes.append(Pass((knockout,), trunk=False, start=start, wanted=(knockout,)))
     if base:
-        yield Pass((), trunk=True, start=start), [None]
+        passes.append(Pass((), trunk=True, start=start, wanted=(None,)))
+    return passes

@@ -1,24 +1,23 @@
-"""The fast engines: `resume` and `lockstep` deal an item's variants out over shared passes.
+"""The shared engine: one item's answers for all its variants, no layer repeated needlessly.
 
-`resume` runs one variant a pass, from the trunk's states before its layer: at most two copies of
-an item's activations beside the model's own, and never more than one row, so it suits whatever
-model. `lockstep` runs as many variants as fit together: each layer is entered once a pass, with
-every variant that has reached it as one batch, which is what short prompts and offloaded weights
-ask for. Both run one item at a time.
+An item's variants are dealt out over passes of at most `width` variants. With many, each layer is
+entered once a pass, with every variant that has reached it as one batch, which is what short
+prompts and offloaded weights ask for. With one there are at most two copies of an item's
+activations beside the model's own, and never more than one row, so it suits whatever model.
 
-`pair` is for a base and one knockout, as a confirmation asks for them: like `resume`, but with the
-very products of stock passes, so that an exported checkpoint must give the same bits.
+*Stock-shaped* passes are for a confirmation: each variant runs alone, every position through every
+module, so that all products have the shapes of stock passes and their very bits, to which an
+exported checkpoint is held. What is spared is the layers below a knockout and the vision tower.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Cache
 
 from talo_export.models.loading import LoadedModel
 from talo_export.models.switching import filled
@@ -31,91 +30,113 @@ from talo_export.probing.engines.finish import (
     needs_cache,
     prompt_inputs,
 )
-from talo_export.probing.engines.item_state import ItemState
 from talo_export.probing.engines.naive import generate, sequences, summed
 from talo_export.probing.engines.passes import ALL, SharedModel
-from talo_export.probing.engines.plan import Variant, schedule
+from talo_export.probing.engines.plan import Pass, Variant, schedule
+from talo_export.probing.engines.walk import ItemState
 from talo_export.probing.settings import Scoring
 
+AnswerPass = Callable[[Pass], list[Answered]]
+"""Runs one pass of an item; no answers where it only takes the trunk further."""
 
-class Sharing:
-    """Answers one item for all variants in shared passes of at most `width` variants.
 
-    Use inside `SharedModel.installed()`.
-    """
+class Shared:
+    """Answers items in shared passes. Use inside `SharedModel.installed()`."""
 
     def __init__(
-        self, loaded: LoadedModel, scoring: Scoring, meter: Meter, shared: SharedModel
+        self, loaded: LoadedModel, scoring: Scoring, meter: Meter, model: SharedModel
     ) -> None:
         self._loaded = loaded
         self._scoring = scoring
         self._meter = meter
-        self._shared = shared
+        self._model = model
 
-    def answer_item(
-        self, encoded: Encoded, variants: Sequence[Variant], width: int
-    ) -> Iterator[Answered]:
-        """The outcomes of one item; `width` 1 is `resume`, more is `lockstep`."""
-        state = ItemState()
-        inputs = prompt_inputs(encoded, self._scoring)
-        length = int(inputs["input_ids"].shape[1])
-        cache = needs_cache(encoded, self._scoring)
-        with torch.inference_mode(), self._meter.item(length):
-            for plan, wanted in schedule(variants, width):
-                with self._filled(wanted):
-                    passed = self._shared.run(inputs, plan, state, wanted=wanted, cache=cache)
-                    if passed is not None and wanted:
-                        yield from self._finish(encoded, wanted, passed.logits[:, -1], passed.cache)
+    def answer(
+        self,
+        encoded: Encoded,
+        variants: Sequence[Variant],
+        width: int,
+        missing: Collection[Variant] | None = None,
+        *,
+        stock_shaped: bool = False,
+    ) -> Iterator[list[Answered]]:
+        """The `missing` answers (None: all) of one item, pass by pass as each ends.
 
-    def answer_pair(self, encoded: Encoded, variants: Sequence[Variant]) -> Iterator[Answered]:
-        """The outcomes of one item, bit for bit those of stock passes.
-
-        Each variant runs alone, every position through every module, so that all products have
-        the shapes of stock passes; what is spared is the layers below a knockout and the tower.
+        At most `width` variants run at once, in stock-shaped passes one.
         """
-        found: dict[Variant, list[Tensor]] = {variant: [] for variant in variants}
-        vision: dict[int, list[Any]] = {}
-        with torch.inference_mode(), self._meter.item(encoded.length):
-            if self._scoring.kind == "generate":
-                yield from self._generated(encoded, variants)
-                return
-            for inputs, keep in sequences(self._loaded.model, encoded):
-                state = ItemState(vision=vision)
-                for plan, wanted in schedule(variants, 1):
-                    with self._filled(wanted):
-                        passed = self._shared.run(inputs, plan, state, wanted=wanted, keep=ALL)
-                    if passed is not None and wanted:
-                        found[wanted[0]].append(passed.logits[0, -keep:].float())
-        for variant, logits in found.items():
-            sums, first = summed(encoded, logits)
-            yield Answered(variant, by_likelihood(encoded, sums, self._scoring.normalise), first)
-
-    def _generated(self, encoded: Encoded, variants: Sequence[Variant]) -> Iterator[Answered]:
-        state = ItemState()
-        for plan, wanted in schedule(variants, 1):
-            with self._filled(wanted):
-                made = self._shared.generate(
-                    plan, state, lambda: generate(self._loaded, encoded, self._scoring)
-                )
-            if made is not None and wanted:
-                yield Answered(wanted[0], *made)
-
-    def _finish(
-        self, encoded: Encoded, wanted: Sequence[Variant], logits: Tensor, cache: Cache | None
-    ) -> Iterator[Answered]:
-        if self._scoring.kind == "generate":
-            assert cache is not None
-            outcomes, logits = answers_by_text(self._loaded, encoded, wanted, cache, self._scoring)
+        if not stock_shaped:
+            answer_pass, length = self._from_prompt(encoded)
+        elif self._scoring.kind == "generate":
+            answer_pass, length = self._by_stock_generation(encoded), encoded.length
         else:
-            outcomes = answers_by_likelihood(
-                self._loaded, encoded, wanted, logits, cache, self._scoring
-            )
-        for row, variant in enumerate(wanted):
-            yield Answered(variant, outcomes[row], logits[row])
+            answer_pass, length = self._by_stock_likelihood(encoded), encoded.length
+        for plan in schedule(variants, 1 if stock_shaped else width, missing):
+            with torch.inference_mode(), self._meter.item(length), self._filled(plan):
+                answers = answer_pass(plan)
+            if answers:
+                yield [answer for answer in answers if missing is None or answer.variant in missing]
 
-    def _filled(self, wanted: Sequence[Variant]) -> AbstractContextManager[None]:
+    def _from_prompt(self, encoded: Encoded) -> tuple[AnswerPass, int]:
+        """One pass over the prompt; what follows it is read from the cache, all variants at once.
+
+        And the number of tokens that is.
+        """
+        loaded, scoring, state = self._loaded, self._scoring, ItemState()
+        inputs, cache = prompt_inputs(encoded, scoring), needs_cache(encoded, scoring)
+
+        def answer_pass(plan: Pass) -> list[Answered]:
+            passed = self._model.run(inputs, plan, state, cache=cache)
+            if passed is None:
+                return []
+            logits = passed.logits[:, -1]
+            if scoring.kind == "generate":
+                assert passed.cache is not None
+                outcomes, logits = answers_by_text(
+                    loaded, encoded, plan.wanted, passed.cache, scoring
+                )
+            else:
+                outcomes = answers_by_likelihood(
+                    loaded, encoded, plan.wanted, logits, passed.cache, scoring
+                )
+            return list(map(Answered, plan.wanted, outcomes, logits))
+
+        return answer_pass, int(inputs["input_ids"].shape[1])
+
+    def _by_stock_generation(self, encoded: Encoded) -> AnswerPass:
+        """Stock `generate`, whose first forward is the pass."""
+        state = ItemState()
+
+        def answer_pass(plan: Pass) -> list[Answered]:
+            made = self._model.generate(
+                plan, state, lambda: generate(self._loaded, encoded, self._scoring)
+            )
+            return [] if made is None else [Answered(plan.wanted[0], *made)]
+
+        return answer_pass
+
+    def _by_stock_likelihood(self, encoded: Encoded) -> AnswerPass:
+        """The prompt with each choice read to its end, as the plain way does."""
+        runs = sequences(self._loaded.model, encoded)
+        vision: dict[int, list[Any]] = {}
+        states = [ItemState(vision=vision) for _ in runs]
+
+        def answer_pass(plan: Pass) -> list[Answered]:
+            logits: list[Tensor] = []
+            for (inputs, keep), state in zip(runs, states, strict=True):
+                passed = self._model.run(inputs, plan, state, keep=ALL)
+                if passed is not None:
+                    logits.append(passed.logits[0, -keep:].float())
+            if not logits:
+                return []
+            sums, first = summed(encoded, logits)
+            outcome = by_likelihood(encoded, sums, self._scoring.normalise)
+            return [Answered(plan.wanted[0], outcome, first)]
+
+        return answer_pass
+
+    def _filled(self, plan: Pass) -> AbstractContextManager[None]:
         """Fills other than zero change weights, so such a variant runs alone."""
-        for variant in wanted:
+        for variant in plan.wanted:
             if variant is not None and variant.fill != "zero":
                 return filled(self._loaded.model, self._loaded.decoder, variant)
         return nullcontext()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from talo_export.errors import TaloError
-from talo_export.evidence.calibration import calibrate_answers
+from talo_export.evidence.analyses.answers import calibrate_answers
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
 
@@ -55,8 +55,8 @@ def test_a_nudge_against_a_preference_gains_and_vanishes_under_calibration(gold)
     assert abs(found.calibrated.gain) < 0.02
     assert found.fate == "vanishes"
     assert "vanishes" in found.sentence
-    assert found.base[1] > 0.9
-    assert found.gold == (0.5, 0.5)
+    assert found.distribution.base[1] > 0.9
+    assert found.distribution.gold == (0.5, 0.5)
 
 
 def test_a_layer_that_blurred_the_evidence_keeps_its_gain(gold):
@@ -68,7 +68,7 @@ def test_a_layer_that_blurred_the_evidence_keeps_its_gain(gold):
     )
     assert found.raw.gain > 0.2
     assert found.fate == "stays"
-    assert found.calibrated.interval[0] > 0
+    assert found.calibrated.ci95[0] > 0
 
 
 def test_calibration_looks_at_no_label(gold):

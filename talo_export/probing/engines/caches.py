@@ -1,4 +1,4 @@
-"""Rows of a key/value cache: taking some, copying one, keeping what a layer stored.
+"""Key/value caches by rows: taking some, giving a layer's to all, continuing a copy.
 
 Works on the layers of a transformers `Cache` whatever they keep (keys and values, sliding
 windows, convolution and recurrent states), by the tensors in them: each has the batch first.
@@ -7,14 +7,31 @@ windows, convolution and recurrent states), by the tensors in them: each has the
 from __future__ import annotations
 
 import copy
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import Cache
 
+ARGUMENTS = ("cache", "past_key_values")
+"""What models call their cache, the newer name first: transformers renamed it."""
 GROWING = ("keys", "values")
 """The states that grow with every token."""
+
+
+def cache_argument(forward: Callable[..., Any], cache: Cache) -> dict[str, Cache]:
+    """The cache as a keyword argument, for a model with this `forward`, of it and of `generate`."""
+    parameters = inspect.signature(forward).parameters
+    name = next((name for name in ARGUMENTS if name in parameters), ARGUMENTS[-1])
+    return {name: cache}
+
+
+def cache_of(output: Any) -> Cache | None:
+    """The cache in a model's output, None where it holds none."""
+    values = (getattr(output, name, None) for name in ARGUMENTS)
+    return next((cache for cache in values if isinstance(cache, Cache)), None)
 
 
 def stored_rows(layer: Any) -> int | None:
@@ -32,9 +49,27 @@ def take_rows(layer: Any, index: Tensor) -> Any:
     return taken
 
 
-def has_overwritten_states(cache: Cache) -> bool:
-    """Whether some layer keeps states of fixed size instead of growing keys and values."""
-    return any(place not in GROWING for layer in cache.layers for place, _ in _states(layer))
+def select_rows(cache: Cache, rows: list[int]) -> None:
+    """Keep only these rows, in this order, of every layer."""
+    index = torch.tensor(rows)
+    for at, layer in enumerate(cache.layers):
+        if stored_rows(layer) is not None:
+            cache.layers[at] = take_rows(layer, index)
+
+
+def spread_layer(cache: Cache, count: int, places: Tensor) -> None:
+    """Give what a layer has just stored for `count` active rows to all rows, by their places."""
+    for at, layer in enumerate(cache.layers):
+        if stored_rows(layer) == count:
+            cache.layers[at] = take_rows(layer, places)
+
+
+def put_layer(cache: Cache, at: int, layer: Any) -> None:
+    """Set layer `at`, where the cache may not have grown that far yet."""
+    while len(cache.layers) <= at:
+        assert cache.layer_class_to_replicate is not None
+        cache.layers.append(cache.layer_class_to_replicate())
+    cache.layers[at] = layer
 
 
 def fork(cache: Cache) -> Cache:
@@ -50,20 +85,9 @@ def fork(cache: Cache) -> Cache:
     return twin
 
 
-def select_rows(cache: Cache, rows: list[int]) -> None:
-    """Keep only these rows, in this order, of every layer."""
-    index = torch.tensor(rows)
-    for at, layer in enumerate(cache.layers):
-        if stored_rows(layer) is not None:
-            cache.layers[at] = take_rows(layer, index)
-
-
-def put_layer(cache: Cache, at: int, layer: Any) -> None:
-    """Set layer `at`, where the cache may not have grown that far yet."""
-    while len(cache.layers) <= at:
-        assert cache.layer_class_to_replicate is not None
-        cache.layers.append(cache.layer_class_to_replicate())
-    cache.layers[at] = layer
+def has_overwritten_states(cache: Cache) -> bool:
+    """Whether some layer keeps states of fixed size instead of growing keys and values."""
+    return any(place not in GROWING for layer in cache.layers for place, _ in _states(layer))
 
 
 def _fork_layer(layer: Any) -> Any:
@@ -76,17 +100,17 @@ def _fork_layer(layer: Any) -> Any:
 
 def _states(layer: Any) -> list[tuple[Any, Tensor]]:
     """(place, tensor) of every state with a batch axis: an attribute, or a dict's entry."""
-    found: list[tuple[Any, Tensor]] = []
+    states: list[tuple[Any, Tensor]] = []
     for name, value in vars(layer).items():
         if isinstance(value, Tensor) and value.dim() > 1:
-            found.append((name, value))
+            states.append((name, value))
         elif isinstance(value, dict):
-            found += [
+            states += [
                 ((name, key), inner)
                 for key, inner in value.items()
                 if isinstance(inner, Tensor) and inner.dim() > 1
             ]
-    return found
+    return states
 
 
 def _set_state(layer: Any, place: Any, tensor: Tensor) -> None:

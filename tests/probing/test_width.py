@@ -8,8 +8,8 @@ import torch
 from accelerate import cpu_offload
 from probe_models import loaded_llama
 
-from talo_export.probing.engines import fit
-from talo_export.probing.engines.fit import fitting_tokens, free_bytes, layer_bytes
+from talo_export.probing.engines import width
+from talo_export.probing.engines.width import fitting_tokens, free_bytes, layer_bytes
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import all_knockouts, sweep
 
@@ -41,8 +41,8 @@ def test_the_number_is_a_power_of_two_within_half_of_the_free_memory():
 def test_a_machine_short_of_memory_cuts_the_same_sweep_finer(make_items, monkeypatch, free):
     loaded = loaded_llama()
     variants, scoring = (None, *all_knockouts(loaded.decoder)), Scoring("likelihood")
-    whole = sweep(loaded, make_items(3), variants, scoring, engine="lockstep")
-    monkeypatch.setattr(fit, "free_bytes", lambda device: free)
+    whole = sweep(loaded, make_items(3), variants, scoring)
+    monkeypatch.setattr(width, "free_bytes", lambda device: free)
     found = sweep(loaded, make_items(3), variants, scoring)
     assert np.allclose(found.table.scores, whole.table.scores, atol=1e-5)
     assert found.cost.layer_evaluations == whole.cost.layer_evaluations
@@ -58,7 +58,7 @@ def test_more_than_a_cpu_is_busy_with_runs_at_once_only_where_weights_are_brough
     if offloaded:
         cpu_offload(loaded.model, execution_device=CPU)
     variants = (None, *all_knockouts(loaded.decoder))
-    monkeypatch.setitem(fit.MOST_TOKENS, "cpu", 1)
+    monkeypatch.setitem(width.MOST_TOKENS, "cpu", 1)
     cost = sweep(loaded, make_items(3), variants, Scoring("likelihood")).cost
     each_layer_once_an_item = cost.layer_calls == 3 * len(loaded.decoder)
     assert each_layer_once_an_item == offloaded

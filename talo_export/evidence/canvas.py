@@ -1,20 +1,23 @@
-"""The look all figures share, and the one place where they are written to disk."""
+"""The look all figures share, and the one place where they are written to disk.
+
+matplotlib is imported when something is drawn: analyses are also computed where nothing is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette: told apart with any of the common colour-vision deficiencies.
 GAIN = "#0072B2"
@@ -47,14 +50,23 @@ _STYLE: dict[str, Any] = {
 
 
 @contextmanager
-def figure(path: Path, width: float, height: float, *, svg: bool = False) -> Iterator[Figure]:
+def figure(
+    path: Path, width: float, height: float, *, title: str | None = None, svg: bool = False
+) -> Iterator[Figure]:
     """A constrained-layout figure of this size in inches, written to `path` (PNG) on success.
 
     With `svg`, the same drawing is also written beside it, with the suffix `.svg`. The bytes
     depend on the drawing alone, not on the date.
     """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
     with matplotlib.rc_context(_STYLE):
         drawing = Figure(figsize=(width, height), dpi=160, layout="constrained", facecolor="white")
+        if title is not None:
+            drawing.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         yield drawing
         path.parent.mkdir(parents=True, exist_ok=True)
         FigureCanvasAgg(drawing).print_png(str(path), metadata={"Software": None})
@@ -72,6 +84,14 @@ def zero_line(axes: Axes, *, vertical: bool = False) -> None:
         axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
 
 
+def span_at_least(axes: Axes, low: float, high: float, *, horizontal: bool = False) -> None:
+    """Widen what is shown to `low` and `high`: an axis that fits noise makes cliffs of it."""
+    limits, widen = (
+        (axes.get_xlim(), axes.set_xlim) if horizontal else (axes.get_ylim(), axes.set_ylim)
+    )
+    widen(min(limits[0], low), max(limits[1], high))
+
+
 def layer_ticks(depth: int, most: int = 20) -> list[int]:
     """Round layer numbers to label, at most about `most` of them."""
     for step in (1, 2, 5, 10, 20, 50):
@@ -80,10 +100,13 @@ def layer_ticks(depth: int, most: int = 20) -> list[int]:
     return list(range(0, depth, 100))
 
 
-DIVERGING = LinearSegmentedColormap.from_list("loss-gain", [LOSS, "#F7F7F7", GAIN]).with_extremes(
-    bad="#BBBBBB"
-)
-"""Vermilion loses, blue gains, grey was not measured."""
+@cache
+def diverging() -> Colormap:
+    """Vermilion loses, blue gains, grey was not measured."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = [LOSS, "#F7F7F7", GAIN]
+    return LinearSegmentedColormap.from_list("loss-gain", colours).with_extremes(bad="#BBBBBB")
 
 
 def symmetric_limit(points: NDArray[np.float64], share: float = 0.97) -> float:

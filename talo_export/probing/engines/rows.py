@@ -35,14 +35,14 @@ def distinct_row_count(wanted: int, taken: Collection[int]) -> int:
 
 def dimensions(value: Any) -> set[int]:
     """Every size that occurs among the tensors inside a value."""
-    found: set[int] = set()
+    sizes: set[int] = set()
 
     def see(tensor: Tensor) -> Tensor:
-        found.update(tensor.shape)
+        sizes.update(tensor.shape)
         return tensor
 
     map_tensors(value, see)
-    return found
+    return sizes
 
 
 def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
@@ -61,12 +61,12 @@ def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return value
 
 
-def narrow_rows(value: Any, rows: int, start: int, count: int) -> Any:
-    """Rows `start` to `start + count` of everything that has `rows` rows, as views."""
+def narrow_rows(value: Any, rows: int, active: range) -> Any:
+    """The `active` rows of everything that has `rows` rows, as views."""
 
     def narrow(tensor: Tensor) -> Tensor:
         axis = row_axis(tensor, rows)
-        return tensor if axis is None else tensor.narrow(axis, start, count)
+        return tensor if axis is None else tensor.narrow(axis, active.start, len(active))
 
     return map_tensors(value, narrow)
 
@@ -107,7 +107,7 @@ def changed_entries(after: Mapping[Any, Any], before: Mapping[Any, Any]) -> dict
     return {key: value for key, value in after.items() if before.get(key) is not value}
 
 
-def whole_index(active: range, rows: int, device: torch.device) -> Tensor:
+def places_of(active: range, rows: int, device: torch.device) -> Tensor:
     """For each of `rows` rows the place, among the active ones, of the row it equals.
 
     A row that has not joined yet equals the first active one, which is then the trunk.
@@ -115,3 +115,32 @@ def whole_index(active: range, rows: int, device: torch.device) -> Tensor:
     return torch.tensor(
         [row - active.start if row in active else 0 for row in range(rows)], device=device
     )
+
+
+def take_hidden(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Tensor, tuple[Any, ...], dict[str, Any]]:
+    """A decoder layer's hidden states, apart from its other arguments."""
+    if args:
+        return args[0], args[1:], kwargs
+    rest = dict(kwargs)
+    return rest.pop("hidden_states"), (), rest
+
+
+def hidden_row_axis(hidden: Tensor) -> int:
+    """Hidden states are (rows, tokens, width), or (streams, rows, tokens, width)."""
+    return hidden.dim() - 3
+
+
+def expand_hidden(row: Tensor, rows: int) -> Tensor:
+    """Hidden states of one row as `rows` equal ones, without copying."""
+    shape = list(row.shape)
+    shape[hidden_row_axis(row)] = rows
+    return row.expand(*shape)
+
+
+def spread_output(output: Any, hidden: Tensor, count: int, places: Tensor) -> Any:
+    """A layer's return value for all rows. The axis of its hidden states is where theirs were."""
+    first, rest = (output[0], output[1:]) if isinstance(output, tuple) else (output, None)
+    spread = first.index_select(hidden_row_axis(hidden), places)
+    return spread if rest is None else (spread, *spread_rows(rest, count, places))

@@ -1,4 +1,4 @@
-"""Which model this is, exactly: so that no journal is read under another one's name."""
+"""Which model this is, exactly: so that no score is read under another one's name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is it the layer or the letter?
+"""Is it the layer or the letter: a preference for an answer, and what calibration leaves.
 
 A model that says "no" to everything gains from any nudge that makes it say "yes" more often, and
 knocking out a layer is a nudge. Batch calibration (Zhou et al. 2024, arXiv 2309.17249) takes the
@@ -10,12 +10,25 @@ does beyond shifting the preference.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError
+from talo_export.evidence.canvas import (
+    CHOSEN,
+    FAINT,
+    GAIN,
+    LOSS,
+    NEUTRAL,
+    figure,
+    span_at_least,
+    zero_line,
+)
 from talo_export.evidence.paired import (
     Clusters,
     cluster,
@@ -23,11 +36,18 @@ from talo_export.evidence.paired import (
     right,
     sign_flip_p_value,
 )
+from talo_export.evidence.runs import Analysed, Runs
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
-from talo_export.wording import percent
+from talo_export.tasks.item import LETTERS
+from talo_export.wording import percent, points, signed
 
 Fate = Literal["stays", "shrinks", "vanishes", "no gain"]
+"""Of a gain: `stays` (`MUCH_LEFT` of it, and its interval is above 0), `vanishes` (at most
+`LITTLE_LEFT`), `shrinks` (in between, or no longer certain)."""
+
+MUCH_LEFT, LITTLE_LEFT = 0.5, 0.25
+"""Shares of a gain."""
 
 
 @dataclass(frozen=True)
@@ -37,75 +57,56 @@ class PairedGain:
     base_accuracy: float
     accuracy: float
     gain: float
-    interval: tuple[float, float]
+    ci95: tuple[float, float]
     p_value: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "base_accuracy": self.base_accuracy,
-            "accuracy": self.accuracy,
-            "gain": self.gain,
-            "ci95": list(self.interval),
-            "p_value": self.p_value,
-        }
 
 
 @dataclass(frozen=True)
-class AnswerCalibration:
+class AnswerShares:
+    """Shares of the items: of which A, B, ... is right, and which are answered so (unread answers
+    are missing)."""
+
+    gold: tuple[float, ...]
+    base: tuple[float, ...]
+    knockout: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class AnswerCalibration(Recorded):
     """One knockout with and without the model's preference for an answer taken out."""
 
-    knockout: Knockout
+    layer: int
     n: int
-    gold: tuple[float, ...]
-    """Share of items whose right choice is A, B, ..."""
-    base: tuple[float, ...]
-    """Share of items to which the base answers A, B, ... (unread answers are missing)."""
-    answers: tuple[float, ...]
-    """The same of the knockout."""
+    distribution: AnswerShares
     raw: PairedGain
     calibrated: PairedGain
     fate: Fate
-    """What becomes of the gain: `stays` (at least half of it, and its interval is above 0),
-    `vanishes` (at most a quarter is left), `shrinks` (in between, or no longer certain)."""
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for report and card, in points."""
-        layer, raw, after = self.knockout.layer, 100 * self.raw.gain, 100 * self.calibrated.gain
-        favourite = int(np.argmax(self.base))
+        base, gold = self.distribution.base, self.distribution.gold
+        favourite = int(np.argmax(base))
         habit = (
-            f"the base answers {chr(ord('A') + favourite)} to {percent(self.base[favourite], 0)} "
-            f"of the {self.n} items ({percent(self.gold[favourite], 0)} would be right)"
+            f"the base answers {LETTERS[favourite]} to {percent(base[favourite], 0)} "
+            f"of the {self.n} items ({percent(gold[favourite], 0)} would be right)"
         )
         if self.fate == "no gain":
-            return f"Layer {layer}: there is no gain to explain ({raw:+.1f} points); {habit}."
-        said = {
+            return (
+                f"Layer {self.layer}: there is no gain to explain ({points(self.raw.gain)}); "
+                f"{habit}."
+            )
+        means = {
             "stays": "the gain is not just a change in which answer the model prefers",
             "shrinks": "part of the gain may be a change in which answer the model prefers",
             "vanishes": "the gain vanishes: the knockout mends which answer the model prefers, "
             "which calibration does without any surgery",
         }[self.fate]
         return (
-            f"Layer {layer}: {raw:+.1f} points as it stands, {after:+.1f} when the preference for "
-            f"an answer is taken out of base and knockout alike; {said}; {habit}."
+            f"Layer {self.layer}: {points(self.raw.gain)} as it stands, "
+            f"{signed(self.calibrated.gain)} when the preference for an answer is taken out of "
+            f"base and knockout alike; {means}; {habit}."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "layer": self.knockout.layer,
-            "n": self.n,
-            "distribution": {
-                "gold": list(self.gold),
-                "base": list(self.base),
-                "knockout": list(self.answers),
-            },
-            "raw": self.raw.to_json(),
-            "calibrated": self.calibrated.to_json(),
-            "fate": self.fate,
-            "sentence": self.sentence,
-        }
 
 
 def calibrate_answers(
@@ -141,14 +142,16 @@ def calibrate_answers(
     calibrated = _paired(after, groups, seed)
     width = int(table.n_choices[kept].max())
     return AnswerCalibration(
-        knockout=knockout,
+        layer=knockout.layer,
         n=len(kept),
-        gold=_shares(gold, width),
-        base=_shares(table.choice[rows[0], kept], width),
-        answers=_shares(table.choice[rows[1], kept], width),
+        distribution=AnswerShares(
+            gold=_shares(gold, width),
+            base=_shares(table.choice[rows[0], kept], width),
+            knockout=_shares(table.choice[rows[1], kept], width),
+        ),
         raw=raw,
         calibrated=calibrated,
-        fate=_fate(raw, calibrated),
+        fate=fate_of(raw.gain, calibrated.gain, calibrated.ci95),
     )
 
 
@@ -190,7 +193,7 @@ def _paired(answers: NDArray[np.bool_], groups: list[str], seed: int) -> PairedG
         base_accuracy=float(answers[0].mean()),
         accuracy=float(answers[1].mean()),
         gain=clusters.mean,
-        interval=gain_interval(clusters, seed=seed),
+        ci95=gain_interval(clusters, seed=seed),
         p_value=sign_flip_p_value(clusters),
     )
 
@@ -200,11 +203,68 @@ def _shares(choices: NDArray, width: int) -> tuple[float, ...]:
     return tuple((counts / len(choices)).tolist())
 
 
-def _fate(raw: PairedGain, calibrated: PairedGain) -> Fate:
-    if raw.gain <= 0:
+def fate_of(raw: float, calibrated: float, ci95: tuple[float, float]) -> Fate:
+    """What calibration leaves of a gain (shares; the interval is that of what is left)."""
+    if raw <= 0:
         return "no gain"
-    if calibrated.gain <= raw.gain / 4:
+    if vanishes(raw, calibrated):
         return "vanishes"
-    if calibrated.gain >= raw.gain / 2 and calibrated.interval[0] > 0:
-        return "stays"
-    return "shrinks"
+    return "stays" if calibrated >= MUCH_LEFT * raw and ci95[0] > 0 else "shrinks"
+
+
+def vanishes(raw: float, calibrated: float) -> bool:
+    """Whether calibration leaves little of a gain."""
+    return raw > 0 and calibrated <= LITTLE_LEFT * raw
+
+
+def analyse(runs: Runs) -> Analysed:
+    """Of one run."""
+    run = runs.only("answers")
+    result = calibrate_answers(
+        run.judged, run.chosen, seed=runs.seed, same_choices=run.lettered or None
+    )
+    if result is None:
+        raise TaloError(
+            f"{run.where} has no answers whose preference could be taken out: its choices "
+            "differ from item to item, or only text was generated. Probe lettered choices with "
+            "--scoring likelihood."
+        )
+    title = f"{run.task}: is it the layer or the letter?"
+    return Analysed(result, partial(draw_answers, result, title=title))
+
+
+def draw_answers(found: AnswerCalibration, path: Path, *, title: str, svg: bool = False) -> Path:
+    """Answers given by base and knockout beside the right ones; the gain before and after."""
+    with figure(path, 7.4, 3.4, title=title, svg=svg) as drawing:
+        left, right = drawing.subplots(1, 2, width_ratios=[2, 1])
+        shares = found.distribution
+        at = np.arange(len(shares.gold))
+        bars = (("right answers", shares.gold, "#BBBBBB"), ("base", shares.base, GAIN),
+                (f"without layer {found.layer}", shares.knockout, CHOSEN))  # fmt: skip
+        left.grid(axis="y", color=FAINT, linewidth=0.6, zorder=0)
+        for i, (name, values, colour) in enumerate(bars):
+            left.bar(at + 0.27 * (i - 1), [100 * share for share in values], width=0.25,
+                     color=colour, label=name, zorder=2)  # fmt: skip
+        left.set_xticks(at)
+        left.set_xticklabels(list(LETTERS[: len(at)]))
+        left.set_xlabel("choice")
+        left.set_ylabel("share of items (%)")
+        left.set_title(f"{found.n} items", fontsize=8.5)
+        left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
+        right.grid(axis="y", color=FAINT, linewidth=0.6, zorder=0)
+        for i, gain in enumerate((found.raw, found.calibrated)):
+            low, high = (100 * bound for bound in gain.ci95)
+            colour = CHOSEN if low > 0 else LOSS if high < 0 else NEUTRAL
+            right.vlines([i], low, high, color=colour, linewidth=2)
+            right.plot([i], [100 * gain.gain], "o", color=colour, markersize=7)
+            right.annotate(signed(gain.gain), (i, 100 * gain.gain), xytext=(8, 0),
+                           textcoords="offset points", va="center", fontweight="bold")  # fmt: skip
+        zero_line(right)
+        right.set_xlim(-0.5, 1.7)
+        right.set_xticks([0, 1])
+        right.set_xticklabels(["as it\nstands", "preference\ntaken out"])
+        span_at_least(right, -5, 5)
+        right.set_ylabel("gain (points), paired 95 % interval")
+        right.set_title(f"the gain {found.fate}" if found.fate != "no gain" else "no gain",
+                        fontsize=8.5)  # fmt: skip
+    return path

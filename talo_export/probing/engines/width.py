@@ -8,7 +8,7 @@ last bit, and only one that is short of memory cuts it finer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from talo_export.errors import NotEnoughMemoryError
+from talo_export.models.loading import LoadedModel
+from talo_export.probing.encoding import Encoded
 from talo_export.probing.forwards import Forward, replaced
 
 MOST_TOKENS = {"cpu": 2048, "cuda": 65536}
@@ -26,6 +29,49 @@ MOST_TOKENS = {"cpu": 2048, "cuda": 65536}
 
 MOST_TOKENS_OFFLOADED = 65536
 """Where weights are brought in for each call: that costs more than a cache would spare."""
+
+
+class Widths:
+    """How many variants of an item run at once, for every kind of item."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        middle = loaded.decoder.layers[len(loaded.decoder) // 2]
+        self._layer = loaded.model.get_submodule(middle.path)
+        self._model = loaded.model
+        self._device = loaded.device
+        self._tokens: dict[Hashable, int] = {}
+        self._one = False
+
+    @contextmanager
+    def measured(self, kind: Hashable, encoded: Encoded) -> Iterator[None]:
+        """Inside, an item of this kind is answered the plain way: what a layer takes is counted."""
+        with layer_bytes(self._layer) as made:
+            yield
+        most = most_tokens(self._model, self._device)
+        self._tokens[kind] = fitting_tokens(max(made) / encoded.length, self._device, most)
+
+    def of(self, kind: Hashable, encoded: Encoded, variants: int) -> int:
+        """The number for this item of a kind that was measured, `variants` at most."""
+        if self._one:
+            return 1
+        return max(1, min(variants, self._tokens[kind] // encoded.length))
+
+    def narrow_to_one(self) -> None:
+        """From now on one at a time, of whatever kind."""
+        self._one = True
+
+    def shrink(self, kind: Hashable, encoded: Encoded, width: int, error: BaseException) -> str:
+        """Half of `width` from now on, and a note of it.
+
+        For prompts of this kind: what else the model does keeps its own measure. Raises
+        NotEnoughMemoryError where there is no half.
+        """
+        if width == 1:
+            raise too_large(encoded) from error
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self._tokens[kind] = width // 2 * encoded.length
+        return f"out of memory: going on with {width // 2} variants at a time"
 
 
 class Made(TorchDispatchMode):
@@ -52,19 +98,19 @@ class Made(TorchDispatchMode):
 @contextmanager
 def layer_bytes(layer: nn.Module) -> Iterator[list[int]]:
     """Inside, every call of a layer appends the bytes it made."""
-    found: list[int] = []
+    sizes: list[int] = []
 
     def wrap(forward: Forward) -> Forward:
         def counted(*args: Any, **kwargs: Any) -> Any:
             with Made() as made:
                 output = forward(*args, **kwargs)
-            found.append(made.bytes)
+            sizes.append(made.bytes)
             return output
 
         return counted
 
     with replaced(layer, "forward", wrap):
-        yield found
+        yield sizes
 
 
 def most_tokens(model: nn.Module, device: torch.device) -> int:
@@ -85,3 +131,11 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
+
+
+def too_large(encoded: Encoded) -> NotEnoughMemoryError:
+    """The error for an item that does not fit even by itself."""
+    return NotEnoughMemoryError(
+        f"item {encoded.item.id!r} with its {encoded.length} tokens does not fit the memory even "
+        "alone: use --device-map auto, --dtype bfloat16 or a larger device."
+    )

@@ -1,1 +1,0 @@
-"""Figures: each draws one frozen result to PNG (and SVG), without pyplot's global state."""
