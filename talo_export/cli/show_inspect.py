@@ -44,6 +44,8 @@ def _knockout(layer: dict[str, Any], mixer: dict[str, Any]) -> str:
     """Whether `export` would cut it, or why not."""
     if mixer["kind"] != "self-attention":
         return mixer["declined"] or "-"
+    if layer["cut"]:
+        return "cut already"
     if layer["knockout"]["attention"] is None:
         return "yes"
     only = "" if layer["knockout"]["o_proj"] else "--scope o_proj only: "
@@ -52,7 +54,7 @@ def _knockout(layer: dict[str, Any], mixer: dict[str, Any]) -> str:
 
 def _alike(layer: dict[str, Any]) -> object:
     """What makes two layers look the same in the table."""
-    return tuple(
+    return layer["cut"], tuple(
         (
             mixer["kind"],
             mixer["declined"],
