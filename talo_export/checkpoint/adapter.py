@@ -18,7 +18,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from talo_export.checkpoint.adapter_files import ADAPTER, CONFIG, WEIGHTS, output_alone
-from talo_export.checkpoint.files import safe_name
+from talo_export.checkpoint.files import check_text, safe_name
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, current_versions, sealed
 from talo_export.checkpoint.placing import CARD
 from talo_export.checkpoint.staging import check_output, staged
@@ -61,6 +61,7 @@ def plan_adapter(
     Raises `UsageError` for a fill other than zero and for layers that cannot be cut, `TaloError`
     where the output projection is no module that PEFT can scale.
     """
+    check_text(directory)
     config = read_config(ResolvedModel(directory, str(directory), None), trust_remote_code)
     # By name, because a config may ask for an attention that is downloaded code.
     model = build_empty(config, trust_remote_code=trust_remote_code, attn_implementation="eager")

@@ -74,6 +74,16 @@ def list_files(directory: Path) -> tuple[BaseFile, ...]:
     return tuple(sorted(found, key=lambda file: file.name))
 
 
+def check_text(directory: Path) -> None:
+    """Raise `UsageError` where a base's path is not UTF-8: no manifest or card could name it."""
+    try:
+        str(directory.resolve()).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"the path {str(directory)!r} is not UTF-8, so no manifest can name it: rename it."
+        ) from error
+
+
 def cache_blobs(directory: Path) -> Path | None:
     """The `blobs` folder of the Hub cache entry that `directory` (resolved) is a snapshot of.
 

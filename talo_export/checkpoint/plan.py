@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 from talo_export.checkpoint import formats
-from talo_export.checkpoint.files import BaseFile, SafeName
+from talo_export.checkpoint.files import BaseFile, SafeName, check_text
 from talo_export.checkpoint.header import Header
 from talo_export.checkpoint.layout import Layout, read_layout
 from talo_export.codec import Count, Field, Hex, maybe
@@ -113,16 +113,18 @@ def plan_export(directory: Path, knockout: Knockout, anatomy: Decoder) -> EditPl
     as it is on disk. Raises `UsageError` for a layer, scope or fill the checkpoint does not have,
     `TaloError` for unsound files and `ProofError` where nothing would be edited.
     """
+    check_text(directory)
     layout = read_layout(directory)
     storage = formats.storage_format(layout.config)
-    edits = edits_on(layout, storage, knockout, anatomy)
+    copies = [layout] if layout.twin is None else [layout, layout.twin]
+    edits = [edit for copy in copies for edit in edits_on(copy, storage, knockout, anatomy)]
     return EditPlan(
         directory=directory,
         knockout=knockout,
         storage=storage,
-        edits=edits,
+        edits=tuple(sorted(edits, key=lambda edit: (edit.file, edit.offset))),
         files=layout.files,
-        shards=layout.shards,
+        shards={name: header for copy in copies for name, header in copy.shards.items()},
         warnings=layout.warnings,
     )
 

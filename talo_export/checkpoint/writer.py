@@ -16,7 +16,7 @@ from typing import Any
 
 from talo_export.checkpoint.copying import Copied, Syncing, can_reflink, copy_edited
 from talo_export.checkpoint.files import BaseFile, list_files
-from talo_export.checkpoint.layout import UNDO_FILE, read_layout, read_tensors
+from talo_export.checkpoint.layout import UNDO_FILE, read_tensors
 from talo_export.checkpoint.manifest import MANIFEST, FileRecord, Manifest, current_versions, sealed
 from talo_export.checkpoint.placing import CARD, linked_files, stored_names
 from talo_export.checkpoint.plan import EditPlan
@@ -131,9 +131,9 @@ def write_export(
 
 def _check_base(plan: EditPlan) -> None:
     """The base is still what was planned on: the same files, the same tensors in their places."""
-    if (
-        list_files(plan.directory) != plan.files
-        or read_layout(plan.directory).shards != plan.shards
+    sources = {file.name: file.source for file in plan.files}
+    if list_files(plan.directory) != plan.files or any(
+        read_tensors(sources[name]) != header for name, header in plan.shards.items()
     ):
         raise TaloError(f"the files of {plan.directory} changed since the plan: run it again.")
 

@@ -5,10 +5,9 @@ The bundled demo is the default model. What is asked is `task_words.py`'s.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from talo_export.probing.settings import Scoring
 
 DEFAULT_PROMPT = "lmms-eval"
-ADAPTER_CONFIG = "adapter_config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +53,6 @@ class Setup:
         """Load it for inference; a PEFT adapter's directory is loaded on the base it names."""
         from talo_export.models.loading import load_model
 
-        adapter = Path(self.reference) / ADAPTER_CONFIG
-        if adapter.is_file():
-            config = json.loads(adapter.read_text(encoding="utf-8"))
-            base, at = config["base_model_name_or_path"], config.get("revision")
-            base = f"{base}@{at}" if at else base
-            return with_adapter(replace(self, model=base).load(), adapter.parent)
         return load_model(
             self.reference,
             dtype=self.dtype,
@@ -71,14 +63,6 @@ class Setup:
             trust_remote_code=self.trust_remote_code,
             load_in_4bit=self.load_in_4bit,
         )
-
-
-def with_adapter(loaded: LoadedModel, adapter: Path) -> LoadedModel:
-    """The same model with a PEFT adapter merged into its weights in memory."""
-    from peft import PeftModel
-
-    merged = PeftModel.from_pretrained(loaded.model, str(adapter)).merge_and_unload()
-    return replace(loaded, model=merged.eval().requires_grad_(False))
 
 
 def model_reference(model: str | None) -> str:

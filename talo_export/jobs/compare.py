@@ -73,6 +73,7 @@ def run_compare(
         f"task {task.name}: {len(task)} items, {len(draws[0].test)} of them to test on; "
         f"chance {percent(task.chance, 0)}"
     )
+    base = resolve(setup.reference)
     out = request.out or compare_directory(setup.name, task.name)
     journal = out / "cells"
     if request.fresh:
@@ -81,7 +82,6 @@ def run_compare(
     items_file = journal / f"items-{task.fingerprint[:12]}.jsonl"
     if not items_file.exists():
         write_items(task, items_file)
-    base = resolve(setup.reference)
     template = CellRequest(
         model=ModelSource(
             reference=setup.reference,

@@ -12,6 +12,7 @@ from talo_export.errors import UsageError
 from talo_export.jobs.asking import Setup
 from talo_export.jobs.task_words import TaskWords, load_words, meaning
 from talo_export.models.loading import LoadedModel
+from talo_export.models.proof import refuse_broken_weights
 from talo_export.models.reference import parse_reference
 from talo_export.probing.progress import Watcher
 from talo_export.probing.settings import Kind, Scoring
@@ -114,6 +115,8 @@ def run_evaluate(
         progress=progress(f"answering {len(items)} items"),
     )
     table = result.table
+    if not table.finite.any():
+        refuse_broken_weights(loaded.model)
     answered = [item for item in items if item.id not in result.too_long]
     right = int(table.correct[0].sum())
     interval = binomtest(right, len(answered)).proportion_ci(0.95, method="exact")

@@ -19,7 +19,7 @@ from talo_export.jobs.asking import Setup
 from talo_export.jobs.evaluate import Note
 from talo_export.jobs.task_words import DEMO
 from talo_export.models.loading import LoadedModel
-from talo_export.models.reference import resolve
+from talo_export.models.reference import follow_adapter, resolve
 from talo_export.tasks.sources import task_references
 
 T = TypeVar("T")
@@ -101,7 +101,7 @@ def each_task(
     begin: Begin,
 ) -> Outcomes[T]:
     """Do every task in its turn. Raises only what concerns them all: a model that is not there."""
-    resolve(setup.reference)
+    resolve(follow_adapter(setup.reference)[0])
     model = SharedModel(setup)
     outcomes: Outcomes[T] = Outcomes()
     for number, reference in enumerate(wanted, start=1):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from talo_export.checkpoint.layout import read_layout
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.evidence.layer_plot import draw_layers
 from talo_export.evidence.power import power_of
@@ -104,6 +105,7 @@ def _prepared(request: ProbeRequest, note: Note) -> tuple[Task, Split, str]:
     note(f"{task.name}: {len(task)} items from {task.source}, chance {percent(task.chance, 0)}")
     split = split_task(task, request.shots, request.seed)
     base = resolve(request.setup.reference)
+    read_layout(base.place)  # What could not be cut is not probed for hours first.
     return task, split, model_fingerprint(base.directory, base.revision)
 
 

@@ -133,9 +133,11 @@ def absolute_name(words: TaskWords, *, model_is_demo: bool) -> str:
 
 def with_columns(words: TaskWords, text: str | None) -> TaskWords:
     """The words with the columns of an option's text, `question=stem,choices=options`."""
+    if text is None:
+        return words
     from talo_export.tasks.columns import parse_columns
 
-    return words if text is None else replace(words, columns=parse_columns(text))
+    return replace(words, columns=parse_columns(text))
 
 
 def _demo_name(asked: str, *, model_is_demo: bool) -> str | None:

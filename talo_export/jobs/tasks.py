@@ -8,7 +8,6 @@ from fnmatch import fnmatchcase
 from talo_export.codec import Recorded
 from talo_export.demo import ITEMS, demo_task_chance, demo_task_descriptions
 from talo_export.errors import UsageError
-from talo_export.evidence.power import TYPICAL_CHANGED, smallest_confirmable
 from talo_export.jobs.task_words import DEMO, TaskWords, load_words
 from talo_export.tasks.catalogue import list_tasks
 from talo_export.tasks.check import TaskReport, describe_task
@@ -85,6 +84,9 @@ def check_tasks(words: TaskWords, *, against: str | None = None) -> TaskCheck:
 
     `against` is another task or split, with which neither items nor pictures should be shared.
     """
+    # Statistics take seconds to import, which listing the tasks must not wait for.
+    from talo_export.evidence.power import TYPICAL_CHANGED, smallest_confirmable
+
     if words.name is None:
         raise UsageError("tasks check needs a file of items, or the name of a task.")
     task = load_words(words, model_is_demo=False)
