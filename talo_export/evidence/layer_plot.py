@@ -113,7 +113,8 @@ def finding(selection: Selection, confirmation: Confirmation | None) -> str:
         return f"Keep the base: {earns} on {count(selection.n, 'item')}"
     if confirmation is None or confirmation.accuracy is None:
         gain = selection.gain or 0.0
-        return f"{_without(knockout)}: {points(gain)} on the items that chose it, none were left"
+        items = f"the {count(selection.n, 'item')} that chose it"
+        return f"{_without(knockout)} {points(gain)} on {items}; none were left to judge it"
     before, after = confirmation.base_accuracy or 0.0, confirmation.accuracy
     # Whole per cents, unless they would hide the difference.
     digits = 0 if abs(after - before) >= 0.02 or after == before else 1
