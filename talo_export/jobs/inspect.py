@@ -14,11 +14,10 @@ from talo_export.checkpoint.layout import Layout, read_layout
 from talo_export.checkpoint.plan import edits_on
 from talo_export.codec import Field, Recorded
 from talo_export.errors import TaloError
-from talo_export.jobs.asking import model_reference
-from talo_export.jobs.task_words import DEMO
 from talo_export.knockout import Knockout, Scope
 from talo_export.models.anatomy import Decoder, Mixer
 from talo_export.models.reference import resolve
+from talo_export.requests.checkpoints import InspectRequest
 
 SCOPES: tuple[Scope, ...] = ("attention", "o_proj")
 
@@ -68,19 +67,19 @@ class Inspection(Recorded):
     warnings: tuple[str, ...]
 
 
-def run_inspect(model: str | None, *, trust_remote_code: bool = False) -> Inspection:
+def run_inspect(request: InspectRequest) -> Inspection:
     """Layers, mixers, tensors on disk with dtype and bytes, and what can be knocked out."""
-    base = resolve(model_reference(model))
+    base = resolve(request.model_reference)
     layout = read_layout(base.place)
-    anatomy = checkpoint_anatomy(base.place, trust_remote_code=trust_remote_code)
+    anatomy = checkpoint_anatomy(base.place, trust_remote_code=request.trust_remote_code)
     warnings = list(layout.warnings)
-    if is_foreign(layout.config) and not trust_remote_code:
+    if is_foreign(layout.config) and not request.trust_remote_code:
         warnings.append(
             "the model's own code was not run: layers and tensors are told from config, names and "
             "shapes, and no proof by logits is possible without --trust-remote-code."
         )
     return Inspection(
-        model=model or DEMO,
+        model=request.model_name,
         revision=base.revision,
         architecture=", ".join(layout.config.get("architectures") or [architecture(base.place)]),
         storage=declared_storage(layout),

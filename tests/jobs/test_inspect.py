@@ -10,8 +10,9 @@ import pytest
 from proving import make_subject
 
 from talo_export.errors import UsageError
-from talo_export.jobs.export import ExportRequest, run_export
+from talo_export.jobs.export import run_export
 from talo_export.jobs.inspect import run_inspect
+from talo_export.requests.checkpoints import ExportRequest, InspectRequest
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def gemma(tmp_path: Path) -> Path:
 
 
 def test_every_layer_has_its_mixers_tensors_and_what_export_would_say(gemma: Path) -> None:
-    document = run_inspect(str(gemma)).to_json()
+    document = run_inspect(InspectRequest(str(gemma))).to_json()
     assert (document["architecture"], document["storage"]) == ("Gemma3nForCausalLM", "plain")
     lender, borrower = document["layers"][0], document["layers"][3]
     (mixer,) = lender["mixers"]
@@ -43,7 +44,7 @@ def test_a_format_that_cannot_be_cut_is_said_for_every_layer(gemma: Path) -> Non
     config = json.loads((gemma / "config.json").read_text())
     config["quantization_config"] = {"quant_method": "aqlm"}
     (gemma / "config.json").write_text(json.dumps(config))
-    document = run_inspect(str(gemma)).to_json()
+    document = run_inspect(InspectRequest(str(gemma))).to_json()
     assert "aqlm" in document["storage"]
     assert all("aqlm" in layer["knockout"]["o_proj"] for layer in document["layers"])
 
