@@ -105,8 +105,8 @@ def select(
 
     def by_layer(values: NDArray) -> tuple[Any, ...]:
         spread: list[Any] = [None] * depth
-        for one, value in zip(knockouts, values.tolist(), strict=True):
-            spread[one.layer] = None if value != value else value
+        for variant, value in zip(knockouts, values.tolist(), strict=True):
+            spread[variant.layer] = None if value != value else value
         return tuple(spread)
 
     seen = table.scored[rows]
