@@ -51,9 +51,11 @@ def evidence_of(
         )
     return {
         "layer_tests": tests.to_json(),
-        # That no layer helps is said only where every layer could be tested.
+        # That no layer helps is said only where every layer could be tested, on answers.
         "null": explain_null(tests, base_accuracy=selection.base_accuracy).to_json()
-        if selection.knockout is None and len(sweep.layers) == len(probed.variants) - 1
+        if selection.knockout is None
+        and not selection.unreadable
+        and len(sweep.layers) == len(probed.variants) - 1
         else None,
         "cross_validation": _cross_validated(sweep, selection, seed) if few else None,
         "calibration": None if calibration is None else calibration.to_json(),

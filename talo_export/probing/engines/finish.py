@@ -12,7 +12,7 @@ from transformers import Cache
 from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
 from talo_export.models.switching import silenced
-from talo_export.probing.answers import by_likelihood, by_text
+from talo_export.probing.answers import by_likelihood, by_tokens
 from talo_export.probing.encoding import Encoded, is_per_token, without_last
 from talo_export.probing.engines.caches import cache_argument, fork, has_overwritten_states
 from talo_export.probing.engines.naive import greedy, log_probabilities, one_token_each
@@ -127,8 +127,7 @@ def answers_by_text(
         if finite and encoded.continuations:
             first = log_probabilities(steps[0].float())
             letters = [float(first[ids[0]]) for ids in encoded.continuations]
-        text = loaded.tokenizer.decode(tokens, skip_special_tokens=True)
-        outcomes.append(by_text(encoded.item, text, letters, finite))
+        outcomes.append(by_tokens(loaded, encoded, tokens, letters, finite))
     return outcomes, made.logits[0]
 
 

@@ -20,7 +20,7 @@ from talo_export.models.loading import LoadedModel
 from talo_export.models.memory import is_out_of_memory
 from talo_export.models.proof import BaseAnswer
 from talo_export.models.switching import knocked_out
-from talo_export.probing.answers import Answered, by_likelihood, by_text
+from talo_export.probing.answers import Answered, by_likelihood, by_tokens
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
 from talo_export.probing.engines.width import too_large
@@ -155,8 +155,7 @@ def generate(loaded: LoadedModel, encoded: Encoded, scoring: Scoring) -> tuple[O
     if finite and encoded.continuations:
         first = log_probabilities(made.logits[0][0].float())
         letters = [float(first[ids[0]]) for ids in encoded.continuations]
-    text = loaded.tokenizer.decode(tokens, skip_special_tokens=True)
-    return by_text(encoded.item, text, letters, finite), made.logits[0][0]
+    return by_tokens(loaded, encoded, tokens.tolist(), letters, finite), made.logits[0][0]
 
 
 def greedy(loaded: LoadedModel, new_tokens: int) -> dict[str, Any]:
