@@ -67,8 +67,8 @@ class AnalyzeRequest(Request):
 AnalyzeRequest.__doc__ = "\n".join(
     (
         "One of the paper's analyses, as JSON and a figure.\n",
-        *(f"- `{name}`: {summary(name)}" for name in names()),
-        "\ntransfer, side-effects, fills, modules and pairs score what the runs lack, once; the "
+        *(f"- `{name}`: {summary(name)}\n" for name in names()),
+        "transfer, side-effects, fills, modules and pairs score what the runs lack, once; the "
         "others read the journalled scores alone.",
     )
 )
