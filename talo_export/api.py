@@ -8,7 +8,7 @@ raises `TaloError` with a sentence for a person, and returns what the command sh
     >>> len(task), task.chance
     (300, 0.25)
     >>> plan = export(layer=2, dry_run=True)
-    >>> [edit["tensor"].rpartition("layers.")[2] for edit in plan["edits"]][:2]
+    >>> [edit.tensor.rpartition("layers.")[2] for edit in plan.edits][:2]
     ['2.self_attn.k_proj.bias', '2.self_attn.k_proj.weight']
 
 The numbered scripts in `examples/` are longer ones.
@@ -22,22 +22,22 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from talo_export.jobs.analyze import run_analysis
-from talo_export.jobs.compare import run_compare, run_estimate
+from talo_export.jobs.compare import Estimate, run_compare, run_estimate
 from talo_export.jobs.diff import run_diff
-from talo_export.jobs.evaluate import run_evaluate
-from talo_export.jobs.evaluate_many import run_evaluations
+from talo_export.jobs.evaluate import EvaluateResult, run_evaluate
+from talo_export.jobs.evaluate_many import EvaluationsResult, run_evaluations
 from talo_export.jobs.export import run_export
 from talo_export.jobs.inspect import run_inspect
 from talo_export.jobs.many import means_many
 from talo_export.jobs.probe import run_probe
-from talo_export.jobs.probe_many import run_probes
+from talo_export.jobs.probe_many import ManyResult, run_probes
 from talo_export.jobs.push import run_push
 from talo_export.jobs.report import run_report
 from talo_export.jobs.task_words import load_chosen
 from talo_export.jobs.tasks import run_tasks
 from talo_export.jobs.undo import run_undo
 from talo_export.jobs.verify import run_verify
-from talo_export.publish.doctor import DoctorFacts, examine
+from talo_export.publish.doctor import Examination, examine
 from talo_export.publish.push import PushResult
 from talo_export.requests.checkpoints import (
     DiffRequest,
@@ -56,6 +56,8 @@ from talo_export.requests.readings import (
     ReportRequest,
     TasksRequest,
 )
+from talo_export.runs.comparison import Comparison
+from talo_export.runs.result import ProbeResult
 from talo_export.tasks.item import Task
 
 P = ParamSpec("P")
@@ -109,23 +111,23 @@ def _documentation(declared: type[Request]) -> str:
     return "\n".join(lines)
 
 
-def _probe(request: ProbeRequest) -> dict[str, Any]:
-    return (run_probes if means_many(request.task) else run_probe)(request)
+def _probe(request: ProbeRequest) -> ProbeResult | ManyResult:
+    return run_probes(request) if means_many(request.task) else run_probe(request)
 
 
-def _evaluate(request: EvaluateRequest) -> dict[str, Any]:
-    return (run_evaluations if means_many(request.task) else run_evaluate)(request)
+def _evaluate(request: EvaluateRequest) -> EvaluateResult | EvaluationsResult:
+    return run_evaluations(request) if means_many(request.task) else run_evaluate(request)
 
 
-def _compare(request: CompareRequest) -> dict[str, Any]:
-    return (run_estimate if request.estimate else run_compare)(request)
+def _compare(request: CompareRequest) -> Comparison | Estimate:
+    return run_estimate(request) if request.estimate else run_compare(request)
 
 
 def _push(request: PushRequest) -> PushResult:
     return run_push(request, progress=False)
 
 
-def _doctor(request: DoctorRequest) -> DoctorFacts:
+def _doctor(request: DoctorRequest) -> Examination:
     return examine()
 
 

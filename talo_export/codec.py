@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 else:
     from pydantic import computed_field as derived
 
-__all__ = ["Field", "Hex", "Recorded", "derived", "from_json", "maybe", "to_json"]
+__all__ = ["Count", "Field", "Hex", "Recorded", "derived", "from_json", "maybe", "to_json"]
 
 T = TypeVar("T")
 
@@ -30,6 +30,8 @@ Hex = Annotated[bytes, BeforeValidator(bytes.fromhex), PlainSerializer(bytes.hex
 """Bytes, written as hexadecimal digits."""
 
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+
+Count = Annotated[int, Field(ge=0)]
 
 maybe = Field(exclude_if=lambda value: not value and value != 0)
 """Of a field that is left out where it is None or empty: `Annotated[str | None, maybe] = None`."""
@@ -63,7 +65,7 @@ def from_json(kind: type[T], document: Any, where: str) -> T:
 
 def _sentence(error: ValidationError, where: str) -> str:
     first = error.errors(include_url=False)[0]
-    key = ".".join(map(str, first["loc"]))
+    key = ".".join(str(part) for part in first["loc"] if part != "[key]")
     if first["type"] == "json_invalid":
         return f"{where} is not valid JSON ({first['ctx']['error']})."
     if first["type"] == "missing":

@@ -210,6 +210,7 @@ def draw(lines: list[Line], path: Path) -> None:
             right.plot(shots, [x.hurts for x in points], color=SERIES[i], marker=MARKERS[i],
                        label=rule)  # fmt: skip
         zero_line(left)
+        right.set_ylim(bottom=0)
         ticks = sorted({x.shots for x in lines})
         tasks = {x.shots: x.tasks for x in sorted(lines, key=lambda x: x.tasks)}
         said_of = ", ".join(f"{tasks[s]} at {s}" for s in ticks)

@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from talo_export.baselines.request import CellRequest, CellResult
+from talo_export.codec import Field, Recorded, derived
 from talo_export.tasks.item import Task
 from talo_export.wording import percent
 
@@ -26,23 +27,23 @@ RESAMPLES = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class BreakEven:
+class BreakEven(Recorded):
     """Where `method` overtakes `rival`. A bound of None lies beyond the last number of shots, one
     equal to the first number of shots lies at it or before."""
 
     method: str
     rival: str
-    shots: tuple[int, ...]
+    estimate: Annotated[float | None, Field(alias="shots")]
+    ci95: tuple[float | None, float | None]
+    """95 %, over resamples."""
+    shots: Annotated[tuple[int, ...], Field(alias="compared")]
     """The numbers of shots compared, ascending."""
-    estimate: float | None
-    low: float | None
-    high: float | None
     ahead_at_first: float
     """Share of resamples in which it is ahead, or level, at the first number of shots already."""
     never: float
     """Share of resamples in which it stays behind up to the last."""
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person."""
         first, last = self.shots[0], self.shots[-1]
@@ -56,8 +57,9 @@ class BreakEven:
         if sure > 0.975:
             often = "every resample" if sure == 1.0 else f"{percent(sure)} of resamples"
             return f"{where}, in {often}."
+        low, high = map(self._bound, self.ci95)
         return (
-            f"{where} (95 % between {self._bound(self.low)} and {self._bound(self.high)}; "
+            f"{where} (95 % between {low} and {high}; "
             f"ahead at {first} in {percent(self.ahead_at_first, 0)}, never up to {last} in "
             f"{percent(self.never, 0)} of resamples)."
         )
@@ -66,15 +68,6 @@ class BreakEven:
         if bound is None:
             return f"beyond {self.shots[-1]}"
         return f"{self.shots[0]} or fewer" if bound <= self.shots[0] else f"{bound:.0f}"
-
-    def to_json(self) -> dict[str, Any]:
-        """An entry of `break_even` in `compare --json`."""
-        return {
-            "method": self.method, "rival": self.rival, "shots": self.estimate,
-            "ci95": [self.low, self.high], "compared": list(self.shots),
-            "ahead_at_first": self.ahead_at_first, "never": self.never,
-            "sentence": self.sentence,
-        }  # fmt: skip
 
 
 def break_even(
@@ -116,10 +109,9 @@ def break_even(
     return BreakEven(
         method=method,
         rival=rival,
-        shots=tuple(complete),
         estimate=_finite(estimate),
-        low=_finite(low),
-        high=_finite(high),
+        ci95=(_finite(low), _finite(high)),
+        shots=tuple(complete),
         ahead_at_first=float((points <= complete[0]).mean()),
         never=float(np.isinf(points).mean()),
     )

@@ -20,8 +20,9 @@ from talo_export.knockout import Knockout
 from talo_export.probing.encoding import letters_scored
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.settings import Scoring
+from talo_export.tasks.answers import is_right
 from talo_export.tasks.item import LETTERS, Item
-from talo_export.tasks.plain_text import normalised
+from talo_export.tasks.plain_text import exact
 from talo_export.tasks.prompts import render
 
 
@@ -87,7 +88,7 @@ def recalibrate(
             prior_nats = [prior.of(label, n) for label in labels(item, scoring)]
             scores[row, column, :n] = _log_shares(scores[row, column, :n]) - prior_nats
             choice[row, column] = int(scores[row, column, :n].argmax())
-            correct[row, column] = choice[row, column] == item.answer
+            correct[row, column] = is_right(item, int(choice[row, column]))
     parsed = table.parsed | np.isfinite(scores[:, :, 0])
     return replace(table, scores=scores, choice=choice, correct=correct, parsed=parsed)
 
@@ -96,7 +97,7 @@ def labels(item: Item, scoring: Scoring) -> tuple[str, ...]:
     """What an item shares with others about its choices: the letters, or the choices' texts."""
     if letters_scored(render(item), scoring):
         return tuple(LETTERS[: len(item.choices)])
-    return tuple(normalised(choice) for choice in item.choices)
+    return tuple(exact(choice) for choice in item.choices)
 
 
 def _scores(table: ScoreTable, variant: Knockout | None) -> NDArray[np.float64]:

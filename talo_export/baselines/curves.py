@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from talo_export.baselines.break_even import BreakEven
 from talo_export.baselines.summary import Row
-from talo_export.evidence.canvas import CHOSEN, INK, NEUTRAL, figure
+from talo_export.evidence.canvas import CHOSEN, INK, NEUTRAL, figure, span_at_least
 
 # Okabe and Ito's palette without the knockout's green, which is this project's own colour.
 COLOURS = ("#0072B2", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#000000")
@@ -59,6 +59,8 @@ def draw_curves(
         accuracy.set_ylabel("accuracy on the test items, %")
         memory.set_ylabel(f"peak memory, {unit}")
         memory.set_ylim(bottom=0)
+        middle = sum(accuracy.get_ylim()) / 2
+        span_at_least(accuracy, middle - 5, middle + 5)
         for axes in (accuracy, memory):
             _shots_axis(axes, shots)
         drawing.legend(loc="outside lower center", ncols=min(6, len(methods) + 1))

@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from huggingface_hub import hf_hub_download
@@ -70,10 +69,6 @@ class Footprint:
     dtype: str
     adapter: str
     four_bit: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """The document of `compare --estimate --json`."""
-        return asdict(self)
 
 
 def estimate(

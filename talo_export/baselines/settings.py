@@ -16,14 +16,14 @@ The learning rate of each other adapter stands beside it in `adapters.py`.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
+from talo_export.codec import Recorded
 from talo_export.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class Training(Recorded):
     """Everything besides model, items and seed that a trained adapter depends on."""
 
     epochs: int = 20
@@ -50,7 +50,3 @@ class Training:
                 )
         if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
             raise UsageError(f"--lr is {self.learning_rate}: give a positive number.")
-
-    def to_json(self) -> dict[str, Any]:
-        """Name -> value of every setting."""
-        return asdict(self)

@@ -7,18 +7,20 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 
 from talo_export.baselines.request import CellRequest, CellResult
+from talo_export.codec import Field, Recorded
 from talo_export.evidence.paired import Clusters, cluster, gain_interval, sign_flip_p_value
 from talo_export.tasks.item import Task
+from talo_export.wording import count
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A method at a number of shots, over its seeds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row(Recorded):
+    """A method at a number of shots, over its seeds: an entry of `methods` in `compare --json`.
 
     Accuracy, spread and costs are over the cells that were tested, memory is the largest peak of
     any cell. The interval and p-value are of the gain over the base, paired by item and clustered
@@ -26,17 +28,14 @@ class Row:
     for seeds.
     """
 
-    method: str
+    method: Annotated[str, Field(alias="name")]
     shots: int
     seeds: int
     """Cells tested."""
-    statuses: Mapping[str, int]
-    reasons: tuple[str, ...]
     accuracy: float | None
     accuracy_sd: float | None
     gain: float | None
     gain_sd: float | None
-    gain_ci95: tuple[float, float] | None
     p_value: float | None
     unparsed: float | None
     peak_memory_bytes: int | None
@@ -50,34 +49,26 @@ class Row:
     forward_passes: int
     backward_passes: int
     artifact_bytes: int
+    statuses: Mapping[str, int]
+    """How many cells ended so."""
+    not_done: str | None = None
+    """`1 of 3 diverged`: the cells that have no accuracy, None where there are none."""
+    reasons: Annotated[
+        tuple[str, ...] | None, Field(exclude_if=lambda reasons: reasons is None)
+    ] = None
+    """Why cells were not done; None in what is published: it may name files of a machine."""
+    gain_ci95: tuple[float, float] | None
     layers: tuple[int | None, ...]
     """The layer knocked out, by seed; None where the base was kept."""
     notes: tuple[str, ...] = ()
     """What a reader of the row should know besides, one sentence each."""
 
     @property
-    def not_done(self) -> str | None:
-        """`1 of 3 diverged`: the cells that have no accuracy, None where there are none."""
-        total = sum(self.statuses.values())
-        lost = [
-            f"{count} of {total} {status}"
-            for status, count in self.statuses.items()
-            if status != "done"
-        ]
-        return ", ".join(lost) or None
-
-    def to_json(self) -> dict[str, Any]:
-        """An entry of `methods` in `compare --json`."""
-        return {
-            "name": self.method,
-            **{name: getattr(self, name) for name in COLUMNS if name != "name"},
-            "statuses": dict(self.statuses),
-            "not_done": self.not_done,
-            "reasons": list(self.reasons),
-            "gain_ci95": None if self.gain_ci95 is None else list(self.gain_ci95),
-            "layers": list(self.layers),
-            "notes": list(self.notes),
-        }
+    def label(self) -> str:
+        """The method with its shots and seeds, as cards and pages name the row."""
+        if not self.shots:
+            return self.method
+        return f"{self.method}, {self.shots} shots, {count(sum(self.statuses.values()), 'seed')}"
 
 
 COLUMNS = (
@@ -133,13 +124,10 @@ def _row(
         method=method,
         shots=shots,
         seeds=len(done),
-        statuses=statuses,
-        reasons=tuple(dict.fromkeys(cell.reason for _, cell in cells if cell.reason)),
         accuracy=_mean(accuracies),
         accuracy_sd=_spread(accuracies),
         gain=None if clusters is None else clusters.mean,
         gain_sd=None if clusters is None else _spread(gains),
-        gain_ci95=None if clusters is None else gain_interval(clusters, seed=seed),
         p_value=None if clusters is None else sign_flip_p_value(clusters),
         unparsed=_mean([c.unparsed / len(c.correct) for c in done if c.correct]),
         peak_memory_bytes=max((cell.peak_memory_bytes for _, cell in cells), default=0) or None,
@@ -151,9 +139,19 @@ def _row(
         forward_passes=_whole([cell.adapt.forward_passes for cell in done if cell.adapt]),
         backward_passes=_whole([cell.adapt.backward_passes for cell in done if cell.adapt]),
         artifact_bytes=max((cell.artifact_bytes for cell in done), default=0),
+        statuses=statuses,
+        not_done=_not_done(statuses),
+        reasons=tuple(dict.fromkeys(cell.reason for _, cell in cells if cell.reason)),
+        gain_ci95=None if clusters is None else gain_interval(clusters, seed=seed),
         layers=tuple(cell.layer for cell in done),
         notes=_notes(shots, done),
     )
+
+
+def _not_done(statuses: Mapping[str, int]) -> str | None:
+    total = sum(statuses.values())
+    lost = [f"{n} of {total} {status}" for status, n in statuses.items() if status != "done"]
+    return ", ".join(lost) or None
 
 
 def _notes(shots: int, done: Sequence[CellResult]) -> tuple[str, ...]:
@@ -186,7 +184,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     for row in rows:
         values = row.to_json()
         low, high = row.gain_ci95 or (None, None)
-        ends = (low, high, row.not_done, " ".join(row.reasons))
+        ends = (low, high, row.not_done, " ".join(row.reasons or ()))
         writer.writerow([*(values[name] for name in COLUMNS), *ends])
     return text.getvalue()
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from talo_export.baselines.request import CellRequest, CellResult
 from talo_export.baselines.summary import Row, paired_clusters
+from talo_export.codec import Recorded, derived
 from talo_export.evidence.paired import gain_interval
 from talo_export.tasks.item import Task
 from talo_export.wording import percent
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Recorded):
     """The most accurate method at a number of shots, against its rival. Shares in [0, 1]."""
 
     shots: int
     best: str
+    level: tuple[str, ...]
+    """Other methods of exactly the same accuracy."""
     accuracy: float
     base_accuracy: float
     rival: str
@@ -26,10 +28,8 @@ class Verdict:
     lead: float | None
     """Accuracy of the best minus the rival's, paired; None where the base is the best."""
     lead_ci95: tuple[float, float] | None
-    level: tuple[str, ...] = ()
-    """Other methods of exactly the same accuracy."""
 
-    @property
+    @derived
     def sentence(self) -> str:
         """One sentence for a person, in points."""
         at = f"At {self.shots} shots"
@@ -49,16 +49,6 @@ class Verdict:
             f"{head}, {100 * self.lead:+.1f} points from the {self.rival} "
             f"(95 % interval {low:+.1f} to {high:+.1f}{sure})."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """An entry of `verdicts` in `compare --json`."""
-        return {
-            "shots": self.shots, "best": self.best, "level": list(self.level),
-            "accuracy": self.accuracy,
-            "base_accuracy": self.base_accuracy, "rival": self.rival, "lead": self.lead,
-            "lead_ci95": None if self.lead_ci95 is None else list(self.lead_ci95),
-            "sentence": self.sentence,
-        }  # fmt: skip
 
 
 def verdicts(

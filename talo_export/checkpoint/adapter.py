@@ -18,10 +18,11 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from talo_export.checkpoint.adapter_files import ADAPTER, CONFIG, WEIGHTS, output_alone
-from talo_export.checkpoint.files import safe_name
+from talo_export.checkpoint.files import check_text, safe_name
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, current_versions, sealed
+from talo_export.checkpoint.placing import CARD
 from talo_export.checkpoint.staging import check_output, staged
-from talo_export.checkpoint.writer import write_files
+from talo_export.checkpoint.writer import Describe, write_files
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
 from talo_export.models.finding import find_decoder
@@ -42,19 +43,6 @@ class AdapterPlan:
     """The projections store (in, out), as GPT-2's do: PEFT's `fan_in_fan_out`."""
     is_vlm: bool
 
-    def to_json(self, out: Path | None = None, seconds: float = 0.0) -> dict[str, Any]:
-        """The document of `export --as adapter --json`; `out` is None for a dry run."""
-        return {
-            "out": None if out is None else str(out),
-            "layer": self.knockout.layer,
-            "scope": self.knockout.scope,
-            "fill": self.knockout.fill,
-            "modules": dict(self.modules),
-            "edits": [],
-            "bytes_total": len(adapter_weights(self)),
-            "seconds": seconds,
-        }
-
 
 @dataclass(frozen=True)
 class AdapterReport:
@@ -63,10 +51,6 @@ class AdapterReport:
     out: Path
     plan: AdapterPlan
     seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The document of `export --as adapter --json`."""
-        return self.plan.to_json(self.out, self.seconds)
 
 
 def plan_adapter(
@@ -77,6 +61,7 @@ def plan_adapter(
     Raises `UsageError` for a fill other than zero and for layers that cannot be cut, `TaloError`
     where the output projection is no module that PEFT can scale.
     """
+    check_text(directory)
     config = read_config(ResolvedModel(directory, str(directory), None), trust_remote_code)
     # By name, because a config may ask for an attention that is downloaded code.
     model = build_empty(config, trust_remote_code=trust_remote_code, attn_implementation="eager")
@@ -124,6 +109,7 @@ def write_adapter(
     base: str,
     revision: str | None = None,
     extra: Mapping[str, bytes] | None = None,
+    describe: Describe | None = None,
     model: Any = None,
     task: Any = None,
     selection: Any = None,
@@ -133,11 +119,12 @@ def write_adapter(
 ) -> AdapterReport:
     """Write the adapter to the new directory `out`, whole or not at all.
 
-    `base` is what loading it will look for: a Hub id or an absolute path. Raises as
-    `writer.write_export` does.
+    `base` is what loading it will look for: a Hub id or an absolute path; `describe` makes the
+    card. Raises as `writer.write_export` does.
     """
     started = time.perf_counter()
     target = check_output(out, plan.directory)
+    extra = dict(extra or {}) | ({CARD: b""} if describe else {})
     manifest = Manifest(
         base=base,
         revision=revision,
@@ -145,7 +132,7 @@ def write_adapter(
         storage=ADAPTER,
         edits=(),
         files={},
-        added=tuple(sorted({MANIFEST, CONFIG, WEIGHTS, *(extra or {})})),
+        added=tuple(sorted({MANIFEST, CONFIG, WEIGHTS, *extra})),
         model=model,
         task=task,
         selection=selection,
@@ -154,7 +141,9 @@ def write_adapter(
         comparison=comparison,
         versions=current_versions(),
     )
-    files = {safe_name(name, "the export"): content for name, content in (extra or {}).items()}
+    if describe:
+        extra[CARD] = describe(manifest)
+    files = {safe_name(name, "the export"): content for name, content in extra.items()}
     files |= {
         CONFIG: adapter_config(plan, base, revision),
         WEIGHTS: adapter_weights(plan),

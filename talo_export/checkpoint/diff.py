@@ -9,10 +9,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from talo_export.checkpoint.comparing import all_zero, same_bytes
-from talo_export.checkpoint.layout import Located, read_layout
+from talo_export.checkpoint.layout import Layout, Located, read_layout
+from talo_export.codec import Recorded
 
 Change = Literal["values", "shape", "dtype", "only in a", "only in b"]
 
@@ -36,29 +37,15 @@ class TensorDifference:
     zero_in_a: bool = False
     """The other way round: b is the base of a, or another layer was cut."""
 
-    def to_json(self) -> dict[str, Any]:
-        """All fields, JSON types."""
-        return {
-            "tensor": self.tensor,
-            "change": self.change,
-            "stack": self.stack,
-            "layer": self.layer,
-            "module": self.module,
-            "dtype": self.dtype,
-            "shape": list(self.shape),
-            "zero_in_b": self.zero_in_b,
-            "zero_in_a": self.zero_in_a,
-        }
-
 
 @dataclass(frozen=True)
-class CheckpointDiff:
+class CheckpointDiff(Recorded):
     """The differences of two checkpoints, in the order of their layers."""
 
     a: Path
     b: Path
-    differences: tuple[TensorDifference, ...]
     identical: int
+    differences: tuple[TensorDifference, ...]
 
     def by_module(self) -> dict[tuple[str, int, str], tuple[TensorDifference, ...]]:
         """Differences grouped by (stack, layer, module); layer -1 and stack '' outside any list."""
@@ -68,15 +55,6 @@ class CheckpointDiff:
             key = (difference.stack or "", layer, difference.module)
             groups[key] = (*groups.get(key, ()), difference)
         return groups
-
-    def to_json(self) -> dict[str, Any]:
-        """`{"a", "b", "identical", "differences": [...]}`."""
-        return {
-            "a": str(self.a),
-            "b": str(self.b),
-            "identical": self.identical,
-            "differences": [difference.to_json() for difference in self.differences],
-        }
 
 
 def diff_checkpoints(
@@ -88,32 +66,40 @@ def diff_checkpoints(
     where one is unsound.
     """
     left, right = read_layout(a), read_layout(b)
+    pairs = [(left, right)]
+    if left.twin or right.twin:
+        # Engines disagree which copy they load, so a tensor is the same only where both are.
+        pairs.append((left.twin or left, right.twin or right))
     differences: list[TensorDifference] = []
     identical = done = 0
     total = sum(located.entry.nbytes for located in right.tensors.values())
     for name in sorted({*left.tensors, *right.tensors}, key=_natural):
-        one, other = left.tensors.get(name), right.tensors.get(name)
         if progress is not None:
             progress(done, total)
-        done += other.entry.nbytes if other else 0
-        if one is None or other is None:
-            present = one or other
-            assert present is not None
-            differences.append(_difference(present, "only in a" if other is None else "only in b"))
-            continue
-        if one.entry.dtype != other.entry.dtype:
-            differences.append(_difference(other, "dtype"))
-        elif one.entry.shape != other.entry.shape:
-            differences.append(_difference(other, "shape"))
-        else:
-            source, target = left.source(one.file), right.source(other.file)
-            if source.samefile(target) or same_bytes(source, one.entry, target, other.entry):
-                identical += 1
-            else:
-                zero_in_b = all_zero(target, other.entry)
-                zero_in_a = not zero_in_b and all_zero(source, one.entry)
-                differences.append(_difference(other, "values", zero_in_b, zero_in_a))
-    return CheckpointDiff(a, b, tuple(differences), identical)
+        done += right.tensors[name].entry.nbytes if name in right.tensors else 0
+        changes = [change for pair in pairs if (change := _compare(*pair, name)) is not None]
+        differences += changes[:1]
+        identical += not changes
+    return CheckpointDiff(a, b, identical, tuple(differences))
+
+
+def _compare(left: Layout, right: Layout, name: str) -> TensorDifference | None:
+    """How a tensor differs, None where it does not."""
+    one, other = left.tensors.get(name), right.tensors.get(name)
+    if one is None or other is None:
+        present = one or other
+        assert present is not None
+        return _difference(present, "only in a" if other is None else "only in b")
+    if one.entry.dtype != other.entry.dtype:
+        return _difference(other, "dtype")
+    if one.entry.shape != other.entry.shape:
+        return _difference(other, "shape")
+    source, target = left.source(one.file), right.source(other.file)
+    if source.samefile(target) or same_bytes(source, one.entry, target, other.entry):
+        return None
+    zero_in_b = all_zero(target, other.entry)
+    zero_in_a = not zero_in_b and all_zero(source, one.entry)
+    return _difference(other, "values", zero_in_b, zero_in_a)
 
 
 def _difference(

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
+
+from pydantic import AfterValidator
 
 from talo_export.errors import TaloError, UsageError
 
@@ -72,6 +74,16 @@ def list_files(directory: Path) -> tuple[BaseFile, ...]:
     return tuple(sorted(found, key=lambda file: file.name))
 
 
+def check_text(directory: Path) -> None:
+    """Raise `UsageError` where a base's path is not UTF-8: no manifest or card could name it."""
+    try:
+        str(directory.resolve()).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"the path {str(directory)!r} is not UTF-8, so no manifest can name it: rename it."
+        ) from error
+
+
 def cache_blobs(directory: Path) -> Path | None:
     """The `blobs` folder of the Hub cache entry that `directory` (resolved) is a snapshot of.
 
@@ -105,6 +117,17 @@ def safe_name(name: object, where: str) -> str:
             f"{where} names {name!r}, which is no path inside the checkpoint directory."
         )
     return name
+
+
+def _inside(name: str) -> str:
+    try:
+        return safe_name(name, "it")
+    except TaloError as error:
+        raise ValueError("which is no path inside the checkpoint directory") from error
+
+
+SafeName = Annotated[str, AfterValidator(_inside)]
+"""A `safe_name`, in what is read by `codec.from_json`."""
 
 
 def _walk(folder: Path, prefix: str, root: Path, blobs: Path | None, found: list[BaseFile]) -> None:

@@ -2,7 +2,8 @@
 
 The rule is the one stock loading follows (`transformers.modeling_utils`): the file that
 `config.json` names in `transformers_weights`, else `model.safetensors`, else
-`model.safetensors.index.json` and the shards it names. A directory without these may hold exactly
+`model.safetensors.index.json` and the shards it names. Where both lie there, other engines prefer
+the index, so both must be whole. A directory without these may hold exactly
 one other index or one other safetensors file. Every other weight file (stale shards, a
 `consolidated.safetensors`) is not part of what loads: it is copied, never edited, and said.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ CONTAINERS = (".safetensors", GGUF)
 """What the names of files with tensors end with."""
 GGUF_CONFIG = {"quantization_config": {"quant_method": "gguf"}}
 """GGUF has no `config.json`; this is what transformers would write into it."""
-MAX_INDEX_BYTES = 200_000_000
+MAX_INDEX_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Layout:
     """`config.json`, parsed; empty where there is none."""
     warnings: tuple[str, ...]
     """One sentence each: weight files that are left alone, tensors that the index forgot."""
+    twin: Layout | None = None
+    """The same model once more, where an index lies beside the single file."""
 
     def source(self, name: str) -> Path:
         """The resolved path of the file called `name`."""
@@ -75,28 +78,59 @@ def read_layout(directory: Path) -> Layout:
     config = _json_object(names["config.json"]) if "config.json" in names else {}
     explicit = config.get("transformers_weights")
     chosen = _choose(directory, names, safe_name(explicit, "config.json") if explicit else None)
-    index: str | None = None
-    if chosen.endswith(".json"):
-        index = chosen
-        weight_map = _weight_map(names[index])
-        shards = tuple(dict.fromkeys(weight_map.values()))
-    else:
-        weight_map, shards = {}, (chosen,)
+    layout = _follow(chosen, Layout(directory, files, {}, {}, None, config, ()))
+    twin = _twin(layout) if chosen == SINGLE and INDEX in names else None
+    loaded = {*layout.shards, *(twin.shards if twin else ())}
+    warnings = tuple(
+        f"{name} is not loaded by stock engines' rules, so it is carried over as it is."
+        for name in names
+        if name.endswith(".safetensors") and name not in loaded and not _is_ours(name)
+    )
+    if twin is not None:
+        said = f"{INDEX} names a second copy of the model, which other engines load: both are cut."
+        warnings = (*twin.warnings, said, *warnings)
+    return replace(layout, twin=twin, warnings=layout.warnings + warnings)
+
+
+def _follow(chosen: str, empty: Layout) -> Layout:
+    """The layout by the index or the single file `chosen`."""
+    directory, names = empty.directory, {file.name: file for file in empty.files}
+    weight_map = _weight_map(names[chosen]) if chosen.endswith(".json") else {}
+    shards = tuple(dict.fromkeys(weight_map.values())) or (chosen,)
     for shard in shards:
         if shard not in names:
             raise TaloError(
-                f"{directory / str(index)} names the shard {shard!r}, which is not there: "
+                f"{directory / chosen} names the shard {shard!r}, which is not there: "
                 "download the base again."
             )
     headers = {shard: read_header(names[shard].source) for shard in shards}
     tensors = _locate(headers, directory)
+    index = chosen if weight_map else None
     warnings = _check_index(weight_map, tensors, directory, index)
-    warnings += tuple(
-        f"{name} is not loaded by stock engines' rules, so it is carried over as it is."
-        for name in names
-        if name.endswith(".safetensors") and name not in headers and not _is_ours(name)
+    return replace(empty, shards=headers, tensors=tensors, index=index, warnings=warnings)
+
+
+def _twin(layout: Layout) -> Layout | None:
+    """The model as the index beside the single file has it: transformers loads the one, vLLM and
+    MLX the other. None where the index names the single file. Raises `TaloError` where the two
+    do not hold the same tensors."""
+    why = "they do not hold the same tensors"
+    try:
+        twin = _follow(INDEX, layout)
+        if set(twin.shards) == {SINGLE}:
+            return None
+        if _forms(twin) == _forms(layout):
+            return twin
+    except TaloError as error:
+        why = str(error)
+    raise TaloError(
+        f"{layout.directory} holds {SINGLE} and {INDEX}, of which some engines load the one and "
+        f"some the other; remove the one that is not meant, for it is not whole: {why}"
     )
-    return Layout(directory, files, headers, tensors, index, config, warnings)
+
+
+def _forms(layout: Layout) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {name: (one.entry.dtype, one.entry.shape) for name, one in layout.tensors.items()}
 
 
 def read_tensors(path: Path) -> Header:

@@ -11,12 +11,13 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from talo_export.checkpoint import formats
-from talo_export.checkpoint.files import BaseFile
+from talo_export.checkpoint.files import BaseFile, SafeName, check_text
 from talo_export.checkpoint.header import Header
 from talo_export.checkpoint.layout import Layout, read_layout
+from talo_export.codec import Count, Field, Hex, maybe
 from talo_export.errors import ProofError, TaloError
 from talo_export.knockout import Fill, Knockout
 from talo_export.models.anatomy import Altered, Decoder
@@ -27,14 +28,14 @@ from talo_export.models.targets import knockout_targets
 class Edit:
     """`nbytes` bytes from `offset` (absolute) in `file` become `pattern`, repeated."""
 
-    file: str
+    file: SafeName
     tensor: str
     dtype: str
-    shape: tuple[int, ...]
-    offset: int
-    nbytes: int
-    pattern: bytes
-    runs: tuple[int, ...] = ()
+    shape: tuple[Count, ...]
+    offset: Count
+    nbytes: Annotated[Count, Field(alias="bytes")]
+    pattern: Hex
+    runs: Annotated[tuple[Count, ...], maybe] = ()
     """Where loading makes several parameters of the tensor: `pattern` holds one element of each,
     which fill so many bytes in turn, over and over."""
 
@@ -68,17 +69,6 @@ class Edit:
                 parts.append(repeated(unit, begin - position, stop - begin))
             position += run
         return b"".join(parts)
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields of the public contract."""
-        return {
-            "file": self.file,
-            "tensor": self.tensor,
-            "dtype": self.dtype,
-            "shape": list(self.shape),
-            "offset": self.offset,
-            "bytes": self.nbytes,
-        }
 
 
 @dataclass(frozen=True)
@@ -115,25 +105,6 @@ class EditPlan:
         """The edits of one file, in the order of their offsets."""
         return tuple(edit for edit in self.edits if edit.file == file)
 
-    def to_json(self, out: Path | None = None, seconds: float = 0.0) -> dict[str, Any]:
-        """The document of `export --json`; `out` is None for a dry run."""
-        return {
-            "out": None if out is None else str(out),
-            "layer": self.knockout.layer,
-            "scope": self.knockout.scope,
-            "fill": self.knockout.fill,
-            "edits": [edit.to_json() for edit in self.edits],
-            "bytes_total": self.bytes_total,
-            "seconds": seconds,
-            "files": [
-                {"file": file.name, "bytes": file.nbytes, "edits": len(self.edits_of(file.name))}
-                for file in self.files
-            ],
-            "storage": self.storage,
-            "disk_needed": self.disk_needed,
-            "warnings": list(self.warnings),
-        }
-
 
 def plan_export(directory: Path, knockout: Knockout, anatomy: Decoder) -> EditPlan:
     """The edits that carry `knockout` out on the checkpoint in `directory`.
@@ -142,16 +113,18 @@ def plan_export(directory: Path, knockout: Knockout, anatomy: Decoder) -> EditPl
     as it is on disk. Raises `UsageError` for a layer, scope or fill the checkpoint does not have,
     `TaloError` for unsound files and `ProofError` where nothing would be edited.
     """
+    check_text(directory)
     layout = read_layout(directory)
     storage = formats.storage_format(layout.config)
-    edits = edits_on(layout, storage, knockout, anatomy)
+    copies = [layout] if layout.twin is None else [layout, layout.twin]
+    edits = [edit for copy in copies for edit in edits_on(copy, storage, knockout, anatomy)]
     return EditPlan(
         directory=directory,
         knockout=knockout,
         storage=storage,
-        edits=edits,
+        edits=tuple(sorted(edits, key=lambda edit: (edit.file, edit.offset))),
         files=layout.files,
-        shards=layout.shards,
+        shards={name: header for copy in copies for name, header in copy.shards.items()},
         warnings=layout.warnings,
     )
 

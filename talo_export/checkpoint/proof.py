@@ -53,14 +53,6 @@ class LoadReport:
         """No key is named."""
         return not (self.missing_keys or self.unexpected_keys or self.mismatched_keys)
 
-    def to_json(self) -> dict[str, list[str]]:
-        """The contract's fields."""
-        return {
-            "missing_keys": list(self.missing_keys),
-            "unexpected_keys": list(self.unexpected_keys),
-            "mismatched_keys": list(self.mismatched_keys),
-        }
-
 
 @dataclass(frozen=True)
 class StockRun:
@@ -101,16 +93,6 @@ class LogitProof:
     def ok(self) -> bool:
         """Nothing is amiss."""
         return not self.problems
-
-    def to_json(self) -> dict[str, Any]:
-        """The contract's fields, and whether the base's own report names the same keys."""
-        return {
-            "load": {**self.load.to_json(), "as_base": self.load == self.base_load},
-            "logits": {
-                "max_abs_difference_to_knockout": self.max_abs_difference_to_knockout,
-                "max_abs_difference_to_base": self.max_abs_difference_to_base,
-            },
-        }
 
 
 def prove_export(

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from talo_export.checkpoint.adapter_files import ADAPTER
 from talo_export.checkpoint.copying import copy_edited
@@ -20,13 +19,14 @@ from talo_export.checkpoint.plan import Edit
 from talo_export.checkpoint.staging import check_output, staged
 from talo_export.checkpoint.undo_file import UNDO_FILE, undo_name
 from talo_export.checkpoint.verify import is_left_out
+from talo_export.codec import Recorded
 from talo_export.errors import ProofError, TaloError, UsageError
 
 CHUNK_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
-class UndoReport:
+class UndoReport(Recorded):
     """A rebuilt base: every file has the recorded SHA-256, or the bytes of the base at hand."""
 
     out: Path
@@ -36,16 +36,6 @@ class UndoReport:
     checked: int
     """Files whose recorded hash was met, or whose bytes are those of the given base."""
     seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """All fields, JSON types."""
-        return {
-            "out": str(self.out),
-            "files": self.files,
-            "restored": list(self.restored),
-            "checked": self.checked,
-            "seconds": self.seconds,
-        }
 
 
 def undo_export(

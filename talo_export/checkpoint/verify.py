@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 from talo_export.checkpoint.adapter_files import ADAPTER, scaling_vectors
 from talo_export.checkpoint.claims import contradictions
@@ -29,57 +28,48 @@ from talo_export.models.reference import OTHER_FORMATS
 
 
 @dataclass(frozen=True)
-class FileReport:
-    """What `verify` found on disk; `files` and `tensors` are the contract's.
-
-    Files are named as in the export. `unchecked` are those for which there is neither a recorded
-    hash nor a base to compare with; `wrong` those whose bytes are not what they must be.
-    """
+class FileVerdicts:
+    """The files of an export, named as there."""
 
     identical: tuple[str, ...]
     edited: tuple[str, ...]
     missing: tuple[str, ...]
     extra: tuple[str, ...]
     wrong: tuple[str, ...]
+    """Those whose bytes are not what they must be."""
     unchecked: tuple[str, ...]
+    """Those for which there is neither a recorded hash nor a base to compare with."""
     other_base: tuple[str, ...]
     """Those of `wrong` whose file in the given base is not the one the export was made from."""
     added: tuple[str, ...]
     """Files that the base did not have, as they were written."""
+
+
+@dataclass(frozen=True)
+class TensorVerdicts:
+    """The tensors of an export."""
+
+    identical: int
+    filled: tuple[str, ...]
+    other: tuple[str, ...]
+    """Tensors that are neither the base's nor filled as planned."""
+
+
+@dataclass(frozen=True)
+class FileReport(FileVerdicts):
+    """What `verify` found on disk."""
+
+    tensors: TensorVerdicts
     contradictions: tuple[str, ...]
     """Of the manifest's own numbers, a phrase each."""
-    tensors_identical: int
-    tensors_filled: tuple[str, ...]
-    tensors_other: tuple[str, ...]
-    """Tensors that are neither the base's nor filled as planned."""
 
     @property
     def ok(self) -> bool:
         """Nothing is missing, wrong or unexpected, and something was filled."""
         broken = (
-            self.missing or self.extra or self.wrong or self.tensors_other or self.contradictions
+            self.missing or self.extra or self.wrong or self.tensors.other or self.contradictions
         )
-        return not broken and bool(self.tensors_filled)
-
-    def to_json(self) -> dict[str, Any]:
-        """The `files` and `tensors` parts of `verify --json`."""
-        return {
-            "files": {
-                "identical": list(self.identical),
-                "edited": list(self.edited),
-                "missing": list(self.missing),
-                "extra": list(self.extra),
-                "wrong": list(self.wrong),
-                "unchecked": list(self.unchecked),
-                "other_base": list(self.other_base),
-                "added": list(self.added),
-            },
-            "tensors": {
-                "identical": self.tensors_identical,
-                "filled": list(self.tensors_filled),
-                "other": list(self.tensors_other),
-            },
-        }
+        return not broken and bool(self.tensors.filled)
 
 
 def verify_files(
@@ -137,9 +127,7 @@ def verify_files(
         **{key: tuple(names) for key, names in verdicts.items()},
         extra=tuple(name for name in present if name not in expected),
         contradictions=contradictions(manifest),
-        tensors_identical=identical,
-        tensors_filled=filled,
-        tensors_other=other,
+        tensors=TensorVerdicts(identical, filled, other),
     )
 
 

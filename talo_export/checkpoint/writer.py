@@ -16,7 +16,7 @@ from typing import Any
 
 from talo_export.checkpoint.copying import Copied, Syncing, can_reflink, copy_edited
 from talo_export.checkpoint.files import BaseFile, list_files
-from talo_export.checkpoint.layout import UNDO_FILE, read_layout, read_tensors
+from talo_export.checkpoint.layout import UNDO_FILE, read_tensors
 from talo_export.checkpoint.manifest import MANIFEST, FileRecord, Manifest, current_versions, sealed
 from talo_export.checkpoint.placing import CARD, linked_files, stored_names
 from talo_export.checkpoint.plan import EditPlan
@@ -28,8 +28,8 @@ from talo_export.wording import size
 Progress = Callable[[int, int], None]
 """Called with the bytes copied so far and the bytes to copy."""
 
-Describe = Callable[[Mapping[str, FileRecord]], bytes]
-"""From the files of the base, hashed while they were copied, to the text of the card."""
+Describe = Callable[[Manifest], bytes]
+"""From the manifest, with the hashes of the files that were copied, to the text of the card."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,6 @@ class WriteReport:
     """How most bytes were copied: `link`, `reflink`, `copy_file_range` or `copy`."""
     seconds: float
     warnings: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The document of `export --json`."""
-        document = self.plan.to_json(self.out, self.seconds)
-        return document | {"method": self.method, "warnings": list(self.warnings)}
 
 
 def write_export(
@@ -103,8 +98,6 @@ def write_export(
             )
             for file in plan.files
         }
-        if describe:
-            extra[CARD] = describe(files)
         manifest = Manifest(
             base=base,
             revision=revision,
@@ -121,6 +114,8 @@ def write_export(
             comparison=comparison,
             versions=current_versions(),
         )
+        if describe:
+            extra[CARD] = describe(manifest)
         write_files(stage, extra)
         manifest = sealed(manifest, stage)
         write_files(stage, {MANIFEST: manifest.to_bytes()})
@@ -136,9 +131,9 @@ def write_export(
 
 def _check_base(plan: EditPlan) -> None:
     """The base is still what was planned on: the same files, the same tensors in their places."""
-    if (
-        list_files(plan.directory) != plan.files
-        or read_layout(plan.directory).shards != plan.shards
+    sources = {file.name: file.source for file in plan.files}
+    if list_files(plan.directory) != plan.files or any(
+        read_tensors(sources[name]) != header for name, header in plan.shards.items()
     ):
         raise TaloError(f"the files of {plan.directory} changed since the plan: run it again.")
 

@@ -19,5 +19,5 @@ def analyze(request: AnalyzeRequest, sink: Sink) -> None:
     sink.result(
         document,
         summary=lines[0],
-        show=lambda to: to.print("\n".join(lines), highlight=False),
+        show=lambda to: to.print(*lines, sep="\n"),
     )

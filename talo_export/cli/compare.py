@@ -14,12 +14,12 @@ def compare(request: CompareRequest, sink: Sink) -> None:
 
     if request.estimate:
         predicted = run_estimate(request)
-        peak = predicted["footprints"][0]["training"]
+        peak = predicted.footprints[0].training
         sink.result(
             predicted,
             summary=f"{peak / 2**30:.2f} GiB to train",
             show=lambda to: show_estimate(predicted, to),
         )
         return
-    document = run_compare(request, note=sink.note, watcher=CellProgress(sink))
-    sink.result(document, summary=document["summary"], show=lambda to: show_compare(document, to))
+    result = run_compare(request, note=sink.note, watcher=CellProgress(sink))
+    sink.result(result, summary=result.summary, show=lambda to: show_compare(result, to))

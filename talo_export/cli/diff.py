@@ -22,7 +22,7 @@ def diff(request: DiffRequest, sink: Sink) -> None:
     with copy_progress(sink, "comparing") as progress:
         result = run_diff(request, progress)
     sentence = f"{len(result.differences)} tensors differ, {result.identical} are identical"
-    sink.result(result.to_json(), summary=sentence, show=lambda to: _show(result, sentence, to))
+    sink.result(result, summary=sentence, show=lambda to: _show(result, sentence, to))
 
 
 def _show(found: CheckpointDiff, sentence: str, to: Console) -> None:

@@ -13,7 +13,7 @@ from talo_export.requests.readings import DoctorRequest
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from talo_export.publish.doctor import DoctorFacts
+    from talo_export.publish.doctor import Examination
 
 
 @command(DoctorRequest)
@@ -22,7 +22,7 @@ def doctor(request: DoctorRequest, sink: Sink) -> None:
 
     facts = examine()
     sink.result(
-        facts.to_json(),
+        facts,
         summary="ok" if facts.ok else "not ok",
         show=lambda to: _show(facts, to),
     )
@@ -30,7 +30,7 @@ def doctor(request: DoctorRequest, sink: Sink) -> None:
         raise typer.Exit(1)
 
 
-def _show(facts: DoctorFacts, to: Console) -> None:
+def _show(facts: Examination, to: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 

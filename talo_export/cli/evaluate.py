@@ -28,11 +28,7 @@ def evaluate(request: EvaluateRequest, sink: Sink) -> None:
         sink.result(
             many, summary=evaluations_summary(many), show=lambda to: show_evaluations(many, to)
         )
-        raise typer.Exit(1 if many["failed"] else 0)
+        raise typer.Exit(1 if many.failed else 0)
     with SweepProgress(sink) as progress:
-        document = run_evaluate(request, note=sink.note, progress=progress)
-    sink.result(
-        document,
-        summary=f"{document['accuracy']:.4f}",
-        show=lambda to: show_evaluate(document, to),
-    )
+        result = run_evaluate(request, note=sink.note, progress=progress)
+    sink.result(result, summary=f"{result.accuracy:.4f}", show=lambda to: show_evaluate(result, to))

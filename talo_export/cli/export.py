@@ -14,7 +14,7 @@ def export(request: ExportRequest, sink: Sink) -> None:
     from talo_export.jobs.export import run_export
 
     with copy_progress(sink, "copying") as progress:
-        document = run_export(request, progress)
-    for warning in document.get("warnings", ()):
+        result = run_export(request, progress)
+    for warning in result.warnings:
         sink.warn(warning)
-    sink.result(document, summary=str(document["out"]), show=lambda to: show_export(document, to))
+    sink.result(result, summary=str(result.out), show=lambda to: show_export(result, to))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from talo_export.errors import TaloError
+from talo_export.foreign_text import visible_lines
 from talo_export.models.memory import is_out_of_memory
 
 INTERRUPTED = 130
@@ -64,5 +65,5 @@ def exit_on_known_errors() -> Iterator[None]:
         text = sentence(error)
         if text is None:
             raise
-        print(f"error: {text}", file=sys.stderr)
+        print(f"error: {visible_lines(text)}", file=sys.stderr)
         raise SystemExit(getattr(error, "exit_status", 1)) from error

@@ -12,9 +12,9 @@ def inspect(request: InspectRequest, sink: Sink) -> None:
     from talo_export.cli.show_inspect import show_inspect
     from talo_export.jobs.inspect import run_inspect
 
-    document = run_inspect(request)
+    inspection = run_inspect(request)
     sink.result(
-        document,
-        summary=f"{len(document['layers'])} layers",
-        show=lambda to: show_inspect(document, to),
+        inspection,
+        summary=f"{len(inspection.layers)} layers",
+        show=lambda to: show_inspect(inspection, to),
     )

@@ -48,7 +48,7 @@ class LiveDisplay:
     def say(self, text: str) -> None:
         """A remark that stays, above the display where there is one."""
         if self._live is not None:
-            self._live.console.print(text, style="dim", highlight=False, markup=False)
+            self._live.console.print(text, style="dim")
         else:
             self._sink.note(text)
 

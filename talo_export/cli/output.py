@@ -10,11 +10,15 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
+
+from talo_export.foreign_text import json_text, visible, visible_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from talo_export.codec import Recorded
 
 Mode = Literal["human", "json", "quiet"]
 
@@ -34,21 +38,26 @@ class Sink:
     def note(self, text: str) -> None:
         """A passing remark (stderr, human mode only)."""
         if self.mode == "human":
-            console(stderr=True).print(text, style="dim", highlight=False, markup=False)
+            console(stderr=True).print(text, style="dim")
 
     def warn(self, text: str) -> None:
         """What the user should know although the work goes on (stderr, in every mode)."""
-        print(f"warning: {text}", file=sys.stderr)
+        print(f"warning: {visible_lines(text)}", file=sys.stderr)
 
     def result(
-        self, document: Mapping[str, Any], *, summary: str, show: Callable[[Console], None]
+        self,
+        result: Recorded | Mapping[str, Any],
+        *,
+        summary: str,
+        show: Callable[[Console], None],
     ) -> None:
-        """The command's result: `document` as JSON, `summary` when quiet, `show` for a person."""
+        """The command's result: its document as JSON, `summary` when quiet, `show` for a person."""
         if self.mode == "json":
-            json.dump(document, sys.stdout, indent=1, ensure_ascii=False, allow_nan=False)
-            sys.stdout.write("\n")
+            document = result if isinstance(result, Mapping) else result.to_json()
+            text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+            sys.stdout.write(json_text(text) + "\n")
         elif self.mode == "quiet":
-            print(summary)
+            print(visible_lines(summary))
         else:
             show(console())
 
@@ -59,9 +68,32 @@ class Sink:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console on stdout or stderr; plain text where that is not a terminal."""
-    from rich.console import Console
+    """A rich console on stdout or stderr; plain text where that is not a terminal.
 
+    What is printed is text, never markup: brackets stand as they are, and control characters
+    show as their escapes.
+    """
     stream = sys.stderr if stderr else sys.stdout
     # A pipe has no width: give tables room instead of folding them at 80 columns.
-    return Console(stderr=stderr, width=None if stream.isatty() else 120, soft_wrap=False)
+    return inert_console(stderr=stderr, width=None if stream.isatty() else 120, soft_wrap=False)
+
+
+def inert_console(**options: Any) -> Console:
+    """A rich console that takes every text as data, one of its own on one line; `options` are
+    rich's."""
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+    from rich.text import Text
+
+    class InertConsole(Console):
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(visible(text), **options)
+
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                inert = segment.text if segment.control else visible_lines(segment.text)
+                yield Segment(inert, segment.style, segment.control)
+
+    return InertConsole(markup=False, highlight=False, emoji=False, **options)

@@ -25,8 +25,8 @@ def probe(request: ProbeRequest, sink: Sink) -> None:
             many = run_probes(request, note=bar.note, progress=bar, begin=bar.begin, team=team)
         if team.leads:
             sink.result(many, summary=many_summary(many), show=lambda to: show_many(many, to))
-        raise typer.Exit(1 if many["failed"] else 0)
+        raise typer.Exit(1 if many.failed else 0)
     with in_team() as team, SweepProgress(sink) as progress:
-        document = run_probe(request, note=sink.note, progress=progress, team=team)
+        result = run_probe(request, note=sink.note, progress=progress, team=team)
     if team.leads:
-        sink.result(document, summary=summary(document), show=lambda to: show_probe(document, to))
+        sink.result(result, summary=summary(result), show=lambda to: show_probe(result, to))

@@ -21,10 +21,12 @@ def push(request: PushRequest, sink: Sink) -> None:
     result = run_push(request, progress=sink.live)
     for warning in result.warnings:
         sink.warn(warning)
-    sink.result(result.to_json(), summary=result.url, show=lambda to: _show(result, to))
+    sink.result(result, summary=result.url, show=lambda to: _show(result, to))
 
 
 def _show(result: PushResult, to: Console) -> None:
+    from rich.text import Text
+
     size = sum(result.files.values())
     what = f"{len(result.files)} files, {size:,} bytes"
     if result.dry_run:
@@ -33,4 +35,4 @@ def _show(result: PushResult, to: Console) -> None:
         to.print(f"sent {what}; {result.verified} checksums on the Hub equal the files here")
         to.print(result.pull_request or result.url)
     to.print()
-    to.print(result.snippet, markup=False, highlight=False)
+    to.print(Text(result.snippet))

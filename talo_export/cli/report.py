@@ -11,6 +11,6 @@ from talo_export.requests.readings import ReportRequest
 def report(request: ReportRequest, sink: Sink) -> None:
     from talo_export.jobs.report import run_report
 
-    document = run_report(request)
-    where = document["report"]
-    sink.result(document, summary=where, show=lambda to: to.print(f"wrote {where}"))
+    result = run_report(request)
+    where = str(result.report)
+    sink.result(result, summary=where, show=lambda to: to.print(f"wrote {where}"))

@@ -2,50 +2,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from talo_export.wording import percent
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from talo_export.jobs.evaluate import EvaluateResult
+    from talo_export.jobs.evaluate_many import EvaluationsResult
+    from talo_export.tasks.averages import Averages
 
-def show_evaluate(document: dict[str, Any], to: Console) -> None:
+
+def show_evaluate(result: EvaluateResult, to: Console) -> None:
     """Accuracy with its interval, beside chance, and how many answers could not be read."""
-    low, high = document["ci95"]
+    low, high = result.ci95
     to.print(
-        f"{document['model']} on {document['task']}: {percent(document['accuracy'])} of "
-        f"{document['n']} items (95 % interval {percent(low)} to {percent(high)}, chance "
-        f"{percent(document['chance'], 0)}), scored by {document['scoring']}",
-        highlight=False,
+        f"{result.model} on {result.task}: {percent(result.accuracy)} of "
+        f"{result.n} items (95 % interval {percent(low)} to {percent(high)}, chance "
+        f"{percent(result.chance, 0)}), scored by {result.scoring}",
     )
-    if document["too_long"]:
-        to.print(f"{len(document['too_long'])} items longer than the context were left out")
-    if document["unparsed"]:
-        to.print(f"{document['unparsed']} answers could not be read and count as wrong")
-    for words in averages_words(document["averages"]):
-        to.print(words, highlight=False)
+    if result.too_long:
+        to.print(f"{len(result.too_long)} items longer than the context were left out")
+    if result.unparsed:
+        to.print(f"{result.unparsed} answers could not be read and count as wrong")
+    for words in averages_words(result.averages):
+        to.print(words)
 
 
-def averages_words(averages: dict[str, Any]) -> list[str]:
+def averages_words(averages: Averages) -> list[str]:
     """The averages other than the one over items, a sentence each, by their names."""
     said = []
-    categories = averages["by_category"]
-    if len(categories) > 1:
+    categories = averages.by_category
+    if len(categories) > 1 and averages.macro is not None:
         said.append(
-            f"macro average over {len(categories)} categories {percent(averages['macro'])}, "
-            f"micro average over items {percent(averages['micro'])}"
+            f"macro average over {len(categories)} categories {percent(averages.macro)}, "
+            f"micro average over items {percent(averages.micro)}"
         )
         said += [f"  {name}: {percent(share)}" for name, share in categories.items()]
-    if averages["unit"] is not None:
+    if averages.unit is not None:
         said.append(
-            f"{percent(averages['unit'])} of {averages['units']} questions are right in every way "
+            f"{percent(averages.unit)} of {averages.units} questions are right in every way "
             "they are asked (circular accuracy, for rotated choices)"
         )
     return said
 
 
-def show_evaluations(document: dict[str, Any], to: Console) -> None:
+def show_evaluations(result: EvaluationsResult, to: Console) -> None:
     """Print the table of `evaluate --task 'PATTERN'`."""
     from rich.table import Table
 
@@ -55,28 +58,28 @@ def show_evaluations(document: dict[str, Any], to: Console) -> None:
     table.add_column("task", overflow="fold")
     for name in ("items", "accuracy", "95 % interval", "chance", "unread"):
         table.add_column(name, justify="right")
-    for row in document["tasks"]:
-        low, high = row["ci95"]
+    for row in result.tasks:
+        low, high = row.ci95
         table.add_row(
-            row["task"],
-            f"{row['n']:,}",
-            percent(row["accuracy"]),
+            row.task,
+            f"{row.n:,}",
+            percent(row.accuracy),
             f"{percent(low)} to {percent(high)}",
-            percent(row["chance"], 0),
-            str(row["unparsed"]),
+            percent(row.chance, 0),
+            str(row.unparsed),
         )
     to.print(table)
-    to.print(evaluations_summary(document), highlight=False)
-    show_failures(document["failed"], to)
+    to.print(evaluations_summary(result))
+    show_failures(result.failed, to)
 
 
-def evaluations_summary(document: dict[str, Any]) -> str:
+def evaluations_summary(result: EvaluationsResult) -> str:
     """One sentence: the averages by their names, and how many tasks failed."""
-    failed = f"; {len(document['failed'])} failed" if document["failed"] else ""
-    if document["macro"] is None:
+    failed = f"; {len(result.failed)} failed" if result.failed else ""
+    if result.macro is None or result.micro is None:
         return f"no task could be evaluated{failed}"
-    items = sum(row["n"] for row in document["tasks"])
+    items = sum(row.n for row in result.tasks)
     return (
-        f"macro average over {len(document['tasks'])} tasks {percent(document['macro'])}, "
-        f"micro average over {items:,} items {percent(document['micro'])}{failed}"
+        f"macro average over {len(result.tasks)} tasks {percent(result.macro)}, "
+        f"micro average over {items:,} items {percent(result.micro)}{failed}"
     )

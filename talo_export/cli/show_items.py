@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from talo_export.jobs.show_items import ShownItem, ShownItems
 
-def show_items(document: dict[str, Any], to: Console) -> None:
-    """Print the document of `tasks NAME --show N --json`."""
-    for number, item in enumerate(document["items"]):
+
+def show_items(shown: ShownItems, to: Console) -> None:
+    """Each text between a heading and what goes with it."""
+    from rich.text import Text
+
+    for number, item in enumerate(shown.items):
         if number:
             to.print()
-        to.print(_heading(item), style="bold", highlight=False, markup=False)
+        to.print(_heading(item), style="bold")
         # As it stands: neither folded nor coloured, so that it can be copied.
-        to.print(item["text"], highlight=False, markup=False, soft_wrap=True)
-        to.print(f"right answer: {item['right_answer']}", style="green", markup=False)
-        for picture in item["pictures"]:
-            width, height = picture["size"]
-            to.print(f"picture: {picture['file']}, {width} x {height}", highlight=False)
+        to.print(Text(item.text), soft_wrap=True)
+        to.print(f"right answer: {item.right_answer}", style="green")
+        for picture in item.pictures:
+            width, height = picture.size
+            to.print(f"picture: {picture.file}, {width} x {height}")
 
 
-def items_summary(document: dict[str, Any]) -> str:
+def items_summary(shown: ShownItems) -> str:
     """The texts alone."""
-    return "\n\n".join(item["text"] for item in document["items"])
+    return "\n\n".join(item.text for item in shown.items)
 
 
-def _heading(item: dict[str, Any]) -> str:
-    way = "through the chat template" if item["chat_template"] else "as it stands"
-    return f"{item['id']}: {item['tokens']} tokens, {way}"
+def _heading(item: ShownItem) -> str:
+    way = "through the chat template" if item.chat_template else "as it stands"
+    return f"{item.id}: {item.tokens} tokens, {way}"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from talo_export.wording import percent
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from talo_export.jobs.many import Failure
+    from talo_export.jobs.probe_many import ManyResult, TaskRow
 
 NARROW = 100
 """Columns of a terminal below which the table does with fewer of its own."""
@@ -19,7 +22,7 @@ SHOWN = 4
 _COLOURS = {"confirmed": "green", "harmful": "red"}
 
 
-def show_many(document: dict[str, Any], to: Console) -> None:
+def show_many(many: ManyResult, to: Console) -> None:
     """Print the table of `probe --task 'PATTERN'`."""
     from rich.table import Table
     from rich.text import Text
@@ -31,67 +34,64 @@ def show_many(document: dict[str, Any], to: Console) -> None:
     for name in (*heads, "confirmed gain"):
         table.add_column(name, justify="right")
     table.add_column("verdict", overflow="fold")
-    for row in document["tasks"]:
+    for row in many.tasks:
         layer, gain = _best(row)
-        base = percent(row["base_accuracy"])
+        base = "-" if row.base_accuracy is None else percent(row.base_accuracy)
         table.add_row(
-            row["task"],
-            *((base, f"{layer} {gain}") if narrow else (f"{row['items']:,}", base, layer, gain)),
+            row.task,
+            *((base, f"{layer} {gain}") if narrow else (f"{row.items:,}", base, layer, gain)),
             _confirmed(row),
-            Text(row["verdict"] or "not asked", style=_COLOURS.get(row["verdict"], "")),
+            Text(row.verdict or "not asked", style=_COLOURS.get(row.verdict or "", "")),
         )
     to.print(table)
     to.print(
         "gains in points of accuracy, with 95 % intervals on items never probed; where the base "
         "was kept, its accuracy is on the probing items, and what led them is in parentheses",
         style="dim",
-        highlight=False,
     )
-    to.print(many_summary(document), highlight=False)
-    if document["discoveries"]:
-        to.print(document["discoveries"]["sentence"], highlight=False)
-    show_failures(document["failed"], to)
-    to.print(f"wrote {document['table']} and {document['table_json']}", highlight=False)
-    if document["failures"]:
-        to.print(f"tracebacks of what nobody foresaw: {document['failures']}", highlight=False)
+    to.print(many_summary(many))
+    if many.discoveries:
+        to.print(many.discoveries.sentence)
+    show_failures(many.failed, to)
+    to.print(f"wrote {many.table} and {many.table_json}")
+    if many.failures:
+        to.print(f"tracebacks of what nobody foresaw: {many.failures}")
 
 
-def show_failures(failed: Sequence[dict[str, str]], to: Console) -> None:
+def show_failures(failed: Sequence[Failure], to: Console) -> None:
     """Each failure's sentence once, with the tasks it struck."""
-    from rich.text import Text
-
     by_error: dict[str, list[str]] = {}
     for failure in failed:
-        by_error.setdefault(failure["error"], []).append(failure["task"])
+        by_error.setdefault(failure.error, []).append(failure.task)
     for error, tasks in by_error.items():
         more = f" and {len(tasks) - SHOWN} more" if len(tasks) > SHOWN else ""
-        to.print(Text(f"failed: {', '.join(tasks[:SHOWN])}{more}: {error}", style="red"))
+        to.print(f"failed: {', '.join(tasks[:SHOWN])}{more}: {error}", style="red")
 
 
-def many_summary(document: dict[str, Any]) -> str:
+def many_summary(many: ManyResult) -> str:
     """One sentence: how many of each verdict."""
-    verdicts = [row["verdict"] for row in document["tasks"]]
+    verdicts: list[str] = [row.verdict or "" for row in many.tasks]
     counted = ", ".join(
         f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(filter(None, verdicts))
     )
-    failed = f", {len(document['failed'])} failed" if document["failed"] else ""
+    failed = f", {len(many.failed)} failed" if many.failed else ""
     noun = "task" if len(verdicts) == 1 else "tasks"
     return f"{len(verdicts)} {noun}: {counted or 'nothing selected'}{failed}"
 
 
-def _best(row: dict[str, Any]) -> tuple[str, str]:
+def _best(row: TaskRow) -> tuple[str, str]:
     """The chosen layer and its gain on the probing items; in parentheses the one that led them."""
-    if row["layer"] is not None:
-        return str(row["layer"]), _points(row["probe_gain"])
-    if row["best_layer"] is None:
+    if row.layer is not None:
+        return str(row.layer), _points(row.probe_gain)
+    if row.best_layer is None:
         return "-", "-"
-    return f"({row['best_layer']})", f"({_points(row['best_probe_gain'])})"
+    return f"({row.best_layer})", f"({_points(row.best_probe_gain)})"
 
 
-def _confirmed(row: dict[str, Any]) -> str:
-    if row["layer"] is None or row["gain"] is None:
+def _confirmed(row: TaskRow) -> str:
+    if row.layer is None or row.gain is None:
         return "-"
-    return f"{_points(row['gain'])} [{_points(row['ci_low'])}, {_points(row['ci_high'])}]"
+    return f"{_points(row.gain)} [{_points(row.ci_low)}, {_points(row.ci_high)}]"
 
 
 def _points(share: float | None) -> str:

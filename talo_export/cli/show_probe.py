@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from talo_export.cli.strip import strip
 from talo_export.wording import percent
@@ -11,106 +11,96 @@ from talo_export.wording import percent
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from talo_export.probing.cost import Cost
+    from talo_export.runs.result import ProbeResult
+
 NO_BREAK = "\u00a0"
 
 _COLOURS = {"confirmed": "green", "harmful": "red"}
 
 
-def show_probe(document: dict[str, Any], to: Console) -> None:
-    """Print the document of `probe --json` as a page of sentences and one strip of bars."""
-    probe, confirm = document["probe"], document["confirm"]
-    chosen = document["selected_layer"]
+def show_probe(result: ProbeResult, to: Console) -> None:
+    """Print it as a page of sentences and one strip of bars."""
+    probe, confirmation, chosen = result.probe, result.confirmation, result.selected_layer
     # The task comes first: one name can mean the demo's task or a benchmark's.
     _row(
         to,
         "task",
-        f"{document['task']}, {document['task_items']} items from {document['task_source']}, "
-        f"scored by {document['scoring']}, chance {percent(document['chance'], 0)}",
+        f"{result.task}, {result.task_items} items from {result.task_source}, "
+        f"scored by {result.scoring}, chance {percent(result.chance, 0)}",
     )
-    _row(to, "model", f"{document['model']}, {document['layers']} decoder layers")
-    _row(to, "probe", f"{probe['n']} items, base {percent(probe['base_accuracy'])}")
-    gains = [None if gain is None else 100 * gain for gain in probe["gains"]]
+    _row(to, "model", f"{result.model}, {result.layers} decoder layers")
+    _row(to, "probe", f"{probe.n} items, base {percent(probe.base_accuracy)}")
+    gains = [None if gain is None else 100 * gain for gain in probe.gains]
     to.print()
     _row(to, "", "points of accuracy gained without each layer's attention", style="dim")
     for line in strip(gains, width=to.width - 8, chosen=chosen):
         to.print("        ", line, sep="")
     to.print()
-    if any(probe["unparsed"]):
-        worst = max(count or 0 for count in probe["unparsed"])
-        _row(to, "", f"unreadable answers: up to {worst} of {probe['n']} for one layer")
-    if document["too_long"]:
-        _row(to, "", f"{len(document['too_long'])} items longer than the context were left out")
-    if any(probe["non_finite"]):
-        worst = [layer for layer, count in enumerate(probe["non_finite"]) if count]
-        _row(to, "", f"NaN or Inf among the logits without layer {', '.join(map(str, worst))}")
-    _row(to, "choice", probe["reason"])
-    if confirm is not None and chosen is not None:
-        low, high = confirm["ci95"]
+    if any(probe.unparsed):
+        worst = max(count or 0 for count in probe.unparsed)
+        _row(to, "", f"unreadable answers: up to {worst} of {probe.n} for one layer")
+    if result.too_long:
+        _row(to, "", f"{len(result.too_long)} items longer than the context were left out")
+    if any(probe.non_finite):
+        layers = [str(layer) for layer, count in enumerate(probe.non_finite) if count]
+        _row(to, "", f"NaN or Inf among the logits without layer {', '.join(layers)}")
+    _row(to, "choice", probe.reason)
+    if confirmation is not None:
+        low, high = confirmation.ci95
         _row(
             to,
             "confirm",
-            f"{confirm['n']} other items: {percent(confirm['base_accuracy'])} -> "
-            f"{percent(confirm['accuracy'])}, {100 * confirm['gain']:+.1f} points, "
-            f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}, p = {confirm['p_value']:.2g}",
+            f"{confirmation.n} other items: {percent(confirmation.base_accuracy)} -> "
+            f"{percent(confirmation.accuracy)}, {100 * confirmation.gain:+.1f} points, "
+            f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}, p = {confirmation.p_value:.2g}",
         )
-    for said in _meaning(document.get("evidence") or {}):
-        _row(to, "", said)
+    for sentence in () if result.evidence is None else result.evidence.sentences:
+        _row(to, "", sentence)
     # Why the base is kept was said as the choice.
-    verdict = "keep the base" if _word(document) == "keep the base" else _verdict(document)
-    _row(to, "verdict", verdict, style=_COLOURS.get(_word(document), ""))
-    if document["checkpoint"] is not None:
-        _row(to, "wrote", document["checkpoint"])
-        proof = document["proof"]
+    keeps = result.verdict == "keep the base"
+    verdict = "keep the base" if keeps else summary(result)
+    _row(to, "verdict", verdict, style=_COLOURS.get(result.verdict or "", ""))
+    if result.checkpoint is not None:
+        _row(to, "wrote", str(result.checkpoint))
+    if result.proof is not None:
+        proof = result.proof
         _row(
             to,
             "proof",
-            f"{proof['tensors_filled']} tensors filled, {proof['tensors_identical']} identical; "
+            f"{proof.tensors_filled} tensors filled, {proof.tensors_identical} identical; "
             f"a fresh process loaded it with stock transformers and answered "
-            f"{proof['answers_equal']} of {proof['answers']} items as the probe did",
+            f"{proof.answers_equal} of {proof.answers} items as the probe did",
         )
-    _row(to, "cost", _cost(document["cost"]))
-    _row(to, "run", document["run"])
+    _row(to, "cost", _cost(result.cost))
+    _row(to, "run", str(result.run))
 
 
-def summary(document: dict[str, Any]) -> str:
-    """The one sentence that `--quiet` prints."""
-    return _verdict(document)
-
-
-def _word(document: dict[str, Any]) -> str:
-    return "not asked" if document["confirm"] is None else str(document["confirm"]["verdict"])
-
-
-def _verdict(document: dict[str, Any]) -> str:
-    """What the run says, in a sentence."""
-    layer, confirm = document["selected_layer"], document["confirm"]
-    if confirm is None:
+def summary(result: ProbeResult) -> str:
+    """What the run says, in the one sentence that `--quiet` prints."""
+    layer, found = result.selected_layer, result.confirmation
+    if result.confirm is None:
         return "every item was swept (--shots all): nothing was selected or confirmed."
-    if layer is None:
-        return f"keep the base: {document['probe']['reason']}"
-    gain = f"{100 * confirm['gain']:+.1f} points on {confirm['n']} items never probed"
-    return {
-        "confirmed": f"confirmed: knocking out layer {layer}'s attention gives {gain}.",
-        "unconfirmed": f"unconfirmed: layer {layer} gives {gain}, and the interval includes 0.",
-        "harmful": f"harmful: layer {layer} looked good on the probing items but gives {gain}; "
-        "no checkpoint was written.",
-    }[confirm["verdict"]]
-
-
-def _meaning(evidence: dict[str, Any]) -> list[str]:
-    """What the scores mean beyond the confirmation, a sentence each."""
-    parts = ("calibration", "null", "cross_validation")
-    said = [evidence[part]["sentence"] for part in parts if evidence.get(part)]
-    return [f"{sentence.removesuffix('.')}." for sentence in said]
-
-
-def _cost(cost: dict[str, Any]) -> str:
-    naive = cost["layer_evaluations_naive"]
-    spared = f" instead of {naive:,}" if naive > cost["layer_evaluations"] else ""
+    if layer is None or found is None:
+        return f"keep the base: {result.probe.reason}"
+    gain = f"{100 * found.gain:+.1f} points on {found.n} items never probed"
+    if found.verdict == "confirmed":
+        return f"confirmed: knocking out layer {layer}'s attention gives {gain}."
+    if found.verdict == "unconfirmed":
+        return f"unconfirmed: layer {layer} gives {gain}, and the interval includes 0."
     return (
-        f"{cost['layer_evaluations']:,} layer evaluations{spared}, "
-        f"{cost['vision_evaluations']:,} of the vision tower, {cost['seconds']:.0f} s, "
-        f"peak memory {cost['peak_memory_bytes'] / 2**30:.1f} GiB"
+        f"harmful: layer {layer} looked good on the probing items but gives {gain}; "
+        "no checkpoint was written."
+    )
+
+
+def _cost(cost: Cost) -> str:
+    naive = cost.layer_evaluations_naive
+    spared = f" instead of {naive:,}" if naive > cost.layer_evaluations else ""
+    return (
+        f"{cost.layer_evaluations:,} layer evaluations{spared}, "
+        f"{cost.vision_evaluations:,} of the vision tower, {cost.seconds:.0f} s, "
+        f"peak memory {cost.peak_memory_bytes / 2**30:.1f} GiB"
     )
 
 

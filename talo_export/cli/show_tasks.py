@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from talo_export.wording import percent
 
@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from talo_export.jobs.tasks import TaskCheck, TaskList, TaskSummary
 
-def show_tasks(document: dict[str, Any], to: Console) -> None:
-    """Print the document of `tasks --json`: a table for each source, with how it is scored."""
+
+def show_tasks(listed: TaskList, to: Console) -> None:
+    """A table for each source, with how it is scored."""
     from itertools import groupby
 
     from rich.table import Table
     from rich.text import Text
 
-    def origin(task: dict[str, Any]) -> tuple[str, str]:
-        return task["source"], task["scoring"]
+    def origin(task: TaskSummary) -> tuple[str, str]:
+        return task.source, task.scoring
 
-    for number, ((source, scoring), group) in enumerate(groupby(document["tasks"], key=origin)):
+    for number, ((source, scoring), group) in enumerate(groupby(listed.tasks, key=origin)):
         if number:
             to.print()
         to.print(Text(f"{source}, scored by {scoring}", style="bold"))
@@ -35,41 +37,40 @@ def show_tasks(document: dict[str, Any], to: Console) -> None:
         # Names last: they are what is copied, and what a narrow terminal folds.
         table.add_column("task", overflow="fold")
         for task in group:
-            items = "?" if task["items"] is None else f"{task['items']:,}"
-            chance = "?" if task["chance"] is None else percent(task["chance"], 0)
+            items = "?" if task.items is None else f"{task.items:,}"
+            chance = "?" if task.chance is None else percent(task.chance, 0)
             table.add_row(items, chance, _named(task))
         to.print(table)
-    if any(None in (task["items"], task["chance"]) for task in document["tasks"]):
+    if any(None in (task.items, task.chance) for task in listed.tasks):
         to.print("? is known once the data is read: talo-export tasks check NAME", style="dim")
 
 
-def _named(task: dict[str, Any]) -> Text:
+def _named(task: TaskSummary) -> Text:
     """The name, and what it asks where the name alone does not say it."""
     from rich.text import Text
 
-    words = Text(task["name"])
-    if task["source"] == "bundled demo":
-        words.append(f"  {task['description']}", style="dim")
+    words = Text(task.name)
+    if task.source == "bundled demo":
+        words.append(f"  {task.description}", style="dim")
     return words
 
 
-def show_check(document: dict[str, Any], to: Console) -> None:
-    """Print the document of `tasks check --json`."""
-    to.print(check_summary(document), highlight=False)
-    letters = ", ".join(f"{letter} {count}" for letter, count in document["letters"].items())
+def show_check(check: TaskCheck, to: Console) -> None:
+    """What there is, what stands out, and what a probe could show with it."""
+    to.print(check_summary(check))
+    letters = ", ".join(f"{letter} {count}" for letter, count in check.letters.items())
     if letters:
-        to.print(f"right answers by letter: {letters}", highlight=False)
-    if document["categories"]:
-        listed = ", ".join(f"{name} {count}" for name, count in document["categories"].items())
-        to.print(f"categories: {listed}", highlight=False)
-    if document["columns_not_read"]:
-        unread = ", ".join(document["columns_not_read"])
-        to.print(f"columns that were not read: {unread}", highlight=False, markup=False)
-    to.print(f"duplicates: {_together(document['same_content'])}", highlight=False)
-    to.print(f"leakage between splits: {_leaks(document)}", highlight=False)
-    to.print(f"power: {_power(document)}", highlight=False)
-    for warning in document["warnings"]:
-        to.print(f"warning: {warning}", style="yellow", highlight=False)
+        to.print(f"right answers by letter: {letters}")
+    if check.categories:
+        listed = ", ".join(f"{name} {count}" for name, count in check.categories.items())
+        to.print(f"categories: {listed}")
+    if check.columns_not_read:
+        to.print(f"columns that were not read: {', '.join(check.columns_not_read)}")
+    to.print(f"duplicates: {_together(check.same_content)}")
+    to.print(f"leakage between splits: {_leaks(check)}")
+    to.print(f"power: {_power(check)}")
+    for warning in check.warnings:
+        to.print(f"warning: {warning}", style="yellow")
 
 
 def _together(groups: Sequence[Sequence[str]]) -> str:
@@ -80,23 +81,21 @@ def _together(groups: Sequence[Sequence[str]]) -> str:
     return "; ".join(" = ".join(ids) for ids in groups[:SHOWN]) + more
 
 
-def _leaks(document: dict[str, Any]) -> str:
+def _leaks(check: TaskCheck) -> str:
     """What could come to lie on both sides, of a split or of the two tasks compared."""
-    within = len(document["leaks"])
+    within = len(check.leaks)
     said = f"{within} sets of the same item could be parted" if within else "none within"
-    if document["against"] is not None:
-        said += f", {len(document['shared_with_other']) or 'none'} with {document['against']}"
+    if check.against is not None:
+        said += f", {len(check.shared_with_other) or 'none'} with {check.against}"
     return said
 
 
-def _power(document: dict[str, Any]) -> str:
+def _power(check: TaskCheck) -> str:
     """The smallest gain that the items can show, usually and at best."""
-    left, gain, best = (
-        document[name] for name in ("confirm_items", "confirmable_gain", "best_case_gain")
-    )
-    if best is None:
+    left, gain, best = check.confirm_items, check.confirmable_gain, check.best_case_gain
+    if best is None or gain is None:
         return f"too few items: the {left} left after probing cannot confirm any gain"
-    assumed = max(document["changed_share"], gain)
+    assumed = max(check.changed_share, gain)
     usual = (
         f", one of {100 * gain:.1f} if {percent(assumed, 0)} of the answers change, as is usual"
         if gain > best
@@ -108,10 +107,10 @@ def _power(document: dict[str, Any]) -> str:
     )
 
 
-def check_summary(document: dict[str, Any]) -> str:
+def check_summary(check: TaskCheck) -> str:
     """One sentence: what and how many."""
     return (
-        f"{document['name']}: {document['items']} items in {document['groups']} groups, "
-        f"{document['multiple_choice']} multiple choice, {document['free_form']} free-form, "
-        f"{document['pictures']} pictures, chance {percent(document['chance'], 0)}"
+        f"{check.name}: {check.items} items in {check.groups} groups, "
+        f"{check.multiple_choice} multiple choice, {check.free_form} free-form, "
+        f"{check.pictures} pictures, chance {percent(check.chance, 0)}"
     )

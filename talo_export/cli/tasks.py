@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from talo_export.cli.flags import command
 from talo_export.cli.output import Sink
 from talo_export.requests.readings import TasksRequest
@@ -11,13 +13,13 @@ from talo_export.requests.readings import TasksRequest
 def tasks(request: TasksRequest, sink: Sink) -> None:
     from talo_export.cli.show_items import items_summary, show_items
     from talo_export.cli.show_tasks import check_summary, show_check, show_tasks
-    from talo_export.jobs.tasks import run_tasks
+    from talo_export.jobs.tasks import TaskCheck, TaskList, run_tasks
 
-    document = run_tasks(request, note=sink.note)
-    if request.checks:
-        summary, show = check_summary(document), show_check
-    elif request.show is not None:
-        summary, show = items_summary(document), show_items
+    result = run_tasks(request, note=sink.note)
+    if isinstance(result, TaskCheck):
+        sink.result(result, summary=check_summary(result), show=partial(show_check, result))
+    elif isinstance(result, TaskList):
+        names = "\n".join(task.name for task in result.tasks)
+        sink.result(result, summary=names, show=partial(show_tasks, result))
     else:
-        summary, show = "\n".join(task["name"] for task in document["tasks"]), show_tasks
-    sink.result(document, summary=summary, show=lambda to: show(document, to))
+        sink.result(result, summary=items_summary(result), show=partial(show_items, result))

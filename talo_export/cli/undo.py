@@ -13,9 +13,9 @@ def undo(request: UndoRequest, sink: Sink) -> None:
     from talo_export.jobs.undo import run_undo
 
     with copy_progress(sink, "copying") as progress:
-        document = run_undo(request, progress)
+        report = run_undo(request, progress)
     sentence = (
-        f"wrote {document['out']}: {document['files']} files, {len(document['restored'])} "
-        f"tensors restored, {document['checked']} recorded hashes met"
+        f"wrote {report.out}: {report.files} files, {len(report.restored)} "
+        f"tensors restored, {report.checked} recorded hashes met"
     )
-    sink.result(document, summary=document["out"], show=lambda to: to.print(sentence))
+    sink.result(report, summary=str(report.out), show=lambda to: to.print(sentence))

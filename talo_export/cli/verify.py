@@ -12,15 +12,11 @@ from talo_export.requests.checkpoints import VerifyRequest
 @command(VerifyRequest)
 def verify(request: VerifyRequest, sink: Sink) -> None:
     from talo_export.cli.copy_progress import copy_progress
-    from talo_export.cli.show_verify import show_verify
+    from talo_export.cli.show_verify import show_verify, summary
     from talo_export.jobs.verify import run_verify
 
     with copy_progress(sink, "comparing files") as progress:
-        document = run_verify(request, progress)
-    sink.result(
-        document,
-        summary="ok" if document["ok"] else "not ok",
-        show=lambda to: show_verify(document, to),
-    )
-    if not document["ok"]:
+        result = run_verify(request, progress)
+    sink.result(result, summary=summary(result), show=lambda to: show_verify(result, to))
+    if not result.ok:
         raise typer.Exit(1)

@@ -78,11 +78,11 @@ class Alternatives(Recorded):
     @derived
     def sentence(self) -> str:
         """One sentence for a person, in points."""
-        best_first = sorted(self.alternatives, key=lambda one: -one.cross_validated_gain)
+        best_first = sorted(self.alternatives, key=lambda each: -each.cross_validated_gain)
         each = ", ".join(
-            f"{one.name} {points(one.cross_validated_gain)} (best layer, optimistic: "
-            f"{signed(one.best_gain)})"
-            for one in best_first
+            f"{each.name} {points(each.cross_validated_gain)} (best layer, optimistic: "
+            f"{signed(each.best_gain)})"
+            for each in best_first
         )
         alike = ", ".join(f"{pair} {value:.2f}" for pair, value in self.correlation.items())
         return (
@@ -94,8 +94,8 @@ class Alternatives(Recorded):
     def to_json(self) -> dict[str, Any]:
         """Plain values; each alternative's name stands under what it is, `fill` or `module`."""
         document = super().to_json()
-        for one in document["alternatives"]:
-            one[self.kind] = one.pop("name")
+        for each in document["alternatives"]:
+            each[self.kind] = each.pop("name")
         return document
 
 
@@ -157,42 +157,42 @@ def _blind(sweep: Differences, seed: int) -> float:
     return cross_validate(sweep, folds=folds, seed=seed).gain if folds >= 2 else 0.0
 
 
-def draw_alternatives(found: Alternatives, path: Path, *, title: str, svg: bool = False) -> Path:
+def draw_alternatives(result: Alternatives, path: Path, *, title: str, svg: bool = False) -> Path:
     """A scatter of task-layer pairs for each two, then the gain each finds."""
-    couples = list(combinations(range(len(found.names)), 2))
+    couples = list(combinations(range(len(result.names)), 2))
     width = 2.5 * (len(couples) + 1)
     with figure(path, width, 3.3, title=title, svg=svg) as drawing:
         panels = drawing.subplots(1, len(couples) + 1)
-        reach = max(5.0, 105 * float(np.abs(found.gains).max()))
+        reach = max(5.0, 105 * float(np.abs(result.gains).max()))
         for axes, (a, b) in zip(panels[:-1], couples, strict=True):
             axes.grid(color=FAINT, linewidth=0.6, zorder=0)
             axes.plot([-reach, reach], [-reach, reach], color=NEUTRAL, linewidth=0.7, zorder=1)
-            _draw_points(axes, 100 * found.gains[a].ravel(), 100 * found.gains[b].ravel())
+            _draw_points(axes, 100 * result.gains[a].ravel(), 100 * result.gains[b].ravel())
             axes.set_xlim(-reach, reach)
             axes.set_ylim(-reach, reach)
             axes.set_box_aspect(1)
-            axes.set_xlabel(f"{found.names[a]}: gain (points)")
-            axes.set_ylabel(f"{found.names[b]}: gain (points)", labelpad=0)
-            alike = found.correlation[f"{found.names[a]}-{found.names[b]}"]
+            axes.set_xlabel(f"{result.names[a]}: gain (points)")
+            axes.set_ylabel(f"{result.names[b]}: gain (points)", labelpad=0)
+            alike = result.correlation[f"{result.names[a]}-{result.names[b]}"]
             axes.set_title(f"r = {alike:.2f}", fontsize=8.5)
         last = panels[-1]
-        at = np.arange(len(found.names))
+        at = np.arange(len(result.names))
         last.grid(axis="y", color=FAINT, linewidth=0.6, zorder=0)
-        last.bar(at - 0.2, [100 * one.best_gain for one in found.alternatives], width=0.36,
+        last.bar(at - 0.2, [100 * each.best_gain for each in result.alternatives], width=0.36,
                  color="#BBBBBB", label="best layer (optimistic)", zorder=2)  # fmt: skip
-        last.bar(at + 0.2, [100 * one.cross_validated_gain for one in found.alternatives],
+        last.bar(at + 0.2, [100 * each.cross_validated_gain for each in result.alternatives],
                  width=0.36, color=CHOSEN, label="cross-validated", zorder=2)  # fmt: skip
         zero_line(last)
         last.set_xticks(at)
-        last.set_xticklabels(found.names, color=INK)
+        last.set_xticklabels(result.names, color=INK)
         last.set_ylabel("mean gain over tasks (points)")
-        top = max(100 * one.best_gain for one in found.alternatives)
+        top = max(100 * each.best_gain for each in result.alternatives)
         last.set_ylim(top=max(5.0, 1.45 * top))
         span_at_least(last, -1, 5)
         last.legend(loc="upper right", fontsize=7)
         last.set_title(
-            f"{count(len(found.tasks), 'task')}, {sum(found.n):,} items, "
-            f"{len(found.layers)} layers",
+            f"{count(len(result.tasks), 'task')}, {sum(result.n):,} items, "
+            f"{len(result.layers)} layers",
             fontsize=8.5,
         )
     return path

@@ -163,9 +163,9 @@ def choose(
         open_ = allowed & (moment.t > criterion.min_t)
         if criterion.measure != "accuracy":
             open_ = open_ & (moment.mean > 0)
-        asked = criterion.accuracy_asked(min_gain)
-        if asked is not None:
-            open_ = open_ & (moments.accuracy.mean > asked)
+        least = criterion.accuracy_asked(min_gain)
+        if least is not None:
+            open_ = open_ & (moments.accuracy.mean > least)
     keys: list[Callable[[], Array | None]] = [
         lambda: moment.mean,
         lambda: None if moments.margin is None else moments.margin.mean,

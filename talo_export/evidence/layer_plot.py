@@ -115,17 +115,12 @@ def finding(selection: Selection, confirmation: Confirmation | None) -> str:
     before, after = confirmation.base_accuracy or 0.0, confirmation.accuracy
     # Whole per cents, unless they would hide the difference.
     digits = 0 if abs(after - before) >= 0.02 or after == before else 1
-    said = (
-        f"{_without(knockout)} {percent(before, digits)} become {percent(after, digits)} "
-        f"on {count(confirmation.n, 'item')} it never saw"
-    )
-    if after == before:
-        said = (
-            f"{_without(knockout)} {percent(before, digits)} stay {percent(after, digits)} "
-            f"on {count(confirmation.n, 'item')} it never saw"
-        )
+    becomes = "stay" if after == before else "become"
     tail = {"unconfirmed": ": not confirmed", "harmful": ": it harms"}
-    return said + tail.get(confirmation.verdict, "")
+    return (
+        f"{_without(knockout)} {percent(before, digits)} {becomes} {percent(after, digits)} "
+        f"on {count(confirmation.n, 'item')} it never saw{tail.get(confirmation.verdict, '')}"
+    )
 
 
 def _without(knockout: Knockout) -> str:

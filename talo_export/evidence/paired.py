@@ -133,18 +133,18 @@ def layer_gains(
 
     Layers that share no item with the base are left out. Not corrected for being many.
     """
-    found = {}
+    by_layer = {}
     for knockout in table.variants:
         if knockout is None or (knockout.scope, knockout.fill) != (scope, fill):
             continue
         if not seen_by_both(table, knockout).any():
             continue
         clusters = accuracy_clusters(table, knockout)
-        found[knockout.layer] = (
+        by_layer[knockout.layer] = (
             clusters.mean,
             gain_interval(clusters, seed=seed, resamples=resamples),
         )
-    return found
+    return by_layer
 
 
 def sign_flip_p_value(clusters: Clusters) -> float:

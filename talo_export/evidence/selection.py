@@ -49,6 +49,8 @@ class Selection(Recorded):
     """Gain in accuracy (a share) that was asked for; None where only what the criterion asks."""
     reason: str
     """One sentence for a person."""
+    ids: tuple[str, ...] = ()
+    """Of all probing items."""
     knockout: Annotated[Knockout | None, Field(exclude=True)] = None
     """None: keep the base."""
 
@@ -125,6 +127,7 @@ def select(
         ),
         unparsed=by_layer((seen & ~table.parsed[rows]).sum(axis=1)),
         non_finite=by_layer((seen & ~table.finite[rows]).sum(axis=1)),
+        ids=table.item_ids,
     )
 
 

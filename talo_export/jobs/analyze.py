@@ -24,7 +24,6 @@ from talo_export.jobs.scores import FinishedRun, read_run
 from talo_export.jobs.side_effects import record_side_effects
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
-from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import all_knockouts
 from talo_export.requests.readings import AnalyzeRequest
 
@@ -51,7 +50,7 @@ def run_analysis(request: AnalyzeRequest, progress: Watch = unwatched) -> dict[s
         **analysed.result.to_json(),
     }
     if isinstance(analysed.result, SideEffects):
-        record_side_effects(finished[0], analysed.result.to_json(), data=data)
+        record_side_effects(finished[0], analysed.result, data=data)
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / f"{kind}.json", json.dumps(document, indent=1) + "\n")
     for ending, write in analysed.files.items():
@@ -63,8 +62,8 @@ def run_analysis(request: AnalyzeRequest, progress: Watch = unwatched) -> dict[s
 
 def _by_task(finished: Sequence[FinishedRun]) -> dict[str, FinishedRun]:
     """The runs by their tasks. Raises UsageError for several models, and for one task twice."""
-    if len({one.request["scores"]["model_fingerprint"] for one in finished}) > 1:
-        models = " and ".join(sorted({str(one.request["model"]) for one in finished}))
+    if len({one.request.scores["model_fingerprint"] for one in finished}) > 1:
+        models = " and ".join(sorted({one.result.model for one in finished}))
         raise UsageError(
             f"the runs are about different models ({models}): analyse one model at a time."
         )
@@ -83,11 +82,11 @@ def _scores(run: FinishedRun) -> TaskScores:
         probed=run.probed,
         unseen=run.unseen,
         knockout=run.knockout,
-        scope=run.request["scope"],
-        fill=run.request["fill"],
-        criterion=run.document["probe"]["criterion"],
-        min_gain=run.request["min_gain"],
-        lettered=letters_scored_throughout(run.task.items, Scoring(**run.request["scoring"])),
+        scope=run.result.scope,
+        fill=run.result.fill,
+        criterion=run.result.probe.criterion,
+        min_gain=run.result.probe.min_gain,
+        lettered=letters_scored_throughout(run.task.items, run.request.scoring),
     )
 
 

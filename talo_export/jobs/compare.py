@@ -5,25 +5,27 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from talo_export.baselines.break_even import break_even
 from talo_export.baselines.curves import draw_curves
+from talo_export.baselines.estimate import Footprint, config_of, estimate
 from talo_export.baselines.methods import draw, plan_cells
 from talo_export.baselines.request import CellRequest, ModelSource, write_items
 from talo_export.baselines.runner import Watcher, run_cells
 from talo_export.baselines.summary import summarise, to_csv
 from talo_export.baselines.verdict import verdicts
 from talo_export.checkpoint.staging import write_atomically
+from talo_export.codec import Recorded
 from talo_export.evidence.selection import DEFAULT_CRITERION
-from talo_export.jobs.comparison import DOCUMENT, comparison_beside
-from talo_export.jobs.run import default_directory
 from talo_export.jobs.task_words import load_chosen
 from talo_export.models.four_bit import require_bitsandbytes
 from talo_export.models.identity import model_fingerprint
 from talo_export.models.reference import resolve
 from talo_export.requests.measurements import CompareRequest
+from talo_export.runs.comparison import DOCUMENT, Comparison, comparison_beside
+from talo_export.runs.directory import default_directory
 from talo_export.wording import percent
 
 Note = Callable[[str], None]
@@ -31,8 +33,8 @@ Note = Callable[[str], None]
 
 def run_compare(
     request: CompareRequest, *, note: Note = lambda text: None, watcher: Watcher | None = None
-) -> dict[str, Any]:
-    """Do the cells that are missing and put the table together: the document of `compare --json`.
+) -> Comparison:
+    """Do the cells that are missing and put the table together.
 
     Raises `TaloError` and its kinds; what was finished until then stays in the journal.
     """
@@ -95,24 +97,24 @@ def run_compare(
             title=f"{_short(request.model_name)} on {task.name}",
             break_evens=crossings,
         )
-    document = {
-        "task": task.name,
-        "model": request.model_name,
-        "scoring": request.scoring,
-        "test_n": len(draws[0].test),
-        "chance": task.chance,
-        "methods": [row.to_json() for row in rows],
-        "verdicts": [verdict.to_json() for verdict in said],
-        "break_even": [crossing.to_json() for crossing in crossings],
-        "summary": " ".join(verdict.sentence for verdict in said) or "no method was tested",
-        "training": request.to_training().to_json(),
-        "load_in_4bit": request.load_in_4bit,
-        "run": str(out),
-        "csv": str(out / "compare.csv"),
-        "figure": str(figure) if figure.exists() else None,
-    }
-    write_atomically(out / DOCUMENT, json.dumps(document, indent=1) + "\n")
-    return document
+    comparison = Comparison(
+        task=task.name,
+        model=request.model_name,
+        scoring=request.scoring,
+        test_n=len(draws[0].test),
+        chance=task.chance,
+        methods=rows,
+        verdicts=said,
+        break_even=tuple(crossings),
+        summary=" ".join(verdict.sentence for verdict in said) or "no method was tested",
+        training=request.to_training(),
+        load_in_4bit=request.load_in_4bit,
+        run=out,
+        csv=out / "compare.csv",
+        figure=figure if figure.exists() else None,
+    )
+    write_atomically(out / DOCUMENT, json.dumps(comparison.to_json(), indent=1) + "\n")
+    return comparison
 
 
 def _short(name: str) -> str:
@@ -125,14 +127,20 @@ def compare_directory(model_name: str, task_name: str) -> Path:
     return comparison_beside(default_directory(model_name, task_name))
 
 
-def run_estimate(request: CompareRequest) -> dict[str, Any]:
-    """The document of `compare --estimate --json`: predicted memory from the config alone.
+@dataclass(frozen=True)
+class Estimate(Recorded):
+    """Predicted memory, one footprint a batch: the document of `compare --estimate --json`."""
+
+    model: str
+    footprints: tuple[Footprint, ...]
+
+
+def run_estimate(request: CompareRequest) -> Estimate:
+    """Predict memory from the config alone.
 
     One footprint for our own training, which passes one item at a time, and one for the usual
     batch of 4. Nothing but the config is read or downloaded.
     """
-    from talo_export.baselines.estimate import config_of, estimate
-
     config = config_of(request.model_reference, trust_remote_code=request.trust_remote_code)
     adapters = [method.adapter for method in request.to_methods() if method.adapter]
     footprints = [
@@ -144,7 +152,7 @@ def run_estimate(request: CompareRequest) -> dict[str, Any]:
             adapter=adapters[0] if adapters else "lora",
             training=request.to_training(),
             four_bit=request.load_in_4bit,
-        ).to_json()
+        )
         for batch in (1, 4)
     ]
-    return {"model": request.model_name, "footprints": footprints}
+    return Estimate(request.model_name, tuple(footprints))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
 
 from scipy.stats import binomtest
 
+from talo_export.codec import Recorded
 from talo_export.jobs.loading import load_for_inference
 from talo_export.jobs.task_words import load_chosen, meaning
 from talo_export.models.loading import LoadedModel
+from talo_export.models.proof import refuse_broken_weights
 from talo_export.models.reference import parse_reference
 from talo_export.probing.progress import Watcher
+from talo_export.probing.settings import Kind
 from talo_export.probing.sweep import sweep
 from talo_export.requests.measurements import EvaluateRequest
-from talo_export.tasks.averages import average
+from talo_export.tasks.averages import Averages, average
 from talo_export.tasks.splits import split_task
 
 Note = Callable[[str], None]
@@ -32,18 +34,52 @@ def unwatched(phase: str) -> Watcher | None:
     return None
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a model said to one item. `choice` is None where none was read."""
+
+    id: str
+    answer: str | None
+    choice: int | None
+    correct: bool
+
+
+@dataclass(frozen=True)
+class EvaluateResult(Recorded):
+    """A model on a task's items: the document of `evaluate --json`.
+
+    `accuracy` is the micro average, over items; `averages` names the others.
+    """
+
+    model: str
+    revision: str | None
+    task: str
+    task_source: str
+    scoring: Kind
+    chance: float
+    n: int
+    too_long: tuple[str, ...]
+    """Ids of items left out."""
+    accuracy: float
+    ci95: tuple[float, float]
+    averages: Averages
+    unparsed: int
+    """Answers that could not be read; they count as wrong."""
+    items: tuple[Answer, ...]
+    seconds: float
+
+
 def run_evaluate(
     request: EvaluateRequest,
     *,
     note: Note = silent,
     progress: Watch = unwatched,
     load: Callable[[], LoadedModel] | None = None,
-) -> dict[str, Any]:
+) -> EvaluateResult:
     """Accuracy on the task's items, or on `limit` of them; `load` gives a model that is shared.
 
-    `accuracy` is the micro average, over items; `averages` names the others. The interval is
-    Clopper and Pearson's exact one at 95 % (Biometrika 26, 1934): it treats items as independent,
-    so items that share an image make it too narrow.
+    The interval is Clopper and Pearson's exact one at 95 % (Biometrika 26, 1934): it treats items
+    as independent, so items that share an image make it too narrow.
     """
     parse_reference(request.model_reference)  # A mistyped model is told before a task is fetched.
     note(meaning(request.task, model_is_demo=request.is_demo))
@@ -63,31 +99,33 @@ def run_evaluate(
         progress=progress(f"answering {len(items)} items"),
     )
     table = result.table
+    if not table.finite.any():
+        refuse_broken_weights(loaded.model)
     answered = [item for item in items if item.id not in result.too_long]
     right = int(table.correct[0].sum())
     interval = binomtest(right, len(answered)).proportion_ci(0.95, method="exact")
     correct = {item.id: bool(table.correct[0, at]) for at, item in enumerate(answered)}
-    return {
-        "model": request.model_name,
-        "revision": loaded.revision,
-        "task": found.name,
-        "task_source": found.source,
-        "scoring": request.scoring,
-        "chance": found.chance,
-        "n": len(answered),
-        "too_long": list(result.too_long),
-        "accuracy": right / len(answered),
-        "ci95": [float(interval.low), float(interval.high)],
-        "averages": asdict(average(items, correct)),
-        "unparsed": int((~table.parsed[0]).sum()),
-        "items": [
-            {
-                "id": item.id,
-                "answer": table.answers[0][column],
-                "choice": None if table.choice[0, column] < 0 else int(table.choice[0, column]),
-                "correct": bool(table.correct[0, column]),
-            }
+    return EvaluateResult(
+        model=request.model_name,
+        revision=loaded.revision,
+        task=found.name,
+        task_source=found.source,
+        scoring=request.scoring,
+        chance=found.chance,
+        n=len(answered),
+        too_long=result.too_long,
+        accuracy=right / len(answered),
+        ci95=(float(interval.low), float(interval.high)),
+        averages=average(items, correct),
+        unparsed=int((~table.parsed[0]).sum()),
+        items=tuple(
+            Answer(
+                id=item.id,
+                answer=table.answers[0][column],
+                choice=None if table.choice[0, column] < 0 else int(table.choice[0, column]),
+                correct=bool(table.correct[0, column]),
+            )
             for column, item in enumerate(answered)
-        ],
-        "seconds": result.cost.seconds,
-    }
+        ),
+        seconds=result.cost.seconds,
+    )

@@ -7,20 +7,21 @@ the layer or of the letter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from talo_export.evidence.analyses.answers import calibrate_answers
 from talo_export.evidence.confirmation import Confirmation
-from talo_export.evidence.cross_validation import cross_validate
+from talo_export.evidence.cross_validation import CrossValidated, cross_validate
 from talo_export.evidence.differences import Differences, differences
-from talo_export.evidence.discoveries import Discoveries, discover_from
-from talo_export.evidence.layer_tests import correct_over_layers
-from talo_export.evidence.power import explain_null
+from talo_export.evidence.discoveries import Discoveries, Tested, discover_from
+from talo_export.evidence.layer_tests import LayerTests, correct_over_layers
+from talo_export.evidence.power import Power, explain_null
 from talo_export.evidence.selection import Selection
+from talo_export.knockout import Fill, Scope
 from talo_export.probing.encoding import letters_scored
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.settings import Scoring
+from talo_export.runs.result import Evidence, ProbeResult
 from talo_export.tasks.item import Item
 from talo_export.tasks.prompts import render
 
@@ -34,30 +35,36 @@ def evidence_of(
     selection: Selection,
     unseen: ScoreTable | None,
     confirmation: Confirmation | None,
+    power: Power,
     *,
-    scope: Any,
-    fill: Any,
+    scope: Scope,
+    fill: Fill,
     seed: int,
     by_letter: bool,
-) -> dict[str, Any]:
-    """The `evidence` object of `probe --json`. Parts that do not apply are null."""
+) -> Evidence:
+    """What the scores mean. `unseen` are the items that confirmed the selected knockout."""
     sweep = differences(probed, scope=scope, fill=fill)
     tests = correct_over_layers(sweep, seed=seed)
     few = confirmation is None or confirmation.n < FEW
     calibration = None
-    if confirmation is not None and confirmation.knockout is not None and unseen is not None:
+    if selection.knockout is not None and unseen is not None:
         calibration = calibrate_answers(
-            unseen, confirmation.knockout, seed=seed, same_choices=by_letter or None
+            unseen, selection.knockout, seed=seed, same_choices=by_letter or None
         )
-    return {
-        "layer_tests": tests.to_json(),
+    return Evidence(
+        power=power,
+        layer_tests=tests,
         # That no layer helps is said only where every layer could be tested.
-        "null": explain_null(tests, base_accuracy=selection.base_accuracy).to_json()
+        null=explain_null(
+            tests,
+            base_accuracy=selection.base_accuracy,
+            unread=int((~probed.parsed & probed.scored)[probed.row(None)].sum()),
+        )
         if selection.knockout is None and len(sweep.layers) == len(probed.variants) - 1
         else None,
-        "cross_validation": _cross_validated(sweep, selection, seed) if few else None,
-        "calibration": None if calibration is None else calibration.to_json(),
-    }
+        cross_validation=_cross_validated(sweep, selection, seed) if few else None,
+        calibration=calibration,
+    )
 
 
 def letters_scored_throughout(items: Sequence[Item], scoring: Scoring) -> bool:
@@ -69,40 +76,36 @@ def letters_scored_throughout(items: Sequence[Item], scoring: Scoring) -> bool:
     )
 
 
-def _cross_validated(sweep: Differences, selection: Selection, seed: int) -> dict[str, Any] | None:
+def _cross_validated(sweep: Differences, selection: Selection, seed: int) -> CrossValidated | None:
     folds = min(FOLDS, sweep.n_groups)
     if folds < 2:
         return None
     return cross_validate(
         sweep, criterion=selection.criterion, folds=folds, seed=seed, min_gain=selection.min_gain
-    ).to_json()
+    )
 
 
-def _best_tested(tests: Mapping[str, Any]) -> tuple[int, int, float, float]:
-    """Layer, items, gain and corrected p-value of a sweep's best layer."""
-    best = min(tests["layers"], key=lambda one: (one["p_gain"], -one["gain"]))
-    return best["layer"], tests["n"], best["gain"], best["p_gain"]
-
-
-def discoveries(documents: Mapping[str, Mapping[str, Any]]) -> Discoveries | None:
+def discoveries(results: Sequence[ProbeResult]) -> Discoveries | None:
     """False discovery rate over many runs' confirmations, or, where every item was swept and
     none confirms, over the best layer of each sweep. None for fewer than two."""
-    judged = {task: one["confirm"] for task, one in documents.items() if one["confirm"] is not None}
+    judged = [result for result in results if result.confirm is not None]
     swept = {
-        task: one["evidence"]["layer_tests"]
-        for task, one in documents.items()
-        if one["shots"] is None and one.get("evidence")
+        result.task: _best_tested(result.evidence.layer_tests)
+        for result in results
+        if result.shots is None and result.evidence and result.evidence.layer_tests
     }
     if len(judged) < 2 <= len(swept):
-        best = {task: _best_tested(tests) for task, tests in swept.items()}
-        return discover_from(best, swept=True)
+        return discover_from(swept, swept=True)
     if len(judged) < 2:
         return None
-    return discover_from(
-        {
-            task: None
-            if documents[task]["selected_layer"] is None
-            else (documents[task]["selected_layer"], found["n"], found["gain"], found["p_value"])
-            for task, found in judged.items()
-        }
-    )
+    return discover_from({result.task: _tested(result) for result in judged})
+
+
+def _best_tested(tests: LayerTests) -> Tested:
+    best = tests.best
+    return best.layer, tests.n, best.gain, best.p_gain
+
+
+def _tested(result: ProbeResult) -> Tested | None:
+    layer, found = result.selected_layer, result.confirmation
+    return None if layer is None or found is None else (layer, found.n, found.gain, found.p_value)

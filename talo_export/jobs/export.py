@@ -2,32 +2,111 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from talo_export.checkpoint.adapter import plan_adapter, write_adapter
+from pydantic import WrapSerializer
+
+from talo_export.checkpoint.adapter import adapter_weights, plan_adapter, write_adapter
 from talo_export.checkpoint.anatomy import checkpoint_anatomy
-from talo_export.checkpoint.placing import CARD
-from talo_export.checkpoint.plan import EditPlan, plan_export
+from talo_export.checkpoint.layout import UNDO_FILE
+from talo_export.checkpoint.manifest import MANIFEST, Manifest
+from talo_export.checkpoint.placing import CARD, linked_files, stored_names
+from talo_export.checkpoint.plan import Edit, EditPlan, plan_export
+from talo_export.checkpoint.staging import check_output
 from talo_export.checkpoint.writer import Progress, WriteReport, write_export
+from talo_export.codec import Field, Recorded, maybe
 from talo_export.errors import TaloError
-from talo_export.jobs.card import PLOT, card_facts, with_hashes
-from talo_export.jobs.comparison import comparison_of, read_comparison
-from talo_export.jobs.export_plan import planned_export
-from talo_export.jobs.record import Record, about_model, record_of_run
-from talo_export.jobs.run import RunDirectory
-from talo_export.knockout import Knockout
+from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.reference import ResolvedModel, resolve
+from talo_export.publish.base_card import read_base_card
 from talo_export.publish.card import render_card
-from talo_export.publish.facts import CardFacts
 from talo_export.publish.metadata import eval_result_files
+from talo_export.publish.subject import PLOT, Subject
 from talo_export.requests.checkpoints import ExportRequest
 from talo_export.requests.settings import DEMO, ModelChoice
+from talo_export.runs.comparison import comparison_of, read_comparison
+from talo_export.runs.directory import RunDirectory
+from talo_export.runs.record import Record, about_model, record_of_run
 
 
-def run_export(request: ExportRequest, progress: Progress | None = None) -> dict[str, Any]:
-    """Plan and, unless it is a dry run, write: the document of `export --json`.
+def _without_fill(edit: Edit, handler: Callable[[Edit], dict[str, object]]) -> dict[str, object]:
+    """Where an edit is, without the bytes that are put there."""
+    return {key: value for key, value in handler(edit).items() if key not in ("pattern", "runs")}
+
+
+EditedTensor = Annotated[Edit, WrapSerializer(_without_fill)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportResult(Recorded):
+    """What was written, or of a dry run what would be: the document of `export --json`."""
+
+    out: Path | None
+    """None: nothing was written."""
+    layer: int
+    scope: Scope
+    fill: Fill
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterExport(ExportResult):
+    """A PEFT adapter: no tensor of the base is edited."""
+
+    modules: Mapping[str, int]
+    """The modules whose output is scaled to zero, and its size."""
+    edits: tuple[EditedTensor, ...] = ()
+    bytes_total: int
+    seconds: float = 0.0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """One file of the base."""
+
+    file: str
+    nbytes: Annotated[int, Field(alias="bytes")]
+    edits: int
+    stored_as: Annotated[str | None, maybe] = None
+    """Its name in the export, as planned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointExport(ExportResult):
+    """A patched checkpoint."""
+
+    edits: tuple[EditedTensor, ...]
+    bytes_total: int
+    seconds: float = 0.0
+    files: tuple[ExportedFile, ...]
+    storage: str
+    disk_needed: int
+    warnings: tuple[str, ...]
+    method: Annotated[str | None, maybe] = None
+    """How most bytes were copied."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedExport(CheckpointExport):
+    """A dry run: what becomes of every file, and the disk it takes."""
+
+    linked: tuple[str, ...]
+    added: tuple[str, ...]
+    disk_free: int | None
+    """None where no output was named."""
+
+
+def run_export(
+    request: ExportRequest, progress: Progress | None = None
+) -> AdapterExport | CheckpointExport:
+    """Plan and, unless it is a dry run, write.
 
     `progress` is called with the bytes copied so far and the bytes to copy.
     """
@@ -40,20 +119,18 @@ def run_export(request: ExportRequest, progress: Progress | None = None) -> dict
 
 def _export_run(
     request: ExportRequest, run: RunDirectory, progress: Progress | None
-) -> dict[str, Any]:
-    recorded, document = run.request(), run.result()
-    if document is None:
-        raise TaloError(f"{run.path} is not finished: run its probe line again first.")
-    if document["selected_layer"] is None:
+) -> AdapterExport | CheckpointExport:
+    run.request()
+    result = run.finished()
+    if result.knockout is None:
         raise TaloError(f"{run.path} selected no layer, so there is nothing to export.")
-    knockout = Knockout(document["selected_layer"], recorded["scope"], recorded["fill"])
-    comparison = comparison_of(run.path, document)
+    comparison = comparison_of(run.path, result)
     if request.comparison is not None:
-        comparison = read_comparison(request.comparison, document)
+        comparison = read_comparison(request.comparison, result)
     plot = run.plot.read_bytes() if run.plot.exists() else None
-    record = record_of_run(document, comparison=comparison)
-    model = ModelChoice(recorded["model"])
-    return _export(request, model, knockout, record, plot=plot, progress=progress)
+    record = record_of_run(result, comparison=comparison)
+    model = ModelChoice(result.model)
+    return _export(request, model, result.knockout, record, plot=plot, progress=progress)
 
 
 def _export(
@@ -64,22 +141,13 @@ def _export(
     *,
     plot: bytes | None,
     progress: Progress | None,
-) -> dict[str, Any]:
+) -> AdapterExport | CheckpointExport:
     base = resolve(model.model_reference)
     if request.form == "adapter":
         return _export_adapter(request, base, model.model_name, knockout, record, plot)
     plan, n_layers = plan_on(base, knockout, trust_remote_code=request.trust_remote_code)
     if request.dry_run:
-        record = replace(record, model=about_model(base, n_layers))
-        facts = _facts(base, plan, model.model_name, record, plot, request.keep_undo)
-        return planned_export(
-            plan,
-            request.out,
-            added_files(facts, plot),
-            link=request.link,
-            link_cache=request.link_cache,
-            keep_undo=request.keep_undo,
-        )
+        return planned(plan, request, added_files(record, plot))
     assert request.out is not None
     report = write_patched(
         base,
@@ -94,7 +162,63 @@ def _export(
         keep_undo=request.keep_undo,
         progress=progress,
     )
-    return report.to_json()
+    return CheckpointExport(
+        out=report.out,
+        layer=knockout.layer,
+        scope=knockout.scope,
+        fill=knockout.fill,
+        edits=plan.edits,
+        bytes_total=plan.bytes_total,
+        seconds=report.seconds,
+        files=_files(plan),
+        storage=plan.storage,
+        disk_needed=plan.disk_needed,
+        warnings=report.warnings,
+        method=report.method,
+    )
+
+
+def planned(plan: EditPlan, request: ExportRequest, added: Iterable[str]) -> PlannedExport:
+    """What an export would do, to the file and the byte.
+
+    `added` are the names of the files to add besides card, manifest and undo file. All is refused
+    here that writing would refuse before it begins: an output that cannot be, a link into the Hub
+    cache.
+    """
+    target = None if request.out is None else check_output(request.out, plan.directory)
+    linked = linked_files(plan, link=request.link, link_cache=request.link_cache)
+    extra = dict.fromkeys((CARD, *added), b"")
+    stored = stored_names(plan.files, extra)
+    written = [*extra, MANIFEST, *([UNDO_FILE] if request.keep_undo else [])]
+    return PlannedExport(
+        out=None,
+        layer=plan.knockout.layer,
+        scope=plan.knockout.scope,
+        fill=plan.knockout.fill,
+        edits=plan.edits,
+        bytes_total=plan.bytes_total,
+        files=_files(plan, stored),
+        storage=plan.storage,
+        disk_needed=plan.disk_needed_with(linked, keep_undo=request.keep_undo),
+        warnings=plan.warnings,
+        linked=tuple(sorted(linked)),
+        added=tuple(sorted(written)),
+        disk_free=None if target is None else shutil.disk_usage(_existing(target)).free,
+    )
+
+
+def _files(plan: EditPlan, stored: Mapping[str, str] | None = None) -> tuple[ExportedFile, ...]:
+    return tuple(
+        ExportedFile(
+            file.name, file.nbytes, len(plan.edits_of(file.name)), (stored or {}).get(file.name)
+        )
+        for file in plan.files
+    )
+
+
+def _existing(path: Path) -> Path:
+    """The innermost directory above `path` that is there."""
+    return next(folder for folder in path.parents if folder.is_dir())
 
 
 def _export_adapter(
@@ -104,23 +228,43 @@ def _export_adapter(
     knockout: Knockout,
     record: Record,
     plot: bytes | None,
-) -> dict[str, Any]:
+) -> AdapterExport:
     plan = plan_adapter(base.directory, knockout, trust_remote_code=request.trust_remote_code)
+    result = AdapterExport(
+        out=None,
+        layer=knockout.layer,
+        scope=knockout.scope,
+        fill=knockout.fill,
+        modules=plan.modules,
+        bytes_total=len(adapter_weights(plan)),
+    )
     if request.dry_run:
-        return plan.to_json()
+        return result
     anatomy = checkpoint_anatomy(base.directory, trust_remote_code=request.trust_remote_code)
     record = replace(record, model=about_model(base, len(anatomy)))
-    facts = card_facts(base, knockout, record, kind="adapter", name=name, has_plot=plot is not None)
     assert request.out is not None
     report = write_adapter(
         plan,
         request.out,
         base=base.name if base.revision else str(base.directory.resolve()),
         revision=base.revision,
-        extra={CARD: render_card(facts).encode(), **added_files(facts, plot)},
+        extra=added_files(record, plot),
+        describe=describing(base, name),
         **record.fields(),
     )
-    return report.to_json()
+    return replace(result, out=report.out, seconds=report.seconds)
+
+
+def describing(base: ResolvedModel, name: str) -> Callable[[Manifest], bytes]:
+    """From the manifest of an export that is being written to its card.
+
+    `name` is what the user called the base.
+    """
+    hub_id = base.name if base.revision else None
+    card = read_base_card(
+        base.directory, name=hub_id or name, hub_id=hub_id, revision=base.revision
+    )
+    return lambda manifest: render_card(Subject(manifest, card)).encode()
 
 
 def plan_on(
@@ -131,9 +275,9 @@ def plan_on(
     return plan_export(base.place, knockout, anatomy), len(anatomy)
 
 
-def added_files(facts: CardFacts, plot: bytes | None) -> dict[str, bytes]:
+def added_files(record: Record, plot: bytes | None) -> dict[str, bytes]:
     """What an export adds beside the card and the manifest: evaluation results, the plot."""
-    files = eval_result_files(facts)
+    files = eval_result_files(record)
     return files if plot is None else {**files, PLOT: plot}
 
 
@@ -157,40 +301,18 @@ def write_patched(
     called the base.
     """
     record = replace(record, model=about_model(base, n_layers))
-    facts = _facts(base, plan, name, record, plot, keep_undo)
     return write_export(
         plan,
         out,
         base=_manifest_base(base, plan, name),
         revision=base.revision,
-        extra=added_files(facts, plot),
-        describe=lambda files: render_card(with_hashes(facts, files)).encode(),
+        extra=added_files(record, plot),
+        describe=describing(base, name),
         link=link,
         link_cache=link_cache,
         keep_undo=keep_undo,
         progress=progress,
         **record.fields(),
-    )
-
-
-def _facts(
-    base: ResolvedModel,
-    plan: EditPlan,
-    name: str,
-    record: Record,
-    plot: bytes | None,
-    keep_undo: bool,
-) -> CardFacts:
-    return card_facts(
-        base,
-        plan.knockout,
-        record,
-        edits=plan.edits,
-        files=plan.files,
-        storage=plan.storage,
-        name=name,
-        has_plot=plot is not None,
-        has_undo=keep_undo,
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
 from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.foreign import is_foreign
 from talo_export.checkpoint.formats import storage_format, stored_tensors
 from talo_export.checkpoint.layout import Layout, read_layout
 from talo_export.checkpoint.plan import edits_on
+from talo_export.codec import Field, Recorded
 from talo_export.errors import TaloError
 from talo_export.knockout import Knockout, Scope
 from talo_export.models.anatomy import Decoder, Mixer
@@ -19,7 +22,52 @@ from talo_export.requests.checkpoints import InspectRequest
 SCOPES: tuple[Scope, ...] = ("attention", "o_proj")
 
 
-def run_inspect(request: InspectRequest) -> dict[str, Any]:
+@dataclass(frozen=True)
+class StoredTensor:
+    """One tensor on disk of a mixer's projections."""
+
+    name: str
+    role: Literal["output", "input", "shared"]
+    file: str
+    dtype: str
+    shape: tuple[int, ...]
+    nbytes: Annotated[int, Field(alias="bytes")]
+
+
+@dataclass(frozen=True)
+class InspectedMixer:
+    """A mixer; `declined` says why it is none that can be cut."""
+
+    kind: str
+    declined: str | None
+    tensors: tuple[StoredTensor, ...]
+
+
+@dataclass(frozen=True)
+class InspectedLayer:
+    """One decoder layer."""
+
+    layer: int
+    knockout: Mapping[Scope, str | None]
+    """Why `export` would refuse this scope, None where it would not."""
+    mixers: tuple[InspectedMixer, ...]
+
+
+@dataclass(frozen=True)
+class Inspection(Recorded):
+    """What a decoder is made of, and what can be knocked out: the document of `inspect --json`."""
+
+    model: str
+    revision: str | None
+    architecture: str
+    storage: str
+    decoder: str
+    """The path of its layers' list."""
+    layers: tuple[InspectedLayer, ...]
+    warnings: tuple[str, ...]
+
+
+def run_inspect(request: InspectRequest) -> Inspection:
     """Layers, mixers, tensors on disk with dtype and bytes, and what can be knocked out."""
     base = resolve(request.model_reference)
     layout = read_layout(base.place)
@@ -30,30 +78,25 @@ def run_inspect(request: InspectRequest) -> dict[str, Any]:
             "the model's own code was not run: layers and tensors are told from config, names and "
             "shapes, and no proof by logits is possible without --trust-remote-code."
         )
-    return {
-        "model": request.model_name,
-        "revision": base.revision,
-        "architecture": ", ".join(layout.config.get("architectures") or [architecture(base.place)]),
-        "storage": declared_storage(layout),
-        "decoder": anatomy.path,
-        "layers": [
-            {
-                "layer": layer.index,
-                "knockout": {scope: refusal(layout, anatomy, layer.index, scope)
-                             for scope in SCOPES},
-                "mixers": [
-                    {
-                        "kind": mixer.kind,
-                        "declined": mixer.declined,
-                        "tensors": tensors(layout, mixer),
-                    }
+    return Inspection(
+        model=request.model_name,
+        revision=base.revision,
+        architecture=", ".join(layout.config.get("architectures") or [architecture(base.place)]),
+        storage=declared_storage(layout),
+        decoder=anatomy.path,
+        layers=tuple(
+            InspectedLayer(
+                layer=layer.index,
+                knockout={scope: refusal(layout, anatomy, layer.index, scope) for scope in SCOPES},
+                mixers=tuple(
+                    InspectedMixer(mixer.kind, mixer.declined, tensors(layout, mixer))
                     for mixer in layer.mixers
-                ],
-            }
+                ),
+            )
             for layer in anatomy.layers
-        ],
-        "warnings": warnings,
-    }  # fmt: skip
+        ),
+        warnings=tuple(warnings),
+    )
 
 
 def architecture(place: Path) -> str:
@@ -82,22 +125,23 @@ def refusal(layout: Layout, anatomy: Decoder, layer: int, scope: Scope) -> str |
     return None
 
 
-def tensors(layout: Layout, mixer: Mixer) -> list[dict[str, Any]]:
+def tensors(layout: Layout, mixer: Mixer) -> tuple[StoredTensor, ...]:
     """What is stored of a mixer's projections."""
-    return [
-        {
-            "name": located.entry.name,
-            "role": role,
-            "file": located.file,
-            "dtype": located.entry.dtype,
-            "shape": list(located.entry.shape),
-            "bytes": located.entry.nbytes,
-        }
-        for role, names in (
-            ("output", mixer.output),
-            ("input", mixer.inputs),
-            ("shared", mixer.shared),
+    roles: tuple[tuple[Literal["output", "input", "shared"], Iterable[str]], ...] = (
+        ("output", mixer.output),
+        ("input", mixer.inputs),
+        ("shared", mixer.shared),
+    )
+    return tuple(
+        StoredTensor(
+            name=located.entry.name,
+            role=role,
+            file=located.file,
+            dtype=located.entry.dtype,
+            shape=located.entry.shape,
+            nbytes=located.entry.nbytes,
         )
+        for role, names in roles
         for name in names
         for located in stored_tensors(layout, name)
-    ]
+    )

@@ -7,25 +7,22 @@ ends everything: no task could be done with it.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
-from talo_export.checkpoint.staging import write_atomically
 from talo_export.demo import demo_task_names
 from talo_export.errors import TaloError, UsageError
 from talo_export.jobs.evaluate import Note
 from talo_export.jobs.loading import load_for_inference
 from talo_export.models.loading import LoadedModel
-from talo_export.models.reference import resolve
+from talo_export.models.reference import follow_adapter, resolve
 from talo_export.requests.settings import DEFAULT_TASK, DEMO, InferenceSettings, TaskChoice
 from talo_export.tasks.sources import task_references
+
+T = TypeVar("T")
 
 Begin = Callable[[int, int, str], None]
 """Called as a task begins: its number from 1, how many there are, its name."""
@@ -76,12 +73,20 @@ class SharedModel:
         return self._loaded
 
 
-@dataclass
-class Outcomes:
-    """What came of the tasks: a document of each that was done, a sentence of each that failed."""
+@dataclass(frozen=True)
+class Failure:
+    """A task that could not be done, and why, in a sentence."""
 
-    documents: list[dict[str, Any]] = field(default_factory=list)
-    failed: list[dict[str, str]] = field(default_factory=list)
+    task: str
+    error: str
+
+
+@dataclass
+class Outcomes(Generic[T]):
+    """What came of the tasks: a result of each that was done, a sentence of each that failed."""
+
+    results: list[T] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
     traces: list[str] = field(default_factory=list)
     """Tracebacks of failures that nobody foresaw: bugs, ours or a library's."""
 
@@ -89,19 +94,19 @@ class Outcomes:
 def each_task(
     wanted: Sequence[str],
     settings: InferenceSettings,
-    do: Callable[[str, SharedModel], dict[str, Any]],
+    do: Callable[[str, SharedModel], T],
     *,
     note: Note,
     begin: Begin,
-) -> Outcomes:
+) -> Outcomes[T]:
     """Do every task in its turn. Raises only what concerns them all: a model that is not there."""
-    resolve(settings.model_reference)
+    resolve(follow_adapter(settings.model_reference)[0])
     model = SharedModel(settings)
-    outcomes = Outcomes()
+    outcomes: Outcomes[T] = Outcomes()
     for number, reference in enumerate(wanted, start=1):
         begin(number, len(wanted), reference)
         try:
-            outcomes.documents.append(do(reference, model))
+            outcomes.results.append(do(reference, model))
         except Exception as error:
             if error is model.failure:
                 raise
@@ -109,30 +114,7 @@ def each_task(
             known = isinstance(error, (TaloError, OSError))
             sentence = str(error) if known else f"{type(error).__name__}: {error}"
             note(f"{reference} failed: {sentence}")
-            outcomes.failed.append({"task": reference, "error": sentence})
+            outcomes.failed.append(Failure(reference, sentence))
             if not known:
                 outcomes.traces.append(f"{reference}\n{traceback.format_exc()}")
     return outcomes
-
-
-def write_table(
-    folder: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], outcomes: Outcomes
-) -> dict[str, str | None]:
-    """`table.csv` and `table.json` in `folder`, and `failures.txt` where there were bugs."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(folder / "table.csv", text.getvalue())
-    document = {"tasks": list(rows), "failed": outcomes.failed}
-    write_atomically(
-        folder / "table.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-    )
-    if outcomes.traces:
-        write_atomically(folder / "failures.txt", "\n".join(outcomes.traces))
-    return {
-        "table": str(folder / "table.csv"),
-        "table_json": str(folder / "table.json"),
-        "failures": str(folder / "failures.txt") if outcomes.traces else None,
-    }

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from talo_export.checkpoint.manifest import MANIFEST, read_manifest
-from talo_export.jobs.card import renew_card
-from talo_export.jobs.comparison import comparison_of
-from talo_export.jobs.record import record_of_run
-from talo_export.jobs.run import RunDirectory
+from talo_export.checkpoint.placing import CARD
+from talo_export.checkpoint.staging import write_atomically
+from talo_export.publish.card import render_card
+from talo_export.publish.subject import read_subject
+from talo_export.runs.comparison import comparison_of
+from talo_export.runs.directory import RunDirectory
+from talo_export.runs.record import Record, record_of_manifest, record_of_run
 
 
 def renew_run_card(run: RunDirectory) -> None:
     """Bring the card of a run's checkpoint up to date; nothing where it wrote none."""
-    document = run.result()
-    if document is None or not (run.checkpoint / MANIFEST).is_file():
+    result = run.result()
+    if result is None or not (run.checkpoint / MANIFEST).is_file():
         return
+    task = record_of_manifest(read_manifest(run.checkpoint)).task
     record = record_of_run(
-        document,
-        comparison=comparison_of(run.path, document),
-        date=read_manifest(run.checkpoint).task["date"],
+        result,
+        comparison=comparison_of(run.path, result),
+        date=None if task is None else task.date,
     )
     renew_card(run.checkpoint, record)
+
+
+def renew_card(directory: Path, record: Record) -> None:
+    """Write the card and manifest of a checkpoint anew, after more was measured than it says.
+
+    Each file is replaced in one step, the manifest first: the card is made from it.
+    """
+    old = read_manifest(directory)
+    manifest = replace(old, **{**record.fields(), "model": old.model})
+    write_atomically(directory / MANIFEST, manifest.to_bytes().decode())
+    write_atomically(directory / CARD, render_card(read_subject(directory, manifest)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from talo_export.jobs.evaluate import Watch
 from talo_export.jobs.loading import load_for_inference
@@ -13,7 +12,6 @@ from talo_export.models.loading import LoadedModel
 from talo_export.models.switching import knocked_out
 from talo_export.probing.journal import Journal, variant_key
 from talo_export.probing.scores import ScoreTable
-from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import SweepResult, sweep
 from talo_export.requests.settings import InferenceSettings
 from talo_export.tasks.item import Item
@@ -27,9 +25,8 @@ def loader(finished: FinishedRun, *, trusted: bool = False) -> Load:
 
     def load() -> LoadedModel:
         if not kept:
-            request: dict[str, Any] = finished.request
             settings = InferenceSettings(
-                request["model"], dtype=request["dtype"], trust_remote_code=trusted
+                finished.result.model, dtype=finished.request.dtype, trust_remote_code=trusted
             )
             kept.append(load_for_inference(settings))
         return kept[0]
@@ -46,8 +43,7 @@ def score_more(
     progress: Watch,
 ) -> ScoreTable:
     """The base and `variants` on `items`: from the journal where they are, scored where not."""
-    scoring = Scoring(**finished.request["scoring"])
-    with Journal.open(finished.run.journal, finished.request["scores"]) as journal:
+    with Journal.open(finished.run.journal, finished.request.scores) as journal:
         known = journal.outcomes()
         wanted = {item.id for item in items}
         if all(wanted <= set(known.get(variant, {})) for variant in (None, *variants)):
@@ -56,7 +52,7 @@ def score_more(
             load(),
             items,
             (None, *variants),
-            scoring,
+            finished.request.scoring,
             journal=journal,
             progress=progress(f"{finished.task.name}: scoring {len(items)} items"),
         ).table
@@ -80,7 +76,7 @@ def second_sweep(
     request = finished.request
     loaded = load()
     path = finished.run.journal.with_name(f"scores-without-{first.layer}.sqlite")
-    identity = {**request["scores"], "without": variant_key(first)}
+    identity = {**request.scores, "without": variant_key(first)}
     with (
         Journal.open(path, identity) as journal,
         knocked_out(loaded.model, loaded.decoder, first),
@@ -89,7 +85,7 @@ def second_sweep(
             loaded,
             items,
             (None, *seconds),
-            Scoring(**request["scoring"]),
+            request.scoring,
             journal=journal,
             progress=progress(f"{finished.task.name}: a layer besides {first.layer}"),
         )

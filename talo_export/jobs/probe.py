@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from talo_export.checkpoint.layout import read_layout
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.evidence.layer_plot import draw_layers
 from talo_export.evidence.power import power_of
@@ -19,7 +20,6 @@ from talo_export.jobs.probe_measure import Findings, measure
 from talo_export.jobs.probe_request import command_line_of, recorded, score_identity
 from talo_export.jobs.probe_write import write_and_prove
 from talo_export.jobs.report import run_report
-from talo_export.jobs.run import RunDirectory, default_directory
 from talo_export.jobs.task_words import load_chosen, meaning
 from talo_export.models.identity import model_fingerprint
 from talo_export.models.loading import LoadedModel, pick_device
@@ -28,6 +28,8 @@ from talo_export.probing.journal import Journal
 from talo_export.probing.team import ALONE, Team
 from talo_export.requests.measurements import ProbeRequest
 from talo_export.requests.readings import ReportRequest
+from talo_export.runs.directory import RunDirectory, default_directory
+from talo_export.runs.result import ProbeResult, RunCost
 from talo_export.tasks.item import Task
 from talo_export.tasks.splits import Split, split_task
 from talo_export.wording import percent
@@ -40,11 +42,11 @@ def run_probe(
     progress: Watch = unwatched,
     load: Callable[[], LoadedModel] | None = None,
     team: Team = ALONE,
-) -> dict[str, Any]:
-    """Do the job, go on with it, or show it if it is done: the document of `probe --json`.
+) -> ProbeResult:
+    """Do the job, go on with it, or show it if it is done.
 
-    `load` gives the model where several probes share it. In a `team` every
-    process calls this; all return a document, and only the first writes anything but scores.
+    `load` gives the model where several probes share it. In a `team` every process calls this;
+    all return a result, and only the first writes anything but scores.
 
     Raises `TaloError` and its kinds, each a sentence for the user; what was scored until then
     stays in the run's journal, and the same request goes on from there.
@@ -52,7 +54,7 @@ def run_probe(
     task, split, fingerprint = team.together(lambda: _prepared(request, note))
     run = RunDirectory(request.out or default_directory(request.model_name, task.name))
 
-    def opened() -> dict[str, Any] | None:
+    def opened() -> ProbeResult | None:
         run.open(recorded(request, task, fingerprint), fresh=request.fresh)
         return run.result()
 
@@ -71,30 +73,29 @@ def run_probe(
     loaded = team.together(made_ready)
     with Journal.open_own(run.journal, score_identity(request, task, fingerprint), team) as journal:
         findings = measure(request, loaded, split, journal, progress, team)
-    document = _document(request, task, loaded, findings, run)
+    result = _result(request, task, loaded, findings, run)
     if not team.leads:
-        return document
+        return result
     draw_gains(request, task, findings, run)
-    document["evidence"] = {
-        "power": power.to_json(),
-        **evidence_of(
-            findings.probed.table,
-            findings.selection,
-            None if findings.confirmed is None else findings.confirmed.table,
-            findings.confirmation,
-            scope=request.scope,
-            fill=request.fill,
-            seed=request.seed,
-            by_letter=letters_scored_throughout(task.items, request.to_scoring()),
-        ),
-    }
-    if request.checkpoint and findings.confirmation is not None:
-        document |= write_and_prove(request, loaded, findings, document, run, split, note)
-    write_atomically(run.vector, json.dumps(_vector(document), indent=1) + "\n")
-    run.finish(document)
+    evidence = evidence_of(
+        findings.probed.table,
+        findings.selection,
+        None if findings.confirmed is None else findings.confirmed.table,
+        findings.confirmation,
+        power,
+        scope=request.scope,
+        fill=request.fill,
+        seed=request.seed,
+        by_letter=letters_scored_throughout(task.items, request.to_scoring()),
+    )
+    result = replace(result, evidence=evidence)
+    if request.checkpoint:
+        result = write_and_prove(request, loaded, findings, result, run, split, note)
+    write_atomically(run.vector, json.dumps(result.vector(), indent=1) + "\n")
+    run.finish(result)
     trusted = request.trust_remote_code
     run_report(ReportRequest([run.path], data=request.data, trust_remote_code=trusted))
-    return document
+    return result
 
 
 def _prepared(request: ProbeRequest, note: Note) -> tuple[Task, Split, str]:
@@ -108,59 +109,38 @@ def _prepared(request: ProbeRequest, note: Note) -> tuple[Task, Split, str]:
     note(f"{task.name}: {len(task)} items from {task.source}, chance {percent(task.chance, 0)}")
     split = split_task(task, request.shots, request.seed)
     base = resolve(request.model_reference)
+    read_layout(base.place)  # What could not be cut is not probed for hours first.
     return task, split, model_fingerprint(base.directory, base.revision)
 
 
-def _document(
+def _result(
     request: ProbeRequest, task: Task, loaded: LoadedModel, findings: Findings, run: RunDirectory
-) -> dict[str, Any]:
-    """`probe --json`, before anything was written."""
-    cost, confirmation = findings.cost, findings.confirmation
-    return {
-        "model": request.model_name,
-        "revision": loaded.revision,
-        "task": task.name,
-        "task_source": task.source,
-        "task_items": len(task),
-        "data": None if request.data is None else str(request.data.resolve()),
-        "chance": task.chance,
-        "scoring": request.scoring,
-        "seed": request.seed,
-        "shots": request.shots,
-        "layers": len(loaded.decoder),
-        "fill": request.fill,
-        "scope": request.scope,
-        "probe": {
-            **findings.selection.to_json(),
-            "ids": list(findings.probed.table.item_ids),
-        },
-        "too_long": list(findings.too_long),
-        "selected_layer": None if findings.knockout is None else findings.knockout.layer,
-        "confirm": None if confirmation is None else confirmation.to_json(),
-        "checkpoint": None,
-        "proof": None,
-        "run": str(run.path),
-        "command": command_line_of(request),
-        "cost": {
-            "layer_evaluations": cost.layer_evaluations,
-            "layer_evaluations_naive": cost.layer_evaluations_naive,
-            "vision_evaluations": cost.vision_evaluations,
-            "token_evaluations": cost.token_evaluations,
-            "layer_calls": cost.layer_calls,
-            "check_evaluations": cost.check_evaluations,
-            "seconds": cost.seconds,
-            "peak_memory_bytes": cost.peak_memory_bytes,
-            # Sums are rounded in another order with another number: the last bits of scores.
-            "threads": torch.get_num_threads(),
-        },
-    }
-
-
-def _vector(document: dict[str, Any]) -> dict[str, Any]:
-    """The task-layer interaction vector by itself, for analyses."""
-    keys = ("model", "revision", "task", "scoring", "seed", "layers", "scope", "fill")
-    measured = ("n", "base_accuracy", "gains", "margin_gains", "probability_gains")
-    return {key: document[key] for key in keys} | {key: document["probe"][key] for key in measured}
+) -> ProbeResult:
+    """The result, before anything was written."""
+    return ProbeResult(
+        model=request.model_name,
+        revision=loaded.revision,
+        task=task.name,
+        task_source=task.source,
+        task_items=len(task),
+        data=None if request.data is None else request.data.resolve(),
+        chance=task.chance,
+        scoring=request.scoring,
+        seed=request.seed,
+        shots=request.shots,
+        layers=len(loaded.decoder),
+        fill=request.fill,
+        scope=request.scope,
+        probe=findings.selection,
+        too_long=findings.too_long,
+        selected_layer=None if findings.knockout is None else findings.knockout.layer,
+        confirm=findings.confirmation,
+        checkpoint=None,
+        proof=None,
+        run=run.path,
+        command=command_line_of(request),
+        cost=RunCost.of(findings.cost, torch.get_num_threads()),
+    )
 
 
 def draw_gains(request: ProbeRequest, task: Task, findings: Findings, run: RunDirectory) -> None:

@@ -32,7 +32,7 @@ class Findings:
     @property
     def knockout(self) -> Knockout | None:
         """The layer to cut; None also where every item was swept and none selected."""
-        return None if self.confirmation is None else self.confirmation.knockout
+        return None if self.confirmation is None else self.selection.knockout
 
     @property
     def too_long(self) -> tuple[str, ...]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from typing import Any
+from dataclasses import replace
 
 from talo_export.checkpoint.verify import verify_files
 from talo_export.errors import ProofError
-from talo_export.jobs.comparison import comparison_of
 from talo_export.jobs.evaluate import Note
 from talo_export.jobs.export import plan_on, write_patched
 from talo_export.jobs.probe_measure import Findings
-from talo_export.jobs.record import record_of_run
-from talo_export.jobs.replay import Replay, replay
-from talo_export.jobs.run import RunDirectory
+from talo_export.jobs.replay import replay
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import resolve
 from talo_export.requests.measurements import ProbeRequest
+from talo_export.runs.comparison import comparison_of
+from talo_export.runs.directory import RunDirectory
+from talo_export.runs.record import record_of_run
+from talo_export.runs.result import ProbeResult, Proof
 from talo_export.tasks.splits import Split
 
 
@@ -24,15 +25,15 @@ def write_and_prove(
     request: ProbeRequest,
     loaded: LoadedModel,
     findings: Findings,
-    document: dict[str, Any],
+    result: ProbeResult,
     run: RunDirectory,
     split: Split,
     note: Note,
-) -> dict[str, Any]:
+) -> ProbeResult:
     """Export the chosen knockout and prove it; nothing for a knockout that harms or is none."""
-    confirmation, knockout = findings.confirmation, findings.knockout
-    if knockout is None or confirmation is None or confirmation.verdict == "harmful":
-        return {}
+    knockout = result.knockout
+    if knockout is None or result.verdict == "harmful":
+        return result
     assert findings.confirmed is not None
     base = resolve(request.model_reference)
     plan, n_layers = plan_on(base, knockout, trust_remote_code=request.trust_remote_code)
@@ -44,14 +45,15 @@ def write_and_prove(
         run.checkpoint,
         name=request.model_name,
         n_layers=n_layers,
-        record=record_of_run(document, comparison=comparison_of(run.path, document)),
+        record=record_of_run(result, comparison=comparison_of(run.path, result)),
         plot=run.plot.read_bytes(),
     )
     note(f"wrote {run.checkpoint}; proving it in a fresh process")
     files = verify_files(run.checkpoint, base.directory)
     if not files.ok:
+        wrong = (*files.wrong, *files.missing, *files.extra, *files.tensors.other)
         raise ProofError(
-            f"{run.checkpoint} is not what was planned: {files.to_json()}. "
+            f"{run.checkpoint} is not what was planned ({', '.join(wrong[:5])}). "
             "Check the disk, then run the same line again."
         )
     known = set(findings.confirmed.table.item_ids)
@@ -64,19 +66,11 @@ def write_and_prove(
             f"{run.checkpoint}, loaded by stock transformers, does not answer as the probe did: "
             f"{answers.sentence}"
         )
-    return {
-        "checkpoint": str(run.checkpoint),
-        "proof": {
-            "tensors_filled": len(files.tensors_filled),
-            "tensors_identical": files.tensors_identical,
-            **_replayed(answers),
-        },
-    }
-
-
-def _replayed(answers: Replay) -> dict[str, int]:
-    return {
-        "answers": answers.n,
-        "answers_equal": answers.equal,
-        "answers_within_rounding": len(answers.rounding),
-    }
+    proof = Proof(
+        tensors_filled=len(files.tensors.filled),
+        tensors_identical=files.tensors.identical,
+        answers=answers.n,
+        answers_equal=answers.equal,
+        answers_within_rounding=len(answers.rounding),
+    )
+    return replace(result, checkpoint=run.checkpoint, proof=proof)

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from talo_export.checkpoint.adapter import plan_adapter, write_adapter
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, read_manifest
-from talo_export.checkpoint.placing import CARD
+from talo_export.checkpoint.placing import BASE_CARD
 from talo_export.errors import TaloError, UsageError
-from talo_export.jobs.card import PLOT, facts_of_export
 from talo_export.jobs.export import added_files, run_export
-from talo_export.jobs.record import record_of_manifest
-from talo_export.jobs.run import RunDirectory
 from talo_export.publish.card import render_card
 from talo_export.publish.collection import Member, stage_collection
 from talo_export.publish.publication import open_publication
 from talo_export.publish.push import PushResult, check_request, deliver, push
+from talo_export.publish.subject import PLOT, read_subject
 from talo_export.requests.checkpoints import ExportRequest, Form, PushRequest
+from talo_export.runs.directory import RunDirectory
+from talo_export.runs.record import record_of_manifest
 
 
 def run_push(request: PushRequest, *, progress: bool = True) -> PushResult:
@@ -53,8 +53,7 @@ def _push_collection(request: PushRequest, made: Path, progress: bool) -> PushRe
         except TaloError as error:
             left_out.append(f"{path.name} is left out: {error}")
             continue
-        facts = facts_of_export(adapter, publication.manifest, kind="adapter")
-        members.append(Member(publication, facts))
+        members.append(Member(publication, read_subject(adapter, publication.manifest)))
     if not members:
         why = f" ({left_out[0]})" if left_out else ": give the folder that holds runs or exports"
         raise TaloError(f"{request.directory} has nothing to push as a collection{why}")
@@ -86,10 +85,7 @@ def _directory(request: PushRequest, given: Path, form: Form | None, adapter: Pa
 
 
 def _of_run(request: PushRequest, run: RunDirectory, form: Form | None, adapter: Path) -> Path:
-    document = run.result()
-    if document is None:
-        raise TaloError(f"{run.path} is not finished: run its probe line again first.")
-    if document["selected_layer"] is None:
+    if run.finished().selected_layer is None:
         raise TaloError(f"{run.path} keeps the base: no layer was selected, nothing to push.")
     if form == "adapter":
         run_export(
@@ -114,14 +110,13 @@ def adapter_of_checkpoint(
 ) -> None:
     """Write the adapter that does on the base what the exported checkpoint is."""
     plan = plan_adapter(directory, manifest.knockout, trust_remote_code=trust_remote_code)
-    facts = facts_of_export(directory, manifest, kind="adapter")
-    plot = directory / PLOT
-    files = added_files(facts, plot.read_bytes() if plot.is_file() else None)
+    record, plot = record_of_manifest(manifest), directory / PLOT
     write_adapter(
         plan,
         out,
         base=manifest.base,
         revision=manifest.revision,
-        extra={CARD: render_card(facts).encode(), **files},
-        **record_of_manifest(manifest).fields(),
+        extra=added_files(record, plot.read_bytes() if plot.is_file() else None),
+        describe=lambda made: render_card(read_subject(directory, made, card=BASE_CARD)).encode(),
+        **record.fields(),
     )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from talo_export.errors import TaloError
-from talo_export.jobs.run import RunDirectory
 from talo_export.jobs.task_words import choice_of_run, load_chosen
 from talo_export.knockout import Knockout
 from talo_export.probing.journal import Journal
 from talo_export.probing.scores import ScoreTable
 from talo_export.requests.settings import DEMO
-from talo_export.tasks.item import Item, Task
+from talo_export.runs.directory import RunDirectory, RunRequest
+from talo_export.runs.result import ProbeResult
+from talo_export.tasks.item import Task
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,8 @@ class FinishedRun:
     """What a run measured. `probed` and `unseen` are tables over disjoint items."""
 
     run: RunDirectory
-    request: dict[str, Any]
-    document: dict[str, Any]
+    request: RunRequest
+    result: ProbeResult
     task: Task
     probed: ScoreTable
     unseen: ScoreTable | None
@@ -34,10 +33,7 @@ class FinishedRun:
     @property
     def knockout(self) -> Knockout | None:
         """The selected one."""
-        layer = self.document["selected_layer"]
-        if layer is None:
-            return None
-        return Knockout(layer, self.document["scope"], self.document["fill"])
+        return self.result.knockout
 
 
 def read_run(path: Path, *, data: Path | None = None, trusted: bool = False) -> FinishedRun:
@@ -47,37 +43,25 @@ def read_run(path: Path, *, data: Path | None = None, trusted: bool = False) -> 
     no run, or its task changed.
     """
     run = RunDirectory(path)
-    request, document = run.request(), run.result()
-    if document is None:
-        raise TaloError(f"{path} is not finished: run its probe line again first.")
-    if data is None and document.get("data") is not None:
-        data = Path(document["data"])
-    choice = choice_of_run(request, data=data, trusted=trusted)
-    task = load_chosen(choice, model_is_demo=request["model"] == DEMO)
-    if task.fingerprint != request["scores"]["task_fingerprint"]:
+    request, result = run.request(), run.finished()
+    choice = choice_of_run(request, seed=result.seed, data=data or result.data, trusted=trusted)
+    task = load_chosen(choice, model_is_demo=result.model == DEMO)
+    if task.fingerprint != request.scores["task_fingerprint"]:
         raise TaloError(
-            f"the items of {request['task_reference']} changed since {path} was made: "
+            f"the items of {request.task_reference} changed since {path} was made: "
             "probe again with --fresh."
         )
     with Journal.read(run.journal) as journal:
         outcomes = journal.outcomes()
-    probed_ids = set(document["probe"]["ids"])
+    probed_ids = set(result.probe.ids)
     scored = set(outcomes[None])
-
-    def table(items: Sequence[Item]) -> ScoreTable:
-        return ScoreTable.build(items, outcomes)
-
+    unseen = [item for item in task.items if item.id in scored - probed_ids]
     return FinishedRun(
         run=run,
         request=request,
-        document=document,
+        result=result,
         task=task,
-        probed=table([item for item in task.items if item.id in probed_ids]),
-        unseen=_unseen(task, scored - probed_ids, table),
-        everything=table([item for item in task.items if item.id in scored]),
+        probed=ScoreTable.build([i for i in task.items if i.id in probed_ids], outcomes),
+        unseen=ScoreTable.build(unseen, outcomes) if unseen else None,
+        everything=ScoreTable.build([i for i in task.items if i.id in scored], outcomes),
     )
-
-
-def _unseen(task: Task, ids: set[str], table: Any) -> ScoreTable | None:
-    items = [item for item in task.items if item.id in ids]
-    return table(items) if items else None

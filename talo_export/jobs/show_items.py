@@ -7,23 +7,58 @@ are what its processor is given. No weights are read for it.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from talo_export.codec import Recorded
 from talo_export.errors import UsageError
 from talo_export.jobs.many import means_many
-from talo_export.jobs.run import default_directory
 from talo_export.jobs.task_words import load_chosen
 from talo_export.models.loading import LoadedProcessor, load_processor_alone
 from talo_export.probing.encoding import model_inputs, prompt_text
 from talo_export.requests.readings import TasksRequest
 from talo_export.requests.settings import PromptSettings
+from talo_export.runs.directory import default_directory
 from talo_export.tasks.item import Item, ItemImage
 from talo_export.tasks.prompts import render, right_answer
 
 
-def show_items(request: TasksRequest) -> dict[str, Any]:
-    """The document of `tasks NAME --show N --json`; pictures are saved as PNG below `out`.
+@dataclass(frozen=True)
+class ShownPicture:
+    """A picture as the processor is given it."""
+
+    file: Path
+    source: str
+    size: tuple[int, int]
+    """Width and height."""
+
+
+@dataclass(frozen=True)
+class ShownItem:
+    """One rendered prompt."""
+
+    id: str
+    text: str
+    chat_template: bool
+    """Whether the text went through the model's."""
+    tokens: int
+    right_answer: str
+    choices: tuple[str, ...]
+    pictures: tuple[ShownPicture, ...]
+
+
+@dataclass(frozen=True)
+class ShownItems(Recorded):
+    """The document of `tasks NAME --show N --json`."""
+
+    task: str
+    task_source: str
+    model: str
+    items: tuple[ShownItem, ...]
+
+
+def show_items(request: TasksRequest) -> ShownItems:
+    """Render the task's first items; pictures are saved as PNG below `out`.
 
     Raises UsageError for a pattern: one task at a time is shown.
     """
@@ -34,39 +69,37 @@ def show_items(request: TasksRequest) -> dict[str, Any]:
         request.model_reference, trust_remote_code=request.trust_remote_code
     )
     folder = request.out or Path("shown") / default_directory("", task.name).name
-    return {
-        "task": task.name,
-        "task_source": task.source,
-        "model": request.model_name,
-        "items": [_shown(asker, item, request, folder) for item in task.items[: request.show]],
-    }
+    return ShownItems(
+        task=task.name,
+        task_source=task.source,
+        model=request.model_name,
+        items=tuple(_shown(asker, item, request, folder) for item in task.items[: request.show]),
+    )
 
 
-def _shown(
-    asker: LoadedProcessor, item: Item, wording: PromptSettings, folder: Path
-) -> dict[str, Any]:
+def _shown(asker: LoadedProcessor, item: Item, wording: PromptSettings, folder: Path) -> ShownItem:
     prompt = render(item, style=wording.prompt)
     text, templated = prompt_text(asker, item, prompt, wording.system)
     inputs = model_inputs(asker, item, prompt, text)
-    return {
-        "id": item.id,
-        "text": text,
-        "chat_template": templated,
-        "tokens": int(inputs["input_ids"].shape[1]),
-        "right_answer": right_answer(item),
-        "choices": list(item.choices),
-        "pictures": [
+    return ShownItem(
+        id=item.id,
+        text=text,
+        chat_template=templated,
+        tokens=int(inputs["input_ids"].shape[1]),
+        right_answer=right_answer(item),
+        choices=item.choices,
+        pictures=tuple(
             _saved(picture, folder / f"{_file_name(item.id)}-{number}.png")
             for number, picture in enumerate(prompt.images, start=1)
-        ],
-    }
+        ),
+    )
 
 
-def _saved(picture: ItemImage, path: Path) -> dict[str, Any]:
+def _saved(picture: ItemImage, path: Path) -> ShownPicture:
     path.parent.mkdir(parents=True, exist_ok=True)
     decoded = picture.open()
     decoded.save(path)
-    return {"file": str(path), "source": picture.name, "size": list(decoded.size)}
+    return ShownPicture(path, picture.name, decoded.size)
 
 
 def _file_name(text: str) -> str:

@@ -7,8 +7,8 @@ scored every layer's knockout on its probing items.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from talo_export.evidence.analyses.side_effects import SideEffects, side_effects
 from talo_export.evidence.paired import seen_by_both
@@ -18,14 +18,12 @@ from talo_export.jobs.scores import FinishedRun, read_run
 from talo_export.requests.readings import ReportRequest
 
 
-def record_side_effects(
-    run: FinishedRun, found: dict[str, Any], *, data: Path | None = None
-) -> None:
+def record_side_effects(run: FinishedRun, found: SideEffects, *, data: Path | None = None) -> None:
     """Keep what the knockout does to other tasks in the run's result, page and card.
 
     Only the card and the manifest change in the checkpoint: no weight is touched.
     """
-    run.run.finish(run.document | {"side_effects": found})
+    run.run.finish(replace(run.result, side_effects=found))
     run_report(ReportRequest([run.run.path], data=data))
     renew_run_card(run.run)
 
@@ -38,7 +36,7 @@ def note_side_effects(
     for own in runs:
         found = effects_at_hand(own, [other for other in runs if other is not own])
         if found is not None:
-            record_side_effects(own, found.to_json(), data=data)
+            record_side_effects(own, found, data=data)
 
 
 def effects_at_hand(own: FinishedRun, others: Sequence[FinishedRun]) -> SideEffects | None:
@@ -54,4 +52,4 @@ def effects_at_hand(own: FinishedRun, others: Sequence[FinishedRun]) -> SideEffe
     }
     if not tables:
         return None
-    return side_effects(knockout, tables, seed=own.request["seed"], own_task=own.task.name)
+    return side_effects(knockout, tables, seed=own.result.seed, own_task=own.task.name)

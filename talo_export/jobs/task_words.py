@@ -6,12 +6,12 @@ means the demo's when the demo is the model, and the catalogue's otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from talo_export.errors import UsageError
 from talo_export.requests.settings import DEFAULT_TASK, DEMO, TaskChoice, TaskWithShots
+from talo_export.runs.directory import RunRequest
 from talo_export.tasks.item import Item, Task
 
 
@@ -25,14 +25,16 @@ def choice_recorded(choice: TaskWithShots) -> dict[str, Any]:
     return {name: value for name, value in kept.items() if value}
 
 
-def choice_of_run(request: Mapping[str, Any], *, data: Path | None, trusted: bool) -> TaskWithShots:
-    """The task of a run's recorded request, drawn by its seed."""
+def choice_of_run(
+    request: RunRequest, *, seed: int, data: Path | None, trusted: bool
+) -> TaskWithShots:
+    """The task of a run's recorded request; `seed` drew its examples."""
     return TaskWithShots(
-        task=request["task_reference"],
+        task=request.task_reference,
         data=data,
-        seed=request["seed"],
+        seed=seed,
         trust_remote_code=trusted,
-        **(request.get("task_words") or {}),
+        **(request.task_words or {}),
     )
 
 

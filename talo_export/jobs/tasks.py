@@ -2,25 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING
 
+from talo_export.codec import Recorded
 from talo_export.demo import ITEMS, demo_task_chance, demo_task_descriptions
 from talo_export.errors import UsageError
-from talo_export.evidence.power import TYPICAL_CHANGED, smallest_confirmable
 from talo_export.jobs.evaluate import Note, silent
 from talo_export.jobs.task_words import load_chosen, meaning
 from talo_export.requests.readings import TasksRequest
 from talo_export.requests.settings import DEMO, TaskWithShots
 from talo_export.tasks.catalogue import list_tasks
-from talo_export.tasks.check import describe_task
+from talo_export.tasks.check import TaskReport, describe_task
+
+if TYPE_CHECKING:
+    from talo_export.jobs.show_items import ShownItems
 
 SHOTS = 20
 """The default number of probing items: what is left of a task confirms."""
 
 
-def run_tasks(request: TasksRequest, *, note: Note = silent) -> dict[str, Any]:
+@dataclass(frozen=True)
+class TaskSummary:
+    """One task that can be named. None is known once the data is read."""
+
+    name: str
+    items: int | None
+    chance: float | None
+    scoring: str
+    source: str
+    description: str
+
+
+@dataclass(frozen=True)
+class TaskList(Recorded):
+    """The document of `tasks --json`."""
+
+    tasks: tuple[TaskSummary, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskCheck(TaskReport):
+    """What a task is like, and what a probe could show with it: `tasks check --json`.
+
+    `confirmable_gain` is the smallest true gain (a share) that the items left after `SHOTS`
+    probing items probably confirm where a knockout changes `changed_share` of the answers (or, if
+    the gain is larger, as many as gain), None where they cannot confirm any; `best_case_gain` the
+    same where every change is for the better.
+    """
+
+    against: str | None
+    confirm_items: int
+    changed_share: float
+    confirmable_gain: float | None
+    best_case_gain: float | None
+
+
+def run_tasks(request: TasksRequest, *, note: Note = silent) -> TaskCheck | TaskList | ShownItems:
     """List the tasks, show one's first items, or check a file, whichever was asked for."""
     if request.checks:
         return check_tasks(request)
@@ -32,13 +71,13 @@ def run_tasks(request: TasksRequest, *, note: Note = silent) -> dict[str, Any]:
     return show_items(request)
 
 
-def list_known_tasks(pattern: str | None = None) -> dict[str, Any]:
-    """The document of `tasks --json`: every task whose name matches, the demo's first.
+def list_known_tasks(pattern: str | None = None) -> TaskList:
+    """Every task whose name matches, the demo's first.
 
     A pattern without wildcards also finds the names that contain it. Raises UsageError where
     nothing matches.
     """
-    tasks = [task for task in _demo_tasks() if _matches(task["name"], pattern)]
+    tasks = [task for task in _demo_tasks() if _matches(task.name, pattern)]
     try:
         catalogued = list_tasks(pattern)
     except UsageError:
@@ -46,28 +85,27 @@ def list_known_tasks(pattern: str | None = None) -> dict[str, Any]:
             raise
         catalogued = ()
     tasks += [
-        {
-            "name": info.name,
-            "items": info.size,
-            "chance": info.chance,
-            "scoring": info.scoring,
-            "source": info.source,
-            "description": info.description,
-        }
+        TaskSummary(
+            name=info.name,
+            items=info.size,
+            chance=info.chance,
+            scoring=info.scoring,
+            source=info.source,
+            description=info.description,
+        )
         for info in catalogued
     ]
-    return {"tasks": tasks}
+    return TaskList(tuple(tasks))
 
 
-def check_tasks(request: TasksRequest) -> dict[str, Any]:
-    """The document of `tasks check --json`: counts, balance, warnings, and the power of the items.
+def check_tasks(request: TasksRequest) -> TaskCheck:
+    """Counts, balance, warnings, and the power of the items.
 
     `against` is another task or split, with which neither items nor pictures should be shared.
-    `confirmable_gain` is the smallest true gain (a share) that the items left after `SHOTS`
-    probing items probably confirm where a knockout changes `changed_share` of the answers (or, if
-    the gain is larger, as many as gain), None where they cannot confirm any; `best_case_gain` the
-    same where every change is for the better.
     """
+    # Statistics take seconds to import, which listing the tasks must not wait for.
+    from talo_export.evidence.power import TYPICAL_CHANGED, smallest_confirmable
+
     choice = TaskWithShots(
         request.file,
         data=request.data,
@@ -82,26 +120,27 @@ def check_tasks(request: TasksRequest) -> dict[str, Any]:
     if request.against is not None:
         other = load_chosen(replace(choice, task=request.against, few_shot=0), model_is_demo=False)
     left = max(0, len(task) - SHOTS)
-    return {
-        **describe_task(task, other).to_json(),
-        "against": request.against,
-        "confirm_items": left,
-        "changed_share": TYPICAL_CHANGED,
-        "confirmable_gain": smallest_confirmable(left) if left else None,
-        "best_case_gain": smallest_confirmable(left, changed=0.0) if left else None,
-    }
+    report = describe_task(task, other)
+    return TaskCheck(
+        **{field.name: getattr(report, field.name) for field in fields(TaskReport)},
+        against=request.against,
+        confirm_items=left,
+        changed_share=TYPICAL_CHANGED,
+        confirmable_gain=smallest_confirmable(left) if left else None,
+        best_case_gain=smallest_confirmable(left, changed=0.0) if left else None,
+    )
 
 
-def _demo_tasks() -> list[dict[str, Any]]:
+def _demo_tasks() -> list[TaskSummary]:
     return [
-        {
-            "name": f"{DEMO}/{name}",
-            "items": ITEMS,
-            "chance": demo_task_chance(name),
-            "scoring": "generate",
-            "source": "bundled demo",
-            "description": words,
-        }
+        TaskSummary(
+            name=f"{DEMO}/{name}",
+            items=ITEMS,
+            chance=demo_task_chance(name),
+            scoring="generate",
+            source="bundled demo",
+            description=words,
+        )
         for name, words in demo_task_descriptions().items()
     ]
 

@@ -3,22 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+from pydantic import WrapSerializer
 
 from talo_export.checkpoint.adapter_files import ADAPTER
 from talo_export.checkpoint.manifest import Manifest, read_manifest
-from talo_export.checkpoint.proof import prove_export
-from talo_export.checkpoint.verify import FileReport, verify_files
+from talo_export.checkpoint.proof import LoadReport, prove_export
+from talo_export.checkpoint.verify import FileReport, FileVerdicts, TensorVerdicts, verify_files
+from talo_export.codec import Recorded
 from talo_export.errors import ProofError
 from talo_export.models.reference import resolve
 from talo_export.requests.checkpoints import VerifyRequest
 from talo_export.requests.settings import model_reference
 
 
+@dataclass(frozen=True)
+class LoadFindings(LoadReport):
+    """The keys that did not fit on loading; as clean as the base's own is as clean as can be."""
+
+    as_base: bool = True
+
+
+@dataclass(frozen=True)
+class LogitFindings:
+    """How far the logits are from the live knockout's, and from the base's."""
+
+    max_abs_difference_to_knockout: float
+    max_abs_difference_to_base: float
+
+
+def _empty_where_unproved(
+    part: object, handler: Callable[[object], dict[str, object]]
+) -> dict[str, object]:
+    return {} if part is None else handler(part)
+
+
+@dataclass(frozen=True)
+class VerifyResult(Recorded):
+    """The document of `verify --json`."""
+
+    ok: bool
+    """False where anything is not as planned."""
+    files: FileVerdicts
+    tensors: TensorVerdicts
+    load: Annotated[LoadFindings | None, WrapSerializer(_empty_where_unproved)]
+    """None, as the next, where wrong bytes are reported: computing with them proves nothing."""
+    logits: Annotated[LogitFindings | None, WrapSerializer(_empty_where_unproved)]
+    problems: tuple[str, ...]
+
+
 def run_verify(
     request: VerifyRequest, progress: Callable[[int, int], None] | None = None
-) -> dict[str, Any]:
-    """The document of `verify --json`; `ok` is False where anything is not as planned.
+) -> VerifyResult:
+    """Compare every file and tensor, then load it in a fresh process and compare logits.
 
     `progress` is called with the bytes hashed so far and the bytes to hash.
     """
@@ -26,10 +65,9 @@ def run_verify(
     manifest = read_manifest(directory)
     origin = resolve(request.base or base_reference(manifest))
     files = verify_files(directory, origin.place, progress)
-    document = {"ok": False, **files.to_json(), "load": {}, "logits": {}}
     problems = _problems(files)
+    load = logits = None
     if not problems:
-        # Bytes that are wrong are reported as such; computing with them would prove nothing.
         try:
             proof = prove_export(
                 directory,
@@ -41,9 +79,19 @@ def run_verify(
         except ProofError as error:
             problems.append(str(error))
         else:
-            document |= proof.to_json()
+            load = LoadFindings(**asdict(proof.load), as_base=proof.load == proof.base_load)
+            logits = LogitFindings(
+                proof.max_abs_difference_to_knockout, proof.max_abs_difference_to_base
+            )
             problems += proof.problems
-    return document | {"ok": not problems, "problems": problems}
+    return VerifyResult(
+        ok=not problems,
+        files=files,
+        tensors=files.tensors,
+        load=load,
+        logits=logits,
+        problems=tuple(problems),
+    )
 
 
 def base_reference(manifest: Manifest) -> str:
@@ -57,10 +105,10 @@ def _problems(files: FileReport) -> list[str]:
         "missing": files.missing,
         "not planned": files.extra,
         "changed": files.wrong,
-        "tensors neither the base's nor filled as planned": files.tensors_other,
+        "tensors neither the base's nor filled as planned": files.tensors.other,
     }
     found = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
     found += files.contradictions
-    if not files.tensors_filled:
+    if not files.tensors.filled:
         found.append("no tensor is filled")
     return found

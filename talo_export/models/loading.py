@@ -24,7 +24,7 @@ from talo_export.models.finding import find_decoder
 from talo_export.models.four_bit import keep_trainable, nf4_settings
 from talo_export.models.memory import is_out_of_memory
 from talo_export.models.proof import input_device
-from talo_export.models.reference import ResolvedModel, resolve
+from talo_export.models.reference import ResolvedModel, check_metadata, follow_adapter, resolve
 from talo_export.models.stock import is_vision_language, stock_class
 from talo_export.wording import first_line
 
@@ -74,7 +74,7 @@ def load_processor_alone(reference: str, *, trust_remote_code: bool = False) -> 
 
     Raises TaloError as `load_model`.
     """
-    resolved = resolve(reference, weights=False)
+    resolved = resolve(follow_adapter(reference)[0], weights=False)
     is_vlm = is_vision_language(read_config(resolved, trust_remote_code))
     processor, tokenizer = load_processor(resolved, is_vlm, trust_remote_code)
     return LoadedProcessor(
@@ -106,7 +106,10 @@ def load_model(
     index or `cpu` (`{"0": "20GB"}`). `load_in_4bit` quantises the decoder's matrices as they are
     read, which needs bitsandbytes. Raises TaloError for anything that cannot be loaded
     completely: a checkpoint that lacks or mismatches weights is never probed.
+
+    The directory of a PEFT adapter is its base with the adapter merged into the weights in memory.
     """
+    reference, adapter = follow_adapter(reference)
     resolved = resolve(reference)
     config = read_config(resolved, trust_remote_code)
     is_vlm = is_vision_language(config)
@@ -122,6 +125,8 @@ def load_model(
         load_in_4bit=load_in_4bit,
     )
     refuse_gaps(resolved.name, report)
+    if adapter is not None:
+        model = merge_adapter(model, adapter)
     processor, tokenizer = load_processor(resolved, is_vlm, trust_remote_code)
     return LoadedModel(
         model=model,
@@ -133,6 +138,19 @@ def load_model(
         revision=resolved.revision,
         is_vlm=is_vlm,
     )
+
+
+def merge_adapter(model: Any, adapter: Path) -> nn.Module:
+    """The model with a PEFT adapter in its weights. Raises TaloError where it does not fit."""
+    from peft import PeftModel
+
+    try:
+        merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    except (ValueError, TypeError, KeyError, RuntimeError, OSError, SafetensorError) as error:
+        raise TaloError(
+            f"the adapter {adapter} does not fit its base: {first_line(str(error))}"
+        ) from error
+    return merged.eval().requires_grad_(False)
 
 
 def read_config(resolved: ResolvedModel, trust_remote_code: bool = False) -> PreTrainedConfig:
@@ -207,12 +225,15 @@ def load_reported(
         target = None
     try:
         model, report = stock.from_pretrained(resolved.directory, **options)
+    except (KeyError, TypeError) as error:
+        check_metadata(resolved.directory)
+        raise TaloError(f"{resolved.name} cannot be loaded: {first_line(str(error))}") from error
     except SafetensorError as error:
         raise TaloError(
             f"a weight file of {resolved.name} is damaged or cut short ({first_line(str(error))}): "
             "fetch the model again"
         ) from error
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, MemoryError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, MemoryError) as error:
         if is_out_of_memory(error):
             raise NotEnoughMemoryError(
                 f"{resolved.name} does not fit the memory: load it with --device-map auto and "

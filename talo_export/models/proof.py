@@ -62,6 +62,17 @@ def logits_of(model: nn.Module, example: Mapping[str, Any]) -> Tensor:
         return model(**example).logits
 
 
+def refuse_broken_weights(model: nn.Module) -> None:
+    """Raise ProofError naming the first weight in memory that holds NaN or Inf, if one does."""
+    for name, parameter in model.named_parameters():
+        at_hand = parameter.device.type != "meta" and parameter.is_floating_point()
+        if at_hand and parameter.element_size() > 1 and not bool(parameter.isfinite().all()):
+            raise ProofError(
+                f"the model's weight {name} holds NaN or Inf, so nothing it puts out means "
+                "anything: fetch the model again, or take another base"
+            )
+
+
 def prove_effect(model: nn.Module, targets: Targets, knockout: Knockout, base: BaseAnswer) -> None:
     """One forward of the base's example under the knockout. Raises ProofError where it shows none.
 

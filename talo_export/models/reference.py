@@ -30,6 +30,9 @@ OTHER_FORMATS = (
 """Weights in formats this tool does not edit; leaving them out halves many a download."""
 
 
+ADAPTER_CONFIG = "adapter_config.json"
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """What was typed, taken apart. Exactly one of `path` and `repo_id` is set."""
@@ -111,6 +114,43 @@ def resolve(text: str, *, weights: bool = True) -> ResolvedModel:
     return ResolvedModel(directory, reference.name, revision)
 
 
+def follow_adapter(reference: str) -> tuple[str, Path | None]:
+    """(the model that carries the weights, the directory of a PEFT adapter to put on it or None).
+
+    Raises TaloError where the adapter names no base, or lies beside full weights.
+    """
+    directory = Path(reference).expanduser()
+    file = directory / ADAPTER_CONFIG
+    if not file.is_file():
+        return reference, None
+    refuse_mixture(directory)
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        base, revision = str(config["base_model_name_or_path"] or ""), config.get("revision")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TaloError(f"{file} is no PEFT config ({error}): save the adapter again") from error
+    if not base or (Path(base).expanduser() / ADAPTER_CONFIG).is_file():
+        what = f"{base}, an adapter again" if base else "no model"
+        raise TaloError(f"{file} names as its base {what}: name the model that carries the weights")
+    return (f"{base}@{revision}" if revision else base), directory
+
+
+def refuse_mixture(directory: Path) -> None:
+    """Raise TaloError for an adapter beside full weights: what loads is neither of the two."""
+    full = [
+        path.name
+        for pattern in ("*.safetensors", "*.bin")
+        for path in sorted(directory.glob(pattern))
+        if not path.name.startswith("adapter_model")
+    ]
+    if full and (directory / ADAPTER_CONFIG).is_file():
+        raise TaloError(
+            f"{directory} holds an adapter ({ADAPTER_CONFIG}) beside full weights ({full[0]}), and "
+            "loading puts the one on the other: merge it into them, or move it to a directory of "
+            "its own"
+        )
+
+
 def download(repo_id: str, revision: str | None, *, weights: bool = True) -> Path:
     """The repository's snapshot in the Hub cache; what is already there is not fetched again."""
     at = f"{repo_id}@{revision}" if revision else repo_id
@@ -145,6 +185,9 @@ def download(repo_id: str, revision: str | None, *, weights: bool = True) -> Pat
 
 def check_files(directory: Path, reference: Reference, *, weights: bool = True) -> None:
     """A config, and complete safetensors `weights`, must be there. Raises TaloError for a gap."""
+    if (directory / ADAPTER_CONFIG).is_file():
+        refuse_mixture(directory)
+        raise UsageError(f"{directory} is an adapter, not a checkpoint: give its base model")
     if not (directory / "config.json").is_file():
         raise TaloError(
             f"{directory} has no config.json: give the directory of a transformers checkpoint"
@@ -170,6 +213,16 @@ def check_files(directory: Path, reference: Reference, *, weights: bool = True) 
             "(with the model's own auto class), copy the tokenizer files and give that directory"
         )
     raise TaloError(f"{directory} has no *.safetensors weights")
+
+
+def check_metadata(directory: Path) -> None:
+    """Raise TaloError for an index that transformers fails on: one without a metadata map."""
+    for index in sorted(directory.glob("*.safetensors.index.json")):
+        if not isinstance(json.loads(index.read_text(encoding="utf-8")).get("metadata"), dict):
+            raise TaloError(
+                f'{index} has no "metadata" map, without which transformers loads none of its '
+                'shards: write "metadata": {} beside its weight_map, or fetch the model again'
+            )
 
 
 def check_index(index: Path) -> set[str]:

@@ -50,9 +50,13 @@ class ChatTurn:
         return {"role": self.role, "content": content}
 
     def text(self, token: str) -> dict[str, Any]:
-        """The turn for a template that takes a text, `token` and a new line for each picture."""
-        pieces = [f"{token}\n" if piece is None else piece for piece in self.pieces]
-        return {"role": self.role, "content": "".join(pieces).replace(f"{token}\n\n", f"{token}\n")}
+        """The turn for a template that takes a text, `token` for a picture, on a line before it."""
+        content = ""
+        for before, piece in zip((None, *self.pieces), self.pieces, strict=False):
+            words = token if piece is None else piece
+            apart = content and before is None and not words[:1].isspace()
+            content += f"\n{words}" if apart else words
+        return {"role": self.role, "content": content}
 
     def without_picture(self, number: int) -> ChatTurn:
         """The turn with its picture `number` (from 0) left out."""

@@ -70,6 +70,7 @@ def encode(loaded: LoadedModel, item: Item, scoring: Scoring) -> Encoded:
         inputs = without_last(inputs, drop, item)
         if by_letter:
             inputs, continuations = up_to_the_letter(inputs, continuations, item)
+    check_words(loaded, item, inputs["input_ids"], continuations)
     length = int(inputs["input_ids"].shape[1])
     added = max(map(len, continuations), default=0)
     if scoring.kind == "generate":
@@ -237,6 +238,30 @@ def without_last(inputs: dict[str, Any], drop: int, item: Item) -> dict[str, Any
         name: value[:, :-drop] if is_per_token(value, ids) else value
         for name, value in inputs.items()
     }
+
+
+def check_words(
+    loaded: LoadedModel, item: Item, ids: Tensor, continuations: Sequence[Sequence[int]]
+) -> None:
+    """Raise TaloError for a token that has no row in the model's embedding.
+
+    Ids that the config names stand for what is no text (`image_token_id`); models replace them.
+    """
+    rows = getattr(loaded.model.get_input_embeddings(), "num_embeddings", None)
+    largest = max([int(ids.max()), *(max(tokens) for tokens in continuations)])
+    if rows is None or largest < rows:
+        return
+    config = vars(loaded.model.config)
+    named = {value for key, value in config.items() if key.endswith(("token_id", "token_index"))}
+    tokens = {*ids.flatten().tolist(), *(token for ids in continuations for token in ids)}
+    beyond = sorted(token for token in tokens if token >= rows and token not in named)
+    if beyond:
+        word = loaded.tokenizer.convert_ids_to_tokens(beyond[0])
+        raise TaloError(
+            f"item {item.id!r} has the token {word!r} ({beyond[0]}), but the embedding of "
+            f"{loaded.name} ends at {rows - 1}: its tokenizer is another model's, or words were "
+            "added without resizing the embedding"
+        )
 
 
 def check_length(loaded: LoadedModel, item: Item, length: int, added: int) -> None:

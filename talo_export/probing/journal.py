@@ -60,12 +60,12 @@ class Journal:
         Raises TaloError where the file holds another run's outcomes (naming what differs), is
         not a journal, is damaged, or cannot be written.
         """
-        asked = {"format": FORMAT, **identity}
-        with _told(path):
+        wanted = {"format": FORMAT, **identity}
+        with _explained(path):
             connection = sqlite3.connect(path, timeout=30)
         try:
-            with _told(path):
-                _prepare(path, connection, asked)
+            with _explained(path):
+                _prepare(path, connection, wanted)
         except TaloError:
             connection.close()
             raise
@@ -79,7 +79,7 @@ class Journal:
         """
         if not path.is_file():
             raise TaloError(f"{path} does not exist: the run has no scores; probe it again.")
-        with _told(path):
+        with _explained(path):
             connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
             return cls(path, connection, reading=True)
 
@@ -134,16 +134,16 @@ class Journal:
             (variant_key(cell.variant), cell.item_id, json.dumps(asdict(cell.outcome)))
             for cell in cells
         ]
-        with _told(self.path), self._connection:
+        with _explained(self.path), self._connection:
             self._connection.executemany("INSERT OR IGNORE INTO outcome VALUES (?, ?, ?)", rows)
 
     def outcomes(self) -> Outcomes:
         """Everything written so far, by variant and item id."""
-        found: Outcomes = {}
-        with _told(self.path):
+        outcomes: Outcomes = {}
+        with _explained(self.path):
             for variant, item, text in self._connection.execute("SELECT * FROM outcome"):
-                found.setdefault(read_variant(variant), {})[item] = _read_outcome(text)
-        return found
+                outcomes.setdefault(read_variant(variant), {})[item] = _read_outcome(text)
+        return outcomes
 
     def close(self) -> None:
         """Fold the write-ahead log into the file, which then is the whole journal.
@@ -154,7 +154,7 @@ class Journal:
         if self._reading:
             self._connection.close()
             return
-        with _told(self.path):
+        with _explained(self.path):
             try:
                 self._connection.execute("PRAGMA busy_timeout=0")
                 self._connection.execute("PRAGMA journal_mode=DELETE")
@@ -189,7 +189,7 @@ def read_variant(key: str) -> Knockout | None:
     return Knockout(int(layer), cast(Scope, scope), cast(Fill, fill))
 
 
-def _prepare(path: Path, connection: sqlite3.Connection, asked: Mapping[str, str]) -> None:
+def _prepare(path: Path, connection: sqlite3.Connection, wanted: Mapping[str, str]) -> None:
     # In this order: another process may just be making the file, the tables and their mark at once.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (kind,) = connection.execute("PRAGMA application_id").fetchone()
@@ -206,13 +206,13 @@ def _prepare(path: Path, connection: sqlite3.Connection, asked: Mapping[str, str
                 for statement in SCHEMA.split(";"):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                rows = sorted(asked.items())
+                rows = sorted(wanted.items())
                 connection.executemany("INSERT INTO identity VALUES (?, ?)", rows)
     stored = dict(connection.execute("SELECT * FROM identity"))
     differing = [
-        f"{name} (recorded {stored.get(name)!r}, asked {asked.get(name)!r})"
-        for name in sorted({*stored, *asked})
-        if stored.get(name) != asked.get(name)
+        f"{name} (recorded {stored.get(name)!r}, asked {wanted.get(name)!r})"
+        for name in sorted({*stored, *wanted})
+        if stored.get(name) != wanted.get(name)
     ]
     if differing:
         raise TaloError(
@@ -229,7 +229,7 @@ def _read_outcome(text: str) -> Outcome:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _explained(path: Path) -> Iterator[None]:
     """Say in one sentence what SQLite's errors mean for this file."""
     try:
         yield

@@ -42,10 +42,10 @@ def known(
     }
 
 
-def merged(found: Sequence[Outcomes]) -> Outcomes:
+def merged(parts: Sequence[Outcomes]) -> Outcomes:
     """What several processes know, together; where two know a cell they agree."""
     whole: Outcomes = {}
-    for outcomes in found:
+    for outcomes in parts:
         for variant, seen in outcomes.items():
             whole.setdefault(variant, {}).update(seen)
     return whole

@@ -6,37 +6,62 @@ Its evaluation results are claims about another set of weights and are never rea
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
-from talo_export.publish.facts import BaseFacts
-
 LICENSE_ID = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 """How the Hub's licence identifiers look. Which ones exist changes, so the Hub is asked at push."""
 
+LINK = re.compile(r"(https?://)?[^\s:()<>\[\]]+")
+"""What a link of Markdown may hold: an address on the web, or a file's name."""
 
-def base_facts(
+
+@dataclass(frozen=True)
+class BaseCard:
+    """The model that was cut, as its own card states it. `hub_id` is None for a mere directory."""
+
+    name: str
+    hub_id: str | None = None
+    revision: str | None = None
+    license: str | None = None
+    license_name: str | None = None
+    license_link: str | None = None
+    language: tuple[str, ...] = ()
+    pipeline_tag: str | None = None
+    gated: bool = False
+    """Whether the base's card asks people to accept terms before they may download it."""
+
+    @property
+    def short_name(self) -> str:
+        """The last part of the name. A card never shows where a directory lies on a machine."""
+        return self.name.replace("\\", "/").rstrip("/").split("/")[-1] or "the base"
+
+
+def read_base_card(
     directory: Path,
     *,
     name: str,
     hub_id: str | None = None,
     revision: str | None = None,
     card: str = "README.md",
-) -> BaseFacts:
-    """Read the base's card in `directory`, for the facts a derived model's card repeats.
+) -> BaseCard:
+    """Read the base's card in `directory`, for what a derived model's card repeats of it.
 
-    A card that is missing or whose metadata cannot be parsed gives unknown facts, not an error:
-    the card then says that the licence is unknown, which is the truth about such a base.
+    A card that is missing or whose metadata cannot be parsed gives unknowns, not an error: the
+    card then says that the licence is unknown, which is the truth about such a base.
     """
     data = _front_matter(directory / card)
     identifier, license_name, link = _license(data)
-    if link and "://" not in link and not (directory / link).is_file():
+    if link and not LINK.fullmatch(link):
+        link = None
+    elif link and "://" not in link and not (directory / link).is_file():
         # The link names a file of the base's repository that is not beside these weights.
         link = f"https://huggingface.co/{hub_id}/blob/main/{link}" if hub_id else None
-    return BaseFacts(
+    return BaseCard(
         name=name,
         hub_id=hub_id,
         revision=revision,

@@ -1,4 +1,4 @@
-"""The model card: `CardFacts` in, the text of `README.md` out.
+"""The model card: a `Subject` in, the text of `README.md` out.
 
 The number the card states is the confirmed one, with its n and interval; a knockout that is not
 confirmed says so before anything else. The wording lives in `card.md.jinja`, beside this file.
@@ -15,11 +15,14 @@ import yaml
 from huggingface_hub import ModelCard
 
 from talo_export import wording
+from talo_export.checkpoint.layout import UNDO_FILE
 from talo_export.errors import ProofError, TaloError
 from talo_export.evidence.analyses.answers import vanishes
-from talo_export.publish.facts import BASE, CardFacts
-from talo_export.publish.metadata import card_data, collection_data
+from talo_export.evidence.confirmation import Confirmation
+from talo_export.foreign_text import code, markdown, visible
+from talo_export.publish.metadata import card_data, collection_data, source_words
 from talo_export.publish.snippets import engines, loading_snippet
+from talo_export.publish.subject import BASE, PLOT, Subject
 
 _CUT = {
     "attention": "the self-attention",
@@ -39,32 +42,29 @@ _FILL = {
 }
 
 
-def render_card(facts: CardFacts) -> str:
+def render_card(subject: Subject) -> str:
     """The whole `README.md`, front matter included, as the Hub will read it.
 
     Raises `ProofError` if huggingface_hub does not read back the metadata that was meant.
     """
-    return _rendered("card.md.jinja", card_data(facts), _words(facts))
+    return _rendered("card.md.jinja", card_data(subject), _words(subject))
 
 
-def render_collection(facts: Sequence[CardFacts]) -> str:
+def render_collection(subjects: Sequence[Subject]) -> str:
     """The card of several adapters for one base, each in its `subfolder`.
 
     Raises as `render_card`.
     """
-    first = facts[0]
+    verdicts = [one.confirmation.verdict for one in subjects if one.confirmation]
     words = {
-        **_shared_words(first),
-        "facts": facts,
-        "snippet": loading_snippet(first),
+        **_shared_words(subjects[0]),
+        "subjects": subjects,
+        "snippet": loading_snippet(subjects[0]),
         "mean_effect": _mean_effect,
-        "n_confirmed": sum(
-            one.confirmation is not None and one.confirmation.verdict == "confirmed"
-            for one in facts
-        ),
-        "unmeasured": [one.subfolder for one in facts if one.side_effects is None],
+        "n_confirmed": verdicts.count("confirmed"),
+        "unmeasured": [one.subfolder for one in subjects if one.side_effects is None],
     }
-    return _rendered("collection.md.jinja", collection_data(facts), words)
+    return _rendered("collection.md.jinja", collection_data(subjects), words)
 
 
 def _rendered(template: str, data: Any, words: Mapping[str, object]) -> str:
@@ -95,52 +95,61 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters["tick"] = "`{}`".format
+    environment.filters["code"] = code
     return environment
 
 
-def _words(facts: CardFacts) -> dict[str, object]:
+def _words(subject: Subject) -> dict[str, object]:
     """What the template prints, worked out once."""
-    base, effects = facts.base, facts.side_effects or ()
-    gains = [effect.gain for effect in effects]
-    confirmation = facts.confirmation
+    effects = sorted((subject.side_effects or {}).items(), key=lambda effect: _gain(effect[1]))
+    gains = [_gain(effect) for _, effect in effects]
+    confirmation, manifest = subject.confirmation, subject.manifest
     calibrated = confirmation.calibrated_gain if confirmation else None
     return {
-        **_shared_words(facts),
-        "facts": facts,
-        "task": facts.task,
+        **_shared_words(subject),
+        "subject": subject,
+        "model": subject.model,
+        "task": subject.task,
+        "probe": subject.record.selection,
         "confirmation": confirmation,
-        "title": _title(facts),
-        "base_name": base.hub_id or BASE,
-        "what_was_cut": _CUT[facts.knockout.scope],
-        "how_it_was_cut": _HOW[facts.knockout.fill],
-        "fill_words": _FILL[facts.knockout.fill],
-        "snippet": loading_snippet(facts),
-        "engines": engines(facts),
-        "scoring": _scoring(facts),
-        "source": _source(facts),
+        "comparison": subject.record.comparison,
+        "versions": manifest.versions,
+        "title": _title(subject),
+        "base_name": subject.base.hub_id or BASE,
+        "what_was_cut": _CUT[subject.knockout.scope],
+        "how_it_was_cut": _HOW[subject.knockout.fill],
+        "fill_words": _FILL[subject.knockout.fill],
+        "snippet": loading_snippet(subject),
+        "engines": engines(subject),
+        "scoring": _scoring(subject),
+        "source": _source(subject),
         "vanishes": confirmation is not None
         and calibrated is not None
         and vanishes(confirmation.gain, calibrated),
-        "side_effects": sorted(effects, key=lambda effect: effect.gain),
+        "side_effects": effects,
         "n_worse": sum(gain < 0 for gain in gains),
         "n_better": sum(gain > 0 for gain in gains),
         "n_certain_losses": sum(
-            effect.ci95 is not None and effect.ci95[1] < 0 for effect in effects
+            effect.ci95 is not None and effect.ci95[1] < 0 for _, effect in effects
         ),
-        "macro_gain": sum(gains) / len(gains) if gains else 0.0,
-        "files": sorted({edit.file for edit in facts.edits}),
-        "bytes_total": sum(edit.bytes for edit in facts.edits),
+        "macro_gain": _mean(gains),
+        "edits": manifest.edits,
+        "files": sorted({edit.file for edit in manifest.edits}),
+        "bytes_total": sum(edit.nbytes for edit in manifest.edits),
+        "has_plot": PLOT in manifest.added,
+        "has_undo": UNDO_FILE in manifest.added,
     }
 
 
-def _shared_words(facts: CardFacts) -> dict[str, object]:
+def _shared_words(subject: Subject) -> dict[str, object]:
     """What both cards print of the base, and how numbers and foreign text are written."""
     return {
-        "base": facts.base,
-        "base_link": _base_link(facts),
-        "licence_text": _licence(facts),
-        "text": inline,
+        "base": subject.base,
+        "base_link": _base_link(subject),
+        "licence_text": _licence(subject),
+        "text": markdown,
+        "code": code,
+        "visible": visible,
         "percent": wording.percent,
         "measured": wording.measured,
         "signed": wording.signed,
@@ -152,53 +161,52 @@ def _shared_words(facts: CardFacts) -> dict[str, object]:
     }
 
 
-def _mean_effect(facts: CardFacts) -> str:
-    if facts.side_effects is None:
+def _gain(effect: Confirmation) -> float:
+    return effect.gain or 0.0
+
+
+def _mean(gains: Sequence[float]) -> float:
+    return sum(gains) / len(gains) if gains else 0.0
+
+
+def _mean_effect(subject: Subject) -> str:
+    if subject.side_effects is None:
         return "not measured"
-    gains = [effect.gain for effect in facts.side_effects]
-    return wording.signed(sum(gains) / len(gains))
+    return wording.signed(_mean([_gain(effect) for effect in subject.side_effects.values()]))
 
 
-def inline(text: str) -> str:
-    """Text from elsewhere, on one line and inert: no markup, no new table column."""
-    inert = wording.one_line(text)
-    for mark in "\\`*_[]<>|":
-        inert = inert.replace(mark, "\\" + mark)
-    return inert
+def _title(subject: Subject) -> str:
+    task = f" for {markdown(subject.task.task)}" if subject.task else ""
+    return f"{markdown(subject.base.short_name)}, layer {subject.knockout.layer} knocked out{task}"
 
 
-def _title(facts: CardFacts) -> str:
-    task = f" for {inline(facts.task.name)}" if facts.task else ""
-    return f"{facts.base.short_name}, layer {facts.knockout.layer} knocked out{task}"
+def _base_link(subject: Subject) -> str:
+    if subject.base.hub_id is None:
+        return code(subject.base.short_name)
+    tree = f"/tree/{subject.base.revision}" if subject.base.revision else ""
+    return f"[{subject.base.hub_id}](https://huggingface.co/{subject.base.hub_id}{tree})"
 
 
-def _base_link(facts: CardFacts) -> str:
-    if facts.base.hub_id is None:
-        return f"`{facts.base.short_name}`"
-    tree = f"/tree/{facts.base.revision}" if facts.base.revision else ""
-    return f"[{facts.base.hub_id}](https://huggingface.co/{facts.base.hub_id}{tree})"
-
-
-def _scoring(facts: CardFacts) -> str:
+def _scoring(subject: Subject) -> str:
     known = {
         "generate": "the letter read out of the greedily generated answer",
         "likelihood": "the choice with the highest log-likelihood (no text is generated, so "
         "figures can differ from those of generated answers)",
     }
-    stated = facts.task.scoring if facts.task else "unknown"
+    stated = subject.task.scoring if subject.task else "unknown"
     return known.get(stated, stated)
 
 
-def _source(facts: CardFacts) -> str:
-    if facts.task is None:
+def _source(subject: Subject) -> str:
+    if subject.task is None:
         return "unknown"
-    dataset = facts.task.dataset_id
-    if dataset is None:
-        return inline(facts.task.source)
-    return f"[{dataset}](https://huggingface.co/datasets/{dataset})"
+    if subject.data_set is None:
+        return markdown(source_words(subject.task))
+    name = subject.data_set.repository
+    return f"[{name}](https://huggingface.co/datasets/{name})"
 
 
-def _licence(facts: CardFacts) -> str:
-    base = facts.base
+def _licence(subject: Subject) -> str:
+    base = subject.base
     name = base.license if base.license != "other" or not base.license_name else base.license_name
-    return f"[{name}]({base.license_link})" if base.license_link else f"`{name}`"
+    return f"[{name}]({base.license_link})" if base.license_link else code(str(name))

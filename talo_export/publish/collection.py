@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from talo_export.errors import TaloError
-from talo_export.publish.card import inline, render_collection
-from talo_export.publish.facts import CardFacts
+from talo_export.foreign_text import visible
+from talo_export.publish.card import render_collection
 from talo_export.publish.metadata import eval_result_files, slug
 from talo_export.publish.parcel import Document, Parcel, files_below
 from talo_export.publish.publication import CARD, Publication, set_out, stays_home
 from talo_export.publish.snippets import adapter_snippet
+from talo_export.publish.subject import Subject
 
 COLLECTION = "talo_export_collection.json"
 
@@ -27,13 +28,13 @@ class Member:
     """One adapter of a collection: as it may be published, and what its card says."""
 
     publication: Publication
-    facts: CardFacts
+    subject: Subject
 
     @property
     def folder(self) -> str:
         """Where it lies in the repository: the task's name."""
-        task = self.facts.task
-        return slug(task.name if task else f"layer-{self.facts.knockout.layer}")
+        task = self.subject.task
+        return slug(task.task if task else f"layer-{self.subject.knockout.layer}")
 
 
 def stage_collection(
@@ -48,15 +49,15 @@ def stage_collection(
         folder = into / member.folder
         folder.mkdir()
         set_out(member.publication, repo_id, folder)
-    facts = [replace(member.facts, repo_id=repo_id, subfolder=member.folder) for member in members]
-    for one in facts:
-        for name, content in eval_result_files(one).items():
+    subjects = [replace(one.subject, repo_id=repo_id, subfolder=one.folder) for one in members]
+    for one in subjects:
+        for name, content in eval_result_files(one.record).items():
             # The Hub reads results at the top only.
             (into / str(one.subfolder) / name).unlink(missing_ok=True)
             if not stays_home(content):
                 (into / name).parent.mkdir(exist_ok=True)
                 (into / name).write_bytes(content)
-    (into / CARD).write_text(render_collection(facts), encoding="utf-8")
+    (into / CARD).write_text(render_collection(subjects), encoding="utf-8")
     (into / COLLECTION).write_text(json.dumps(_document(members), indent=2) + "\n")
     first = members[0]
     return Parcel(
@@ -68,7 +69,7 @@ def stage_collection(
         snippet=adapter_snippet(
             repo_id,
             first.publication.base,
-            auto_class=first.facts.auto_class,
+            auto_class=first.subject.auto_class,
             subfolder=first.folder,
         ),
         marker=COLLECTION,
@@ -96,9 +97,9 @@ def _document(members: Sequence[Member]) -> Document:
         "revision": base.revision,
         "adapters": {
             member.folder: {
-                "layer": member.facts.knockout.layer,
-                "scope": member.facts.knockout.scope,
-                "task": None if member.facts.task is None else member.facts.task.name,
+                "layer": member.subject.knockout.layer,
+                "scope": member.subject.knockout.scope,
+                "task": None if member.subject.task is None else member.subject.task.task,
             }
             for member in members
         },
@@ -110,7 +111,7 @@ def _same(theirs: Document, ours: Document) -> bool:
     lost = sorted(_adapters(theirs).keys() - _adapters(ours).keys())
     if theirs["base"] == ours["base"] and lost:
         raise TaloError(
-            f"The repository also holds adapters for {', '.join(map(inline, lost))}, which would "
+            f"The repository also holds adapters for {', '.join(map(visible, lost))}, which would "
             "be removed: push from a folder that has them all, or to another name."
         )
     return bool(theirs["base"] == ours["base"])

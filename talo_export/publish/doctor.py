@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
@@ -20,6 +19,7 @@ import torch
 from huggingface_hub import constants, get_token, scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
+from talo_export.codec import Recorded
 from talo_export.publish.back_ends import BackEnd, back_ends
 from talo_export.wording import size
 
@@ -68,9 +68,11 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class DoctorFacts:
-    """The whole examination."""
+class Examination(Recorded):
+    """The whole examination: the document of `doctor --json`."""
 
+    ok: bool
+    """Nothing serious was found."""
     python: str
     system: str
     cores: int
@@ -85,17 +87,8 @@ class DoctorFacts:
     hub: HubFacts
     findings: tuple[Finding, ...]
 
-    @property
-    def ok(self) -> bool:
-        """Nothing serious was found."""
-        return not any(finding.serious for finding in self.findings)
 
-    def to_json(self) -> dict[str, Any]:
-        """The document of `doctor --json`."""
-        return {"ok": self.ok, **asdict(self)}
-
-
-def examine() -> DoctorFacts:
+def examine() -> Examination:
     """Look at this machine. Takes a second or two, most of it torch."""
     memory = psutil.virtual_memory()
     packages, devices, hub = _packages(), _devices(), _hub()
@@ -103,7 +96,9 @@ def examine() -> DoctorFacts:
         ("the Hub cache", _free(Path(constants.HF_HUB_CACHE))),
         ("the current directory", _free(Path.cwd())),
     )
-    return DoctorFacts(
+    problems = findings(packages, hub, memory.available, disk, cuda=_cuda_state())
+    return Examination(
+        ok=not any(finding.serious for finding in problems),
         python=platform.python_version(),
         system=f"{platform.system()} {platform.release()}, {platform.machine()}",
         cores=os.cpu_count() or 1,
@@ -114,7 +109,7 @@ def examine() -> DoctorFacts:
         memory_available_bytes=memory.available,
         disk_free_bytes=disk,
         hub=hub,
-        findings=findings(packages, hub, memory.available, disk, cuda=_cuda_state()),
+        findings=problems,
     )
 
 

@@ -13,96 +13,101 @@ from typing import Any
 import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, eval_result_entries_to_yaml
 
-from talo_export.publish.facts import CardFacts, ConfirmationFacts, TaskFacts
+from talo_export.publish.subject import Subject
+from talo_export.runs.record import Record, TaskRecord
+from talo_export.tasks.hub_source import hub_source
 from talo_export.wording import interval, one_line, points
 
 TAGS = ("talo-export", "layer-knockout", "task-interfering-layers")
 
 
-def card_data(facts: CardFacts) -> ModelCardData:
+def card_data(subject: Subject) -> ModelCardData:
     """The front matter. What is not known is left out."""
-    base = facts.base
-    dataset = facts.task.dataset_id if facts.task else None
+    base = subject.base
     extra: dict[str, Any] = {}
     if base.hub_id:
         # The Hub knows four relations; a knockout is no adapter, merge or quantisation, so whole
         # weights that were changed count as `finetune` although nothing was trained.
-        relation = "adapter" if facts.kind == "adapter" else "finetune"
+        relation = "adapter" if subject.kind == "adapter" else "finetune"
         extra["base_model_relation"] = relation
     return ModelCardData(
         language=list(base.language) or None,
         license=base.license,
         license_name=base.license_name,
         license_link=base.license_link,
-        library_name="peft" if facts.kind == "adapter" else "transformers",
-        pipeline_tag=pipeline_tag(facts),
+        library_name="peft" if subject.kind == "adapter" else "transformers",
+        pipeline_tag=pipeline_tag(subject),
         base_model=base.hub_id,
         tags=list(TAGS),
-        datasets=[dataset] if dataset else None,
-        metrics=["accuracy"] if facts.confirmation else None,
-        model_name=model_name(facts) if facts.confirmation else None,
-        eval_results=_model_index(facts),
+        datasets=[subject.data_set.repository] if subject.data_set else None,
+        metrics=["accuracy"] if subject.confirmation else None,
+        model_name=model_name(subject) if subject.confirmation else None,
+        eval_results=_results(subject),
         **extra,
     )
 
 
-def collection_data(facts: Sequence[CardFacts]) -> ModelCardData:
+def collection_data(subjects: Sequence[Subject]) -> ModelCardData:
     """The front matter of several adapters for one base: the data sets and results of all."""
-    first = card_data(facts[0])
-    found = [(one.task, one.confirmation) for one in facts]
-    results = [
-        _eval_result(task, confirmation, pipeline_tag(facts[0]))
-        for task, confirmation in found
-        if task is not None and confirmation is not None
-    ]
-    datasets = sorted({task.dataset_id for task, _ in found if task and task.dataset_id})
-    first.datasets = datasets or None
+    first = card_data(subjects[0])
+    results = [result for one in subjects for result in _results(one) or ()]
+    data_sets = sorted({one.data_set.repository for one in subjects if one.data_set})
+    first.datasets = data_sets or None
     first.metrics = ["accuracy"] if results else None
-    first.model_name = slug(f"{facts[0].base.short_name}-knockouts") if results else None
+    first.model_name = slug(f"{subjects[0].base.short_name}-knockouts") if results else None
     first.eval_results = results or None
     return first
 
 
-def pipeline_tag(facts: CardFacts) -> str:
+def pipeline_tag(subject: Subject) -> str:
     """The base's own tag, else the one of its kind of model."""
-    return facts.base.pipeline_tag or ("image-text-to-text" if facts.is_vlm else "text-generation")
+    usual = "image-text-to-text" if subject.model.vlm else "text-generation"
+    return subject.base.pipeline_tag or usual
 
 
-def model_name(facts: CardFacts) -> str:
+def model_name(subject: Subject) -> str:
     """How readers of the model-index call these weights."""
-    task = f"-{facts.task.name}" if facts.task else ""
-    return slug(f"{facts.base.short_name}-without-{facts.knockout.layer}{task}")
+    task = f"-{subject.task.task}" if subject.task else ""
+    return slug(f"{subject.base.short_name}-without-{subject.knockout.layer}{task}")
 
 
-def eval_result_files(facts: CardFacts) -> dict[str, bytes]:
+def eval_result_files(record: Record) -> dict[str, bytes]:
     """`.eval_results/TASK.yaml` with the confirmed accuracy; empty where none was measured.
 
     `dataset.id` is the Hub data set's id. Items that came from elsewhere have none, so the task's
     own name stands there, without an owner, and the notes say where the items came from.
     """
-    if facts.task is None or facts.confirmation is None:
+    task, confirmation = record.task, record.confirmation
+    if task is None or confirmation is None:
         return {}
-    task, confirmation = facts.task, facts.confirmation
+    data_set = hub_source(task.task_source)
     notes = [
         f"talo-export, {task.scoring} scoring, {confirmation.n} items never probed",
         f"base {confirmation.base_accuracy:.4f}",
         f"gain {points(confirmation.gain)} ({interval(confirmation.ci95)})",
         confirmation.verdict,
     ]
-    if task.dataset_id is None:
-        notes.append(f"not a Hub data set: {one_line(task.source)}")
+    if data_set is None:
+        notes.append(f"not a Hub data set: {one_line(source_words(task))}")
     entry = EvalResultEntry(
-        dataset_id=task.dataset_id or slug(task.name),
-        task_id=slug(task.name),
+        dataset_id=data_set.repository if data_set else slug(task.task),
+        task_id=slug(task.task),
         value=round(confirmation.accuracy, 6),
-        dataset_revision=task.dataset_revision,
-        date=facts.date,
+        dataset_revision=data_set.commit if data_set else None,
+        date=task.date,
         notes="; ".join(notes),
     )
     text = yaml.safe_dump(
         eval_result_entries_to_yaml([entry]), sort_keys=False, allow_unicode=True, width=10_000
     )
-    return {f".eval_results/{slug(task.name)}.yaml": text.encode()}
+    return {f".eval_results/{slug(task.task)}.yaml": text.encode()}
+
+
+def source_words(task: TaskRecord) -> str:
+    """Where the items came from, in words."""
+    source = task.task_source
+    one_file = "." in source and " " not in source and "://" not in source
+    return f"the file {source}" if one_file else source
 
 
 def slug(name: str) -> str:
@@ -110,21 +115,18 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "task"
 
 
-def _model_index(facts: CardFacts) -> list[EvalResult] | None:
-    if facts.task is None or facts.confirmation is None:
+def _results(subject: Subject) -> list[EvalResult] | None:
+    task, confirmation, data_set = subject.task, subject.confirmation, subject.data_set
+    if task is None or confirmation is None:
         return None
-    return [_eval_result(facts.task, facts.confirmation, pipeline_tag(facts))]
-
-
-def _eval_result(task: TaskFacts, confirmation: ConfirmationFacts, task_type: str) -> EvalResult:
-    return EvalResult(
-        task_type=task_type,
-        dataset_type=task.dataset_id or slug(task.name),
-        dataset_name=one_line(task.name) or "task",
-        dataset_config=task.dataset_config,
-        dataset_split=task.dataset_split,
-        dataset_revision=task.dataset_revision,
-        metric_type="accuracy",
-        metric_value=round(confirmation.accuracy, 6),
-        metric_name=f"Accuracy on {confirmation.n} items never probed",
-    )
+    return [
+        EvalResult(
+            task_type=pipeline_tag(subject),
+            dataset_type=data_set.repository if data_set else slug(task.task),
+            dataset_name=one_line(task.task) or "task",
+            dataset_revision=data_set.commit if data_set else None,
+            metric_type="accuracy",
+            metric_value=round(confirmation.accuracy, 6),
+            metric_name=f"Accuracy on {confirmation.n} items never probed",
+        )
+    ]

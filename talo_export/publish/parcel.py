@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from talo_export.publish.facts import BaseFacts
+from talo_export.publish.base_card import BaseCard
 
 Document = dict[str, Any]
 
@@ -19,7 +19,7 @@ class Parcel:
     folder: Path
     files: dict[str, int]
     """Path in the repository -> bytes."""
-    base: BaseFacts
+    base: BaseCard
     carries_weights: bool
     """Whether these are the base's weights, whose terms may not allow passing them on."""
     title: str

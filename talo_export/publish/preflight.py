@@ -12,8 +12,8 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, Revi
 from huggingface_hub.hf_api import RepoFile
 
 from talo_export.errors import TaloError
+from talo_export.publish.base_card import BaseCard
 from talo_export.publish.card import read_card
-from talo_export.publish.facts import BaseFacts
 from talo_export.publish.hub_errors import LOG_IN
 from talo_export.publish.parcel import Parcel
 from talo_export.publish.publication import CARD
@@ -64,7 +64,7 @@ def _check_token(api: HfApi, repo_id: str) -> None:
         )
 
 
-def _check_base_terms(api: HfApi, base: BaseFacts) -> None:
+def _check_base_terms(api: HfApi, base: BaseCard) -> None:
     """A copy of weights that stand behind terms is not made public by default."""
     why = None
     if base.gated or (base.hub_id and _is_gated(api, base.hub_id)):

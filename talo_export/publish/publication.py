@@ -20,11 +20,12 @@ from talo_export.checkpoint.files import list_files
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, read_manifest, sealed
 from talo_export.checkpoint.verify import verify_files
 from talo_export.errors import TaloError, UsageError
-from talo_export.publish.base_card import base_facts
+from talo_export.publish.base_card import BaseCard, read_base_card
 from talo_export.publish.card import read_card
-from talo_export.publish.facts import HERE, BaseFacts, Kind
 from talo_export.publish.parcel import Document, Parcel, files_below
 from talo_export.publish.snippets import adapter_snippet, short_snippet
+from talo_export.publish.subject import HERE, Kind
+from talo_export.runs.record import record_of_manifest
 from talo_export.wording import count, interval, points
 
 CARD = "README.md"
@@ -38,7 +39,7 @@ class Publication:
     directory: Path
     kind: Kind
     manifest: Manifest
-    base: BaseFacts
+    base: BaseCard
     """From the card: licence, and whether the base stands behind terms."""
 
     @property
@@ -138,8 +139,8 @@ def _task(manifest: Document) -> Any:
 
 
 def _title(manifest: Manifest) -> str:
-    knockout, task = manifest.knockout, manifest.task or {}
-    what = f" for {task['task']}" if task.get("task") else ""
+    knockout, task = manifest.knockout, record_of_manifest(manifest).task
+    what = f" for {task.task}" if task else ""
     return f"Layer {knockout.layer} ({knockout.scope}) knocked out{what}"
 
 
@@ -177,20 +178,19 @@ def _stays_home(name: str, source: Path) -> bool:
 def _wrong(directory: Path) -> list[str]:
     """What in a checkpoint or an adapter is not as its manifest says."""
     report = verify_files(directory)
-    wrong = [*report.wrong, *report.missing, *report.extra, *report.tensors_other]
+    wrong = [*report.wrong, *report.missing, *report.extra, *report.tensors.other]
     wrong += report.contradictions
     return wrong or ([] if report.ok else ["nothing was edited"])
 
 
 def _refuse_unconfirmed(shown: Path, manifest: Manifest) -> None:
-    found = manifest.confirmation
-    if found is None:
+    confirmation = record_of_manifest(manifest).confirmation
+    if confirmation is None:
         why = "no accuracy was measured for this knockout"
-    elif found["verdict"] != "confirmed":
-        low, high = found["ci95"]
+    elif confirmation.verdict != "confirmed":
         why = (
-            f"its knockout is {found['verdict']}: {points(found['gain'])} on "
-            f"{count(found['n'], 'item')}, {interval((low, high))}"
+            f"its knockout is {confirmation.verdict}: {points(confirmation.gain)} on "
+            f"{count(confirmation.n, 'item')}, {interval(confirmation.ci95)}"
         )
     else:
         return
@@ -200,17 +200,9 @@ def _refuse_unconfirmed(shown: Path, manifest: Manifest) -> None:
     )
 
 
-def _base(directory: Path, manifest: Manifest) -> BaseFacts:
+def _base(directory: Path, manifest: Manifest) -> BaseCard:
     """The licence as the card states it; the terms as the base's own card does."""
     hub_id = manifest.base if manifest.revision else None
-    stated = base_facts(directory, name=manifest.base, hub_id=hub_id, revision=manifest.revision)
-    original = base_facts(directory, name=manifest.base, card=BASE_CARD)
-    return BaseFacts(
-        name=stated.name,
-        hub_id=hub_id,
-        revision=manifest.revision,
-        license=stated.license,
-        license_name=stated.license_name,
-        license_link=stated.license_link,
-        gated=original.gated,
-    )
+    name, revision = manifest.base, manifest.revision
+    stated = read_base_card(directory, name=name, hub_id=hub_id, revision=revision)
+    return replace(stated, gated=read_base_card(directory, name=name, card=BASE_CARD).gated)

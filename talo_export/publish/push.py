@@ -12,9 +12,8 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import HfApi, constants
 from huggingface_hub.utils.tqdm import (
@@ -23,6 +22,7 @@ from huggingface_hub.utils.tqdm import (
     enable_progress_bars,
 )
 
+from talo_export.codec import Recorded, derived
 from talo_export.errors import ProofError, UsageError
 from talo_export.publish.hub_errors import told_plainly
 from talo_export.publish.parcel import Parcel
@@ -33,7 +33,7 @@ REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
-class PushResult:
+class PushResult(Recorded):
     """What was sent, or with `dry_run` would have been."""
 
     repo_id: str
@@ -51,9 +51,10 @@ class PushResult:
     snippet: str
     warnings: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """The document of `push --json`."""
-        return asdict(self) | {"bytes_total": sum(self.files.values())}
+    @derived
+    def bytes_total(self) -> int:
+        """Of all files."""
+        return sum(self.files.values())
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,32 @@
 """The report: one HTML page that needs no network, no server and no JavaScript.
 
-`ReportFacts` in, the page's text out. Style and script are files beside this one and are put into
-the page; with the script, tables sort and the chart reads itself out.
+Results of probes in, the page's text out. Style and script are files beside this one and are put
+into the page; with the script, tables sort and the chart reads itself out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
 
 import jinja2
 from markupsafe import Markup
+from PIL import Image
 
 from talo_export import wording
-from talo_export.publish.charts import Span, every, scale, span
-from talo_export.publish.report_facts import CaseFacts, ReportFacts, RunFacts
+from talo_export.evidence.analyses.cases import Case, Cases
+from talo_export.evidence.analyses.stability import Stability
+from talo_export.publish.charts import Scale, Span, every, scale, span
+from talo_export.runs.comparison import Comparison
+from talo_export.runs.result import ProbeResult
+from talo_export.tasks.item import Item
+
+SHOWN = 6
+"""Cases of each kind, the largest change of margin first."""
 
 _WHAT = {
     "attention": "self-attention",
@@ -28,6 +38,33 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True)
+class RunPage:
+    """One run, and what was worked out from its scores. What was not measured is None or empty,
+    and said to be so."""
+
+    result: ProbeResult
+    intervals: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+    """Layer -> paired interval of its gain on the probing items."""
+    stability: Stability | None = None
+    cases: Cases | None = None
+    items: Mapping[str, Item] = field(default_factory=dict)
+    """The cases' own, by id."""
+    comparison: Comparison | None = None
+
+
+@dataclass(frozen=True)
+class _Layer:
+    layer: int
+    accuracy: float
+    gain: float
+    margin_gain: float | None
+    probability_gain: float | None
+    unparsed: int | None
+    p_gain: float | None
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
 class _Bar:
     span: Span
     whisker: Span | None
@@ -36,18 +73,20 @@ class _Bar:
     say: str
 
 
-def render_report(facts: ReportFacts) -> str:
+def render_report(
+    runs: Sequence[RunPage], *, versions: Mapping[str, str] | None = None, date: str | None = None
+) -> str:
     """The page. Everything that came from a task or a model is escaped."""
     return (
         _environment()
         .get_template("report.html.jinja")
         .render(
-            facts=facts,
-            pages=[_page(run) for run in facts.runs],
-            title=_title(facts),
+            pages=[_page(run) for run in runs],
+            versions=versions or {},
+            date=date,
+            title=_title([run.result for run in runs]),
             style=Markup(_read("report.css")),
             script=Markup(_read("report.js")),
-            card=_case,
             percent=lambda share: wording.percent(share).replace(" ", "\N{NO-BREAK SPACE}"),
             measured=wording.measured,
             signed=wording.signed,
@@ -59,25 +98,23 @@ def render_report(facts: ReportFacts) -> str:
     )
 
 
-def summary(run: RunFacts) -> str:
+def summary(result: ProbeResult) -> str:
     """What came out of a run, in one sentence."""
-    found = run.unseen
-    if run.selected is None:
-        return f"No layer earns a knockout on {run.task}: keep the base."
-    if found is None:
-        return f"Layer {run.selected} did best on the probing items of {run.task}; unconfirmed."
+    task, layer, found = result.task, result.selected_layer, result.confirmation
+    if result.confirm is None:
+        return f"Every item of {task} was probed: no layer was selected, nothing is confirmed."
+    if layer is None or found is None:
+        return f"No layer earns a knockout on {task}: keep the base."
     measured = (
         f"{wording.points(found.gain)} on {found.n} items never probed "
         f"({wording.percent(found.base_accuracy)} to {wording.percent(found.accuracy)}, "
         f"{wording.interval(found.ci95)})"
     )
-    says = {
-        "confirmed": f"Knocking out layer {run.selected} helps {run.task}: {measured}.",
-        "unconfirmed": f"Layer {run.selected} was chosen for {run.task}, but its gain is not "
-        f"confirmed: {measured}.",
-        "harmful": f"Layer {run.selected} was chosen for {run.task}, and it harms: {measured}.",
-    }
-    return says[found.verdict]
+    if found.verdict == "confirmed":
+        return f"Knocking out layer {layer} helps {task}: {measured}."
+    if found.verdict == "harmful":
+        return f"Layer {layer} was chosen for {task}, and it harms: {measured}."
+    return f"Layer {layer} was chosen for {task}, but its gain is not confirmed: {measured}."
 
 
 @cache
@@ -95,64 +132,74 @@ def _read(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _title(facts: ReportFacts) -> str:
-    if len(facts.runs) == 1:
-        return f"{facts.runs[0].task}: {_short(facts.runs[0].model)}"
-    models = {_short(run.model) for run in facts.runs}
-    return f"{len(facts.runs)} runs of {', '.join(sorted(models))}"
+def _title(results: Sequence[ProbeResult]) -> str:
+    if len(results) == 1:
+        return f"{results[0].task}: {_short(results[0].model)}"
+    models = {_short(result.model) for result in results}
+    return f"{len(results)} runs of {', '.join(sorted(models))}"
 
 
 def _short(model: str) -> str:
     return model.replace("\\", "/").rstrip("/").split("/")[-1] or model
 
 
-def _page(run: RunFacts) -> dict[str, Any]:
+def _page(run: RunPage) -> dict[str, object]:
     """What the template prints for one run, worked out."""
+    result, layers, comparison = run.result, _layers(run), run.comparison
+    stability = run.stability
     return {
-        "run": run,
-        "model": _short(run.model),
-        "summary": summary(run),
-        "what": _WHAT.get(run.scope, run.scope),
-        "gains": _gains(run),
-        "unseen": _unseen(run),
-        "has_margins": any(layer.margin_gain is not None for layer in run.layers),
-        "has_probabilities": any(layer.probability_gain is not None for layer in run.layers),
-        "has_unparsed": any(layer.unparsed is not None for layer in run.layers),
-        "has_intervals": any(layer.interval is not None for layer in run.layers),
-        "letters": _letters(run),
-        "shares": sorted(
-            (pair for pair in (run.stability.shares if run.stability else ()) if pair[1] > 0),
+        "run": result,
+        "layers": layers,
+        "model": _short(result.model),
+        "summary": summary(result),
+        "what": _WHAT.get(result.scope, result.scope),
+        "gains": _gains(layers, result.selected_layer),
+        "confirmation": result.confirmation,
+        "unseen": _unseen(result),
+        "meanings": _meanings(result),
+        "calibration": None if result.evidence is None else result.evidence.calibration,
+        "letters": _letters(result),
+        "stability": stability,
+        "shares": []
+        if stability is None
+        else sorted(
+            (pair for pair in stability.shares.items() if pair[1] > 0),
             key=lambda pair: -pair[1],
         ),
-        "side_effects": _side_effects(run),
-        "cases": [
-            _case_group(run, "right", "Turned right"),
-            _case_group(run, "wrong", "Turned wrong"),
-        ],
+        "cases": _cases(run),
+        "methods": () if comparison is None else comparison.methods,
+        "comparison_says": () if comparison is None else comparison.kept.sentences,
+        "commands": _commands(result),
     }
 
 
-def _case_group(run: RunFacts, kind: Literal["right", "wrong"], title: str) -> dict[str, Any]:
-    """The cases at hand, and of how many: a page shows the largest changes, not all."""
-    shown = [case for case in run.cases if case.turned == kind]
-    counts = (run.unseen.turned_right, run.unseen.turned_wrong) if run.unseen else (None, None)
-    count = counts[kind == "wrong"]
-    some = count is not None and count > len(shown)
-    said = f"{len(shown)} of {count}, the largest changes" if some else f"{len(shown)}"
-    return {"title": f"{title} ({said})", "cases": shown}
+def _layers(run: RunPage) -> list[_Layer]:
+    """Every layer that was measured."""
+    probe, evidence = run.result.probe, run.result.evidence
+    tests = None if evidence is None else evidence.layer_tests
+    p_gains = {} if tests is None else {test.layer: test.p_gain for test in tests.layers}
+    return [
+        _Layer(
+            layer=layer,
+            accuracy=accuracy,
+            gain=gain,
+            margin_gain=None if probe.margin_gains is None else probe.margin_gains[layer],
+            probability_gain=(
+                None if probe.probability_gains is None else probe.probability_gains[layer]
+            ),
+            unparsed=probe.unparsed[layer],
+            p_gain=p_gains.get(layer),
+            interval=run.intervals.get(layer),
+        )
+        for layer, (accuracy, gain) in enumerate(zip(probe.accuracy, probe.gains, strict=True))
+        if accuracy is not None and gain is not None
+    ]
 
 
-def _gains(run: RunFacts) -> dict[str, Any]:
-    ends = [end for layer in run.layers for end in (layer.interval or ())]
-    axis = scale([*(layer.gain for layer in run.layers), *ends])
-    bars = []
-    for layer in run.layers:
-        chosen = layer.layer == run.selected
-        say = f"layer {layer.layer}: {wording.points(layer.gain)}"
-        say += f", accuracy {wording.percent(layer.accuracy)}" + (", chosen" if chosen else "")
-        kind = "up" if layer.gain > 0 else "down" if layer.gain < 0 else "none"
-        whisker = span(axis, *layer.interval) if layer.interval else None
-        bars.append(_Bar(span(axis, 0.0, layer.gain), whisker, kind, chosen, say))
+def _gains(layers: Sequence[_Layer], selected: int | None) -> dict[str, object]:
+    ends = [end for layer in layers for end in (layer.interval or ())]
+    axis = scale([*(layer.gain for layer in layers), *ends])
+    bars = [_bar(layer, axis, layer.layer == selected) for layer in layers]
     n = len(bars)
     step = every(n, most=12)
     return {
@@ -163,47 +210,100 @@ def _gains(run: RunFacts) -> dict[str, Any]:
         ],
         "columns": [
             {"at": round(100 * (index + 0.5) / n, 3), "text": str(layer.layer)}
-            for index, layer in enumerate(run.layers)
+            for index, layer in enumerate(layers)
             if index % step == 0
         ],
-        "rest": "No layer was chosen."
-        if run.selected is None
-        else next(bar.say for bar in bars if bar.chosen),
+        "rest": next((bar.say for bar in bars if bar.chosen), "No layer was chosen."),
     }
 
 
-def _unseen(run: RunFacts) -> dict[str, Any] | None:
-    if run.unseen is None:
+def _bar(layer: _Layer, axis: Scale, chosen: bool) -> _Bar:
+    say = f"layer {layer.layer}: {wording.points(layer.gain)}"
+    say += f", accuracy {wording.percent(layer.accuracy)}" + (", chosen" if chosen else "")
+    kind = "up" if layer.gain > 0 else "down" if layer.gain < 0 else "none"
+    whisker = span(axis, *layer.interval) if layer.interval else None
+    return _Bar(span(axis, 0.0, layer.gain), whisker, kind, chosen, say)
+
+
+def _unseen(result: ProbeResult) -> dict[str, object] | None:
+    if result.confirmation is None:
         return None
-    low, high = run.unseen.ci95
-    axis = scale([low, high, run.unseen.gain])
+    low, high = result.confirmation.ci95
+    axis = scale([low, high, result.confirmation.gain])
     return {
         "low": wording.tick(axis.low) if axis.low else "",
         "high": wording.tick(axis.high) if axis.high else "",
         "zero": axis.zero,
-        "zero_label": "0",
         "range": span(axis, low, high),
-        "point": axis.at(run.unseen.gain),
+        "point": axis.at(result.confirmation.gain),
     }
 
 
-def _letters(run: RunFacts) -> list[tuple[str, float, float, float]]:
-    if run.calibration is None:
+def _meanings(result: ProbeResult) -> list[str]:
+    """What the scores mean besides confirmation and calibration, a sentence each."""
+    evidence = result.evidence
+    if evidence is None:
         return []
-    shares = (run.calibration.gold, run.calibration.base, run.calibration.knockout)
-    return list(zip(_LETTERS, *shares, strict=False))
+    sentences = []
+    if evidence.power is not None and result.shots is not None:
+        sentences.append(f"Before the sweep: {evidence.power.sentence}.")
+    for part in (evidence.null, evidence.cross_validation):
+        if part is not None:
+            sentences.append(f"{part.sentence.removesuffix('.')}.")
+    return sentences
 
 
-def _side_effects(run: RunFacts) -> str:
-    gains = [effect.gain for effect in run.side_effects or ()]
-    if not gains:
-        return ""
-    worse, better = sum(gain < 0 for gain in gains), sum(gain > 0 for gain in gains)
-    return (
-        f"The same knockout on {wording.count(len(gains), 'other task')}: {worse} got worse, "
-        f"{better} got better, on average {wording.points(sum(gains) / len(gains))}."
-    )
+def _letters(result: ProbeResult) -> list[tuple[str, float, float, float]]:
+    """Each choice's letter, and its shares of right answers, of the base's and the knockout's."""
+    calibration = None if result.evidence is None else result.evidence.calibration
+    if calibration is None:
+        return []
+    shares = calibration.distribution
+    return list(zip(_LETTERS, shares.gold, shares.base, shares.knockout, strict=False))
 
 
-def _case(case: CaseFacts) -> Markup:
-    return Markup(_environment().get_template("case.html.jinja").render(case=case))
+def _cases(run: RunPage) -> list[dict[str, object]]:
+    """The answers that turned, right and wrong: of the most, the largest changes alone."""
+    if run.cases is None:
+        return []
+    kinds = (("Turned right", run.cases.turned_right), ("Turned wrong", run.cases.turned_wrong))
+    return [
+        {
+            "title": f"{title} ({len(cases)})"
+            if len(cases) <= SHOWN
+            else f"{title} ({SHOWN} of {len(cases)}, the largest changes)",
+            "cases": [_case(case, run.items[case.item_id]) for case in cases[:SHOWN]],
+        }
+        for title, cases in kinds
+        if cases
+    ]
+
+
+def _case(case: Case, item: Item) -> dict[str, object]:
+    return {
+        "case": case,
+        "question": item.question or item.prompt or "",
+        "choices": item.choices,
+        "right_answer": item.accepted[0] if item.answer is None else item.choices[item.answer],
+        "pictures": [picture_uri(image.open()) for image in item.images],
+    }
+
+
+def _commands(result: ProbeResult) -> list[tuple[str, str]]:
+    """(what it does, command line)."""
+    lines = [("Run it again", result.command)]
+    if result.checkpoint is not None:
+        lines.append(("Check the export", f"talo-export verify {result.checkpoint}"))
+        # What is not confirmed is not pushed, unless somebody insists.
+        if result.verdict == "confirmed":
+            lines.append(("Publish it", f"talo-export push {result.checkpoint} OWNER/NAME"))
+    return lines
+
+
+def picture_uri(picture: Image.Image, *, longest_side: int = 320) -> str:
+    """A picture small enough to stand in the page, as a PNG data URI."""
+    small = picture.copy()
+    small.thumbnail((longest_side, longest_side))
+    buffer = io.BytesIO()
+    small.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -8,7 +8,8 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from talo_export.publish.facts import BASE, HERE, BaseFacts, CardFacts
+from talo_export.publish.base_card import BaseCard
+from talo_export.publish.subject import BASE, HERE, Subject
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,9 @@ class Engine:
     code: str
 
 
-def loading_snippet(facts: CardFacts) -> str:
+def loading_snippet(subject: Subject) -> str:
     """Load and ask once, with transformers (and peft for an adapter), nothing of ours."""
-    return "\n".join([*_load(facts), "", *_ask(facts)])
+    return "\n".join([*_load(subject), "", *_ask(subject)])
 
 
 def short_snippet(repo_id: str, *, auto_class: str, gguf_file: str | None = None) -> str:
@@ -37,7 +38,7 @@ def short_snippet(repo_id: str, *, auto_class: str, gguf_file: str | None = None
 
 
 def adapter_snippet(
-    repo_id: str, base: BaseFacts, *, auto_class: str, subfolder: str | None = None
+    repo_id: str, base: BaseCard, *, auto_class: str, subfolder: str | None = None
 ) -> str:
     """The same for an adapter: its base first."""
     at = f', revision="{base.revision}"' if base.revision else ""
@@ -51,83 +52,83 @@ def adapter_snippet(
     )
 
 
-def engines(facts: CardFacts) -> tuple[Engine, ...]:
+def engines(subject: Subject) -> tuple[Engine, ...]:
     """What else serves a checkpoint, as far as its kind and storage allow.
 
     vLLM reads the directory. llama.cpp reads GGUF: the file itself, or what its own converter makes
     of weights that are not quantised, in two files where there is a vision tower.
     """
-    if facts.kind == "adapter":
+    if subject.kind == "adapter":
         return ()
-    if facts.gguf_file is not None:
-        fetch, here = _fetched(facts, facts.gguf_file, local_dir=".")
-        file = facts.gguf_file if here == "." else f"{here}/{facts.gguf_file}"
-        lines = [*fetch, f"llama-cli -m {file} -p {_quoted(facts.question)}"]
+    if subject.gguf_file is not None:
+        fetch, here = _fetched(subject, subject.gguf_file, local_dir=".")
+        file = subject.gguf_file if here == "." else f"{here}/{subject.gguf_file}"
+        lines = [*fetch, f"llama-cli -m {file} -p {_quoted(subject.question)}"]
         return (Engine("llama.cpp", "\n".join(lines)),)
-    vllm = Engine("vLLM", f"vllm serve {facts.where}")
-    if facts.storage != "plain":
+    vllm = Engine("vLLM", f"vllm serve {subject.where}")
+    if subject.manifest.storage != "plain":
         return (vllm,)
-    fetch, here = _fetched(facts, local_dir="model")
+    fetch, here = _fetched(subject, local_dir="model")
     convert = f"python llama.cpp/convert_hf_to_gguf.py {here} --outfile model.gguf"
     lines = [*fetch, convert]
-    if facts.is_vlm:
+    if subject.model.vlm:
         lines += [
             f"{convert} --mmproj  # writes mmproj-model.gguf",
             "llama-mtmd-cli -m model.gguf --mmproj mmproj-model.gguf --image picture.png "
-            f"-p {_quoted(facts.question)}",
+            f"-p {_quoted(subject.question)}",
         ]
     else:
-        lines.append(f"llama-cli -m model.gguf -p {_quoted(facts.question)}")
+        lines.append(f"llama-cli -m model.gguf -p {_quoted(subject.question)}")
     return (vllm, Engine("llama.cpp, after its own converter", "\n".join(lines)))
 
 
-def _fetched(facts: CardFacts, *files: str, local_dir: str) -> tuple[list[str], str]:
+def _fetched(subject: Subject, *files: str, local_dir: str) -> tuple[list[str], str]:
     """The line that downloads (none for a directory that is here already), and where it then is."""
-    if facts.where == HERE:
+    if subject.where == HERE:
         return [], HERE
-    return [" ".join(["hf download", facts.where, *files, "--local-dir", local_dir])], local_dir
+    return [" ".join(["hf download", subject.where, *files, "--local-dir", local_dir])], local_dir
 
 
 def _quoted(text: str) -> str:
     return shlex.quote(" ".join(text.split()))
 
 
-def _load(facts: CardFacts) -> list[str]:
-    auto, reader = facts.auto_class, "AutoProcessor" if facts.is_vlm else "AutoTokenizer"
-    name = "processor" if facts.is_vlm else "tokenizer"
-    base = facts.base.hub_id or BASE
+def _load(subject: Subject) -> list[str]:
+    auto, reader = subject.auto_class, "AutoProcessor" if subject.model.vlm else "AutoTokenizer"
+    name = "processor" if subject.model.vlm else "tokenizer"
+    base = subject.base.hub_id or BASE
     imports = [f"from transformers import {auto}, {reader}"]
-    if facts.gguf_file is not None:
+    if subject.gguf_file is not None:
         return [
             *imports,
             "",
-            f'where, file = "{facts.where}", "{facts.gguf_file}"',
+            f'where, file = "{subject.where}", "{subject.gguf_file}"',
             f"model = {auto}.from_pretrained(where, gguf_file=file)",
             f"{name} = {reader}.from_pretrained(where, gguf_file=file)",
         ]
-    if facts.kind == "checkpoint":
+    if subject.kind == "checkpoint":
         return [
             *imports,
             "",
-            f'model = {auto}.from_pretrained("{facts.where}", dtype="auto")',
-            f'{name} = {reader}.from_pretrained("{facts.where}")',
+            f'model = {auto}.from_pretrained("{subject.where}", dtype="auto")',
+            f'{name} = {reader}.from_pretrained("{subject.where}")',
         ]
-    at = f', revision="{facts.base.revision}"' if facts.base.revision else ""
-    inside = f', subfolder="{facts.subfolder}"' if facts.subfolder else ""
+    at = f', revision="{subject.base.revision}"' if subject.base.revision else ""
+    inside = f', subfolder="{subject.subfolder}"' if subject.subfolder else ""
     return [
         "from peft import PeftModel",
         *imports,
         "",
         f'base = {auto}.from_pretrained("{base}"{at}, dtype="auto")',
-        f'model = PeftModel.from_pretrained(base, "{facts.where}"{inside})',
+        f'model = PeftModel.from_pretrained(base, "{subject.where}"{inside})',
         f'{name} = {reader}.from_pretrained("{base}"{at})',
     ]
 
 
-def _ask(facts: CardFacts) -> list[str]:
-    question = facts.question.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    name = "processor" if facts.is_vlm else "tokenizer"
-    if facts.is_vlm:
+def _ask(subject: Subject) -> list[str]:
+    question = subject.question.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    name = "processor" if subject.model.vlm else "tokenizer"
+    if subject.model.vlm:
         content = [
             "content = [",
             '    {"type": "image", "path": "picture.png"},',
@@ -137,15 +138,15 @@ def _ask(facts: CardFacts) -> list[str]:
         ]
     else:
         content = [f'messages = [{{"role": "user", "content": "{question}"}}]']
-    if facts.has_chat_template:
+    if subject.model.chat_template:
         inputs = [
             *content,
             f"inputs = {name}.apply_chat_template(",
             "    messages, add_generation_prompt=True, tokenize=True, return_dict=True,",
             '    return_tensors="pt",',
-            ").to(model.device)" if not facts.is_vlm else ").to(model.device, model.dtype)",
+            ").to(model.device)" if not subject.model.vlm else ").to(model.device, model.dtype)",
         ]
-    elif facts.is_vlm:
+    elif subject.model.vlm:
         inputs = [
             "from PIL import Image",
             "",

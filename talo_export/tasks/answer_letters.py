@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from talo_export.tasks.plain_text import normalised
+from talo_export.tasks.plain_text import loose
 
 OPEN, CLOSE = r"[(\[<'\"]{0,4}", r"[)\]>'\"]{0,4}"
 NOUN = r"(?:answer|option|choice|letter|solution|response)"
@@ -28,10 +28,12 @@ LEAD = rf"""(?:
   | (?:答案(?:应该)?(?:是|为|:)?|选择?|选项|正确(?:选项|答案)(?:是|为|:)?|정답은|답은?:?|答えは)\s*
 )(?:(?:the\s+)?(?:{NOUN}|选项)\s*:?\s*)?"""
 AFTER = r"(?=$|\s*[.,;:!?)\]。,、\n]|\s+(?:because|since|as|for|which|-|–|—|is|was|and|or)\b)"
+NO_SIGN = r"(?![\w'#♯♭+^*=&%@°]|-(?:\w|\W*$))"
+"""What follows a letter is no sign that makes another thing of it: `C#`, `A+`, `B-`."""
 WORDS_THEMSELVES = "AI"
 ANTONYMS = r"\b(?:not|never|neither|nor|except|without|cannot|can't|isn't|aren't|n't)\b"
 BEFORE_LAST = (
-    r"(?:\b(?:is|be|option|choice|answer|letter|choose|select|pick|therefore|thus|so|hence|it's)|"
+    r"(?:\b(?:is|be|option|choice|answer|letter|choose|select|pick|therefore|thus|so|hence|it's|that's)|"
     r"[:=,(→]|[-=]>|\n|^)"
 )
 
@@ -47,7 +49,7 @@ def letters_alone(text: str, letters: str) -> set[str]:
 def letters_after_phrase(text: str, letters: str) -> set[str]:
     """The letter of the last "the answer is B", "I choose B", "B is correct"; its rivals too."""
     found: list[tuple[int, set[str]]] = []
-    pattern = rf"{LEAD}{OPEN}(?P<letter>[{letters}{letters.lower()}]){CLOSE}(?![\w'])"
+    pattern = rf"{LEAD}{OPEN}(?P<letter>[{letters}{letters.lower()}]){CLOSE}{NO_SIGN}"
     for match in re.finditer(pattern, text, re.IGNORECASE | re.VERBOSE):
         letter, behind = match.group("letter"), text[match.end() :]
         if not _stands_as_letter(letter, behind):
@@ -71,8 +73,8 @@ def letters_at_start(text: str, letters: str, choices: Sequence[str]) -> set[str
         return set()
     letter, mark, rest = match.group(1), match.group("mark"), match.group("rest")
     marked = bool(mark.strip()) or text[0] in "([" or rest.startswith("\n")
-    choice = normalised(choices[letters.index(letter.upper())])
-    says_choice = bool(choice) and f"{normalised(rest)} ".startswith(f"{choice} ")
+    choice = loose(choices[letters.index(letter.upper())])
+    says_choice = bool(choice) and f"{loose(rest)} ".startswith(f"{choice} ")
     spaced = rest[:1] in ("", " ", "\n") or mark[-1:] in (" ", "\n")
     if letter.islower() and not says_choice and (rest.strip() or not marked):
         return set()

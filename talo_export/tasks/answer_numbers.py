@@ -1,66 +1,98 @@
-"""Numbers in answers: written with digits, separators, fractions or as small words."""
+"""Numbers in answers: written with digits, separators, fractions or in words."""
 
 from __future__ import annotations
 
+import math
 import re
 
-DIGITS = r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+"
+from talo_export.tasks.number_words import DIGITS, in_digits
+from talo_export.tasks.plain_text import typed_alike
+
 NUMBER = (
     rf"(?<![\w.])(?<!\d,)(?:{DIGITS})(?:\s*/\s*\d+(?![\w.]))?(?!\w|[.,]\d)"
     rf"|(?<![\w.])(?<!\d,)(?:{DIGITS})(?=[a-zA-Z%°])"
 )
-# fmt: off
-SMALL = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-    "twenty",
-)
-# fmt: on
-SPELT = re.compile(rf"\b({'|'.join(SMALL)})\b", re.IGNORECASE)
+TOTAL = r"total|sum|result|count|number|value|difference|product"
 STATED = re.compile(
-    r"\banswer\b[^\n]{0,40}?(?:\bis\b|[:=])|[=≈]|\b(?:therefore|thus|so|hence|total:)",
+    rf"\banswer\b[^\n]{{0,40}}?(?:\bis\b|[:=])|[=≈]|\b(?:{TOTAL})\b[^\n\d]{{0,40}}?(?:\bis\b|:)"
+    r"|\b(?:therefore|thus|so|hence|altogether|in total|in all|finally)\b",
     re.IGNORECASE,
 )
+TOLD = re.compile(r"\s*(?:it|that|this|there|they)(?:'s|'re| is| are| was| were)\b", re.IGNORECASE)
 DENIED = re.compile(rf"\b(?:not|rather than|instead of)\s+(?:{NUMBER})", re.IGNORECASE)
-GOES_ON = re.compile(r"\s*(?:[-+*/×x=]|,|or\b|and\b|to\b)\s*\d|[.)]\s")
+CHECKED = r"(?:re-?)?(?:checked|counted|verified|looked|tried|measured|computed|calculated|read)"
+ASIDE = re.compile(
+    rf"\b(?:{CHECKED}\b[^.!?\n\d]{{0,40}}\d+\s+times\b"
+    r"|(?:i am|i'm)\s+(?:about\s+)?\d+\s?%\s+(?:sure|certain|confident)"
+    r"|confidence\b[^.!?\n\d]{0,10}\d+(?:\.\d+)?\s?%?)",
+    re.IGNORECASE,
+)
+GOES_ON = re.compile(r"\s*(?:[-+*/×x=^]|,|or\b|and\b|to\b)\s*\d|(?<=\b1)[.)]\s")
 """Behind a number that opens a text: a sum, a list, a range, or the number of a list's item."""
+MOST = 20
+"""Statements that are looked at, from the last on."""
+SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
+HALF = {"half": 0.5, "a half": 0.5, "a third": 1 / 3, "a quarter": 0.25}
 
 
 def number_of(text: str) -> float | None:
-    """The number that a whole text is: `1,234`, `45%`, `1/2`, `three`, `$12`; None if it is not."""
-    bare = text.strip().strip("$€£").rstrip("%°.").strip().casefold()
-    if bare in SMALL:
-        return float(SMALL.index(bare))
-    return _value(bare) if re.fullmatch(NUMBER, bare) else None
+    """The number that a whole text is: `1,234`, `45%`, `1/2`, `minus three`, `10^3`, `$12`.
+
+    None if it is none, or none that is finite.
+    """
+    bare = typed_alike(text).strip().replace("$", "").strip("€£").rstrip("%°.").strip().casefold()
+    if bare in HALF:
+        return HALF[bare]
+    sign, bare = (-1, bare[1:]) if re.match(r"-[€£]", bare) else (1, bare)
+    bare = in_digits(bare.removesuffix("percent").strip("€£ "))
+    value = sign * _value(bare) if re.fullmatch(NUMBER, bare) else math.nan
+    return value if math.isfinite(value) else None
 
 
 def stated_number(text: str) -> float | None:
     """The number that a text gives as its answer; None if there is none or it is not clear.
 
-    In this order: the only one in it, the only one after the last "answer is", "=" or "so", the
-    one it begins with, the only one in its last sentence.
+    In this order: the only one in it, the only or first one of the sentence after the last
+    "answer is", "=" or "so", the one it begins with, the only one in its last sentence.
     """
-    digits = SPELT.sub(lambda match: str(SMALL.index(match[1].casefold())), text)
-    digits = DENIED.sub("", digits)
-    for part in (digits, *_after_statements(digits)):
+    whole = number_of(text)
+    if whole is not None:
+        return whole
+    digits = re.sub(r"-[$€£](?=\.?\d)", "-", in_digits(text))
+    digits = ASIDE.sub("", DENIED.sub("", digits))
+    values = _values(digits)
+    if len(values) == 1:
+        return values.pop()
+    for part in _after_statements(digits):
         values = _values(part)
-        if len(values) == 1:
-            return values.pop()
-    opening = re.match(rf"[^\w+.-]{{0,2}}({NUMBER})", digits)
-    if opening and not GOES_ON.match(digits, opening.end()):
-        return _value(opening.group(1))
-    values = _values(re.split(r"(?<=[.!?])\s+|\n", digits.strip())[-1])
+        value = values.pop() if len(values) == 1 else _opening(part)
+        if value is not None:
+            return value
+    value = _opening(digits)
+    if value is not None:
+        return value
+    sentences = SENTENCE.split(digits.strip())
+    values, told = _values(sentences[-1]), _values(sentences[0])
+    # "There are 42. It took me 3 tries." says two things.
+    if TOLD.match(sentences[0]) and not TOLD.match(sentences[-1]) and len(told) == 1:
+        values |= told
     return values.pop() if len(values) == 1 else None
 
 
+def _opening(text: str) -> float | None:
+    """The number that a text begins with, if it stands there for itself."""
+    match = re.match(rf"[^\w+.-]{{0,3}}({NUMBER})", text)
+    return None if match is None or GOES_ON.match(text, match.end()) else _value(match.group(1))
+
+
 def _values(text: str) -> set[float]:
-    return {_value(found) for found in re.findall(NUMBER, text)}
+    return {_value(number) for number in re.findall(NUMBER, text)}
 
 
 def _after_statements(text: str) -> list[str]:
-    """What follows each "answer is", "=" and the like, the last first, to the end of the line."""
+    """What follows each "answer is", "=" and the like, the last first, to the sentence's end."""
     ends = [match.end() for match in STATED.finditer(text)]
-    return [text[end:].split("\n", 1)[0] for end in reversed(ends)]
+    return [SENTENCE.split(text[end:].lstrip(), maxsplit=1)[0] for end in reversed(ends[-MOST:])]
 
 
 def _value(text: str) -> float:

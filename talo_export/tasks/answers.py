@@ -18,9 +18,15 @@ from talo_export.tasks.answer_letters import (
     listed_letters,
 )
 from talo_export.tasks.answer_numbers import number_of, stated_number
-from talo_export.tasks.answer_texts import choice_of_text, is_refusal, says_accepted
+from talo_export.tasks.answer_texts import (
+    choice_of_text,
+    choice_said_exactly,
+    is_refusal,
+    says_accepted,
+)
 from talo_export.tasks.item import LETTERS, Item
-from talo_export.tasks.plain_text import normalised, plain, without_thinking
+from talo_export.tasks.plain_text import exact, plain
+from talo_export.tasks.thoughts import up_to_next_question, without_thoughts
 
 
 @dataclass(frozen=True)
@@ -35,34 +41,46 @@ class Reading:
 UNPARSED = Reading(choice=None, parsed=False, correct=False)
 
 
+def is_right(item: Item, choice: int) -> bool:
+    """Whether a choice is the right one, or repeats its text."""
+    assert item.answer is not None
+    return choice == item.answer or exact(item.choices[choice]) == exact(item.choices[item.answer])
+
+
 def read_answer(text: str, item: Item) -> Reading:
     """Read a generated text as an answer to `item`. Never raises, whatever the text.
 
     Multiple choice: `parsed` where exactly one choice could be read. Free-form: `parsed` where
     anything but a refusal was written, and, where the accepted answers are numbers, a number.
     """
-    said = plain(_up_to_stop(text, item))
-    if not said:
-        return UNPARSED
+    answer = _up_to_stop(without_thoughts(text), item)
+    before = up_to_next_question(answer)
+    reading = _read(before, item)
+    # A text that repeats the question before it answers has invented none.
+    return reading if reading.parsed or before == answer else _read(answer, item)
+
+
+def _read(text: str, item: Item) -> Reading:
+    said = plain(text)
     if not item.choices:
-        return _read_free_form(said, item)
-    choice = _letter(said, item) if item.lettered and item.prompt is None else None
+        return _read_free_form(text, said, item)
+    choice = None
+    if item.lettered and item.prompt is None:
+        letters = LETTERS[: len(item.choices)]
+        # "A+" is the choice of that text, but a bare letter is the letter.
+        if not letters_alone(said, letters):
+            choice = choice_said_exactly(text, item.choices)
+        if choice is None:
+            choice = _letter(said, item)
     if choice is None:
-        choice = choice_of_text(said, item.choices)
-    elif choice < 0:
+        choice = choice_of_text(text, item.choices)
+    if choice is None or choice < 0:
         return UNPARSED
-    if choice is None:
-        return UNPARSED
-    assert item.answer is not None
-    right = normalised(item.choices[item.answer])
-    # A choice that repeats the right one's text is as right as that one.
-    same = choice == item.answer or normalised(item.choices[choice]) == right != ""
-    return Reading(choice=choice, parsed=True, correct=same)
+    return Reading(choice=choice, parsed=True, correct=is_right(item, choice))
 
 
 def _up_to_stop(text: str, item: Item) -> str:
     """Text up to the item's stops; what continues a verbatim prompt answers on its first line."""
-    text = without_thinking(text)
     for stop in item.until or (("\n",) if item.prompt is not None else ()):
         text = text.lstrip().partition(stop)[0]
     return text
@@ -87,7 +105,7 @@ def _letter(said: str, item: Item) -> int | None:
     return -1 if len(listed_letters(said, letters)) > 1 else None
 
 
-def _read_free_form(said: str, item: Item) -> Reading:
+def _read_free_form(text: str, said: str, item: Item) -> Reading:
     numbers = [number_of(text) for text in item.accepted]
     if None not in numbers:
         value = stated_number(said)
@@ -96,6 +114,10 @@ def _read_free_form(said: str, item: Item) -> Reading:
         # The relative part forgives what binary fractions do to decimals, nothing more.
         near = (abs(value - n) <= item.tolerance + 1e-9 * abs(n) for n in numbers if n is not None)
         return Reading(choice=None, parsed=True, correct=any(near))
-    if says_accepted(said, item.accepted):
+    if says_accepted(text, item.accepted):
         return Reading(choice=None, parsed=True, correct=True)
-    return UNPARSED if is_refusal(said) else Reading(choice=None, parsed=True, correct=False)
+    return (
+        UNPARSED
+        if not said or is_refusal(said)
+        else Reading(choice=None, parsed=True, correct=False)
+    )

@@ -30,11 +30,12 @@ from talo_export.tasks.pictures import read_image
 from talo_export.tasks.problems import FieldError, Problems
 from talo_export.tasks.prompts import PLACE
 from talo_export.tasks.rows import Row
+from talo_export.tasks.text_rows import check_text
 
 Read = Callable[[Row], Mapping[str, Any]]
 """A row's fields under our own names. May raise FieldError, or TaloError without naming a row."""
 
-MADE = ("lettered", "wordings", "unit", "delimiter", "until")
+MADE = ("lettered", "wordings", "unit", "delimiter", "until", "shown")
 """Fields that only our own readers give."""
 
 
@@ -152,6 +153,8 @@ def _draft(fields: Mapping[str, Any], base: Path | None) -> _Draft:
         tolerance=_read_tolerance(fields),
         **{key: fields[key] for key in MADE if key in fields},
     )
+    for text in (question, prompt, *choices):
+        check_text(text or "", "question")
     also = fields.get("answer") if kind else None
     answer = Given(value, choices, labels, kind, bool(fields.get("numbered")), also)
     return _Draft(item, answer if choices else None, content)
@@ -200,6 +203,8 @@ def _is_file(text: str, base: Path | None) -> bool:
 
 
 def _read_picture(value: Any, base: Path | None, name: str) -> ItemImage:
+    if isinstance(value, Mapping) and isinstance(value.get("bytes"), str):
+        value = value["bytes"]  # JSON has no bytes: it is base64.
     if not isinstance(value, ItemImage):
         return read_image(value, base or Path(), name)
     if base is not None:

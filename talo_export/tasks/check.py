@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from talo_export.codec import Recorded, derived
 from talo_export.tasks.item import LETTERS, Item, ItemImage, Task
-from talo_export.tasks.plain_text import normalised
+from talo_export.tasks.plain_text import exact, loose
 from talo_export.tasks.problems import FieldError, Problems
 from talo_export.tasks.sources import load_task
 from talo_export.wording import percent
@@ -24,7 +24,7 @@ UNBALANCED = 1.5
 
 
 @dataclass(frozen=True)
-class TaskReport:
+class TaskReport(Recorded):
     """Facts about a task. Ids stand in tuples of items that belong together.
 
     `letters` counts the right answers by letter; `constant_accuracy` is what always answering
@@ -56,7 +56,7 @@ class TaskReport:
     notes: tuple[str, ...]
     choices_nan: int
 
-    @property
+    @derived
     def warnings(self) -> tuple[str, ...]:
         """What a person should look at, a sentence each; empty where nothing stands out."""
         lettered = self.multiple_choice > 0 and self.chance > 0
@@ -86,10 +86,6 @@ class TaskReport:
             shared = [ours for ours, _ in self.shared_with_other]
             found.append(f"The other task holds the question or the picture of {_some(shared)}.")
         return tuple(found)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, the warnings among them."""
-        return asdict(self) | {"warnings": list(self.warnings)}
 
 
 def check_task(
@@ -136,7 +132,7 @@ def describe_task(task: Task, other: Task | None = None) -> TaskReport:
         repeated_choices=tuple(
             item.id
             for item in task.items
-            if len({normalised(choice) for choice in item.choices}) < len(item.choices)
+            if len({exact(choice) for choice in item.choices}) < len(item.choices)
         ),
         shared_with_other=_shared(ours, other, pixels) if other is not None else (),
         columns_not_read=task.unread,
@@ -171,15 +167,15 @@ Content = tuple[str, frozenset[str], tuple[str, ...]]
 
 def _content(item: Item, pixels: _Pixels) -> Content:
     """What an item asks: its words, its choices in any order, its pictures."""
-    words = normalised(" ".join(filter(None, (item.hint, item.question or item.prompt))))
-    choices = frozenset(normalised(choice) for choice in item.choices)
+    words = loose(" ".join(filter(None, (item.hint, item.question or item.prompt))))
+    choices = frozenset(exact(choice) for choice in item.choices)
     return words, choices, tuple(pixels.of(image, item) for image in item.images)
 
 
 def _right(item: Item) -> str:
     if item.answer is None:
-        return " | ".join(sorted(normalised(text) for text in item.accepted))
-    return normalised(item.choices[item.answer])
+        return " | ".join(sorted(exact(text) for text in item.accepted))
+    return exact(item.choices[item.answer])
 
 
 def _shared(

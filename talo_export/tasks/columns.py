@@ -14,7 +14,7 @@ from typing import Any
 
 from talo_export.errors import TaloError, UsageError
 from talo_export.tasks.answer_rule import KINDS
-from talo_export.tasks.fields import is_missing, look_up, read_cells
+from talo_export.tasks.fields import is_missing, look_up, read_cells, spelt_value
 from talo_export.tasks.item import LETTERS
 from talo_export.tasks.names import nearest
 from talo_export.tasks.rows import Row
@@ -141,7 +141,7 @@ def refuse_hidden_choices(
 ) -> None:
     """Raise TaloError where `free` answers, of rows without choices, have choices all the same.
 
-    They have where a column is named as choices are; where all answers point at something
+    They have where columns are named as choices are; where all answers point at something
     (letters, small numbers) and columns are lettered or numbered; or where all are letters, and
     several, or beside columns that may be what they stand for.
     """
@@ -152,9 +152,10 @@ def refuse_hidden_choices(
     letters = all(len(text) == 1 and text in LETTERS for text in texts)
     hidden = [name for name in columns.unread if LIKE_CHOICES.fullmatch(_plain(name))]
     hidden = [name for name in hidden if any(_says(row.fields.get(name)) for row in rows)]
-    if not hidden and (letters or all(re.fullmatch(r"\d", text) for text in texts)):
-        families = _families(columns.unread, set()).values()
-        hidden = [name for names in families for name in names.values()]
+    pointing = letters or all(re.fullmatch(r"\d", text) for text in texts)
+    for stem, names in _families(columns.unread, set()).items():
+        if pointing or stem in ("answer", "ans", "possibleanswer"):
+            hidden += [name for name in names.values() if name not in hidden]
     if hidden:
         wrong = all(re.match("distractor|foil|incorrect|wrong", _plain(name)) for name in hidden)
         right = next(iter(columns.fields.get("answer", ())), "COLUMN")
@@ -164,8 +165,9 @@ def refuse_hidden_choices(
             f"with --columns choices={listed}, or rename them if they are none."
         )
     others = [name for name in columns.unread if any(_says(row.fields.get(name)) for row in rows)]
+    lists = [n for n in others if not isinstance(spelt_value(rows[0].fields.get(n)), str)]
     several = len(free) > 2 and len(set(texts)) > 1 and max(texts) <= "H"
-    if letters and (several or len(others) > 1):
+    if letters and (several or len(others) > 1 or lists):
         raise TaloError(
             f"{source} has answers that are letters ({', '.join(sorted(set(texts)))}), but no "
             "choices: name their columns with --columns choices=COLUMN+COLUMN, or write an answer "

@@ -69,7 +69,8 @@ class Item:
     which a number still counts as an accepted one. `wordings` are a benchmark's own user texts,
     as pairs of prompt style and text. Items of one `unit` ask one question several ways (rotated
     choices): `averages.py` also counts whole units. `delimiter` stands between a verbatim prompt
-    and a choice; an answer ends at the first of `until`. `shots` are shown, answered, before it.
+    and a choice; an answer ends at the first of `until`. `shots` are shown, answered, before it;
+    `shown` is what it says as an example itself, where that is not the right answer alone.
     """
 
     id: str
@@ -89,6 +90,7 @@ class Item:
     delimiter: str = " "
     until: tuple[str, ...] = ()
     shots: tuple[Item, ...] = ()
+    shown: str | None = None
 
     @property
     def chance(self) -> float:
@@ -129,7 +131,9 @@ class Task:
 
 def _content(item: Item) -> list[object]:
     """Everything of an item that a model is shown or judged by."""
-    return [item.id, item.group, item.question, item.prompt, item.choices, item.answer,
-            item.accepted, [image.sha256 for image in item.images], item.hint, item.lettered,
-            item.tolerance, item.wordings, item.delimiter, item.until,
-            [_content(shot) for shot in item.shots]]  # fmt: skip
+    content: list[object] = [
+        item.id, item.group, item.question, item.prompt, item.choices, item.answer,
+               item.accepted, [image.sha256 for image in item.images], item.hint, item.lettered,
+               item.tolerance, item.wordings, item.delimiter, item.until,
+               [_content(shot) for shot in item.shots]]  # fmt: skip
+    return content if item.shown is None else [*content, item.shown]

@@ -8,13 +8,14 @@ its count is kept: a picture is made again when it is asked for.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from talo_export.errors import TaloError
+from talo_export.errors import TaloError, UsageError
 from talo_export.tasks.item import ItemImage
 from talo_export.tasks.lm_eval_yaml import Function, TaskYaml
 from talo_export.tasks.problems import FieldError, brief
@@ -70,9 +71,10 @@ def read_documents(task: TaskYaml, split: str, data: Path | None) -> Documents:
         else tuple([given] if isinstance(given, str) else given or ())
     )
     process = task.get("process_docs")
+    split, part = _slice(task, split)
     file = _local_file(task, split, data)
     if file is not None and file.suffix.lower() != ".parquet":
-        rows = read_rows(file)
+        rows = read_rows(file)[part]
         if process is not None:
             import datasets
 
@@ -87,18 +89,33 @@ def read_documents(task: TaskYaml, split: str, data: Path | None) -> Documents:
     )
     table = parquet_table(found.files, found.source)
     if process is not None:
-        table = _processed(process, found)
-    rows = [Row(f"row {number}", fields) for number, fields in enumerate(table.rows, start=1)]
+        table = _processed(process, found, part)
+        part = slice(None)
+    rows = [Row(f"row {number}", fields) for number, fields in enumerate(table.rows, start=1)][part]
     return Documents(rows, table.source, visual)
 
 
-def _processed(process: Function, split: SplitFiles) -> Table:
+def _slice(task: TaskYaml, split: str) -> tuple[str, slice]:
+    """`test[:10]` as its split and part. Raises: UsageError for a part that is no row numbers."""
+    name, bracket, part = split.partition("[")
+    match = re.fullmatch(r"(-?\d*):(-?\d*)\]", part)
+    if not bracket:
+        return split, slice(None)
+    if match is None:
+        raise UsageError(f"{task.path}: the split {split} is not supported, only as test[:10].")
+    first, last = (int(number) if number else None for number in match.groups())
+    return name, slice(first, last)
+
+
+def _processed(process: Function, split: SplitFiles, part: slice) -> Table:
     """What `process_docs`, a function from data set to data set, makes of the files."""
     import datasets
 
     try:
         with without_bars():
             loaded = datasets.Dataset.from_parquet([str(path) for path in split.files])
+            if part != slice(None):
+                loaded = loaded.select(range(len(loaded))[part])
             # Dropped rows are only marked so: the table must really be without.
             made = process.call("process_docs", loaded).flatten_indices()
     except (datasets.exceptions.DatasetGenerationError, OSError, ValueError) as error:
@@ -123,9 +140,12 @@ def _local_file(task: TaskYaml, split: str, data: Path | None) -> Path | None:
         named = named.get(split)
     if isinstance(named, list) and len(named) == 1:
         named = named[0]
-    if data is not None or not isinstance(named, str) or "://" in named:
+    if data is not None or named is None or "://" in str(named):
         return None
-    return task.path.parent / named
+    if not isinstance(named, str):
+        raise UsageError(f"{task.path}: data_files names {brief(named)} for {split}, not one file.")
+    # The harness looks where it is started; a file beside the YAML needs no such luck.
+    return Path(named) if Path(named).is_file() else task.path.parent / named
 
 
 def _opened(row: Row) -> dict[str, Any]:

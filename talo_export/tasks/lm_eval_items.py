@@ -2,8 +2,7 @@
 
 lm-eval builds a request as description + text + delimiter + choice without a chat template: such
 items are verbatim prompts, whose choices are scored by their text. lmms-eval's text goes through
-the chat template, after the pictures. `num_fewshot` is not read: examples are asked for with
---few-shot, and come from the YAML's own split for them.
+the chat template, after the pictures. The YAML's own `num_fewshot` examples stand before each.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -20,6 +20,7 @@ from talo_export.tasks.building import build_items
 from talo_export.tasks.fields import read_accepted
 from talo_export.tasks.item import LETTERS, Item, Task
 from talo_export.tasks.lm_eval_documents import Documents, read_documents
+from talo_export.tasks.lm_eval_shots import few_shot_documents
 from talo_export.tasks.lm_eval_yaml import Function, TaskYaml, read_task_yaml
 from talo_export.tasks.problems import FieldError, brief
 from talo_export.tasks.prompts import Style
@@ -44,8 +45,16 @@ def load_yaml_task(
     if split is None:
         raise UsageError(f"{path} names neither a test_split nor a validation_split.")
     documents = read_documents(task, str(split), data)
+    items = _items(task, documents)
+    examples = few_shot_documents(task, str(split), documents, data)
+    if examples:
+        pool = _items(task, examples.pool)
+        items = tuple(
+            replace(item, shots=tuple(pool[number] for number in drawn))
+            for item, drawn in zip(items, examples.drawn, strict=True)
+        )
     name = str(task.get("task", default=path.stem))
-    return Task(name, _items(task, documents), source=f"{path} on {documents.source}")
+    return Task(name, items, source=f"{path} on {documents.source}")
 
 
 def load_yaml_examples(
@@ -78,11 +87,15 @@ def _read(task: TaskYaml, documents: Documents, row: Row) -> dict[str, Any]:
     text = _string(task, "doc_to_text", document)
     choices = _choices(task, document)
     target = _target(task, document, choices)
-    answer = (
-        {"answer_index": _index(target, choices)}
-        if choices
-        else {"answer": _accepted(task, target)}
-    )
+    answer: dict[str, Any]
+    shown = None
+    if choices:
+        answer = {"answer_index": _index(target, choices)}
+    else:
+        accepted = _accepted(task, target)
+        answer = {"answer": accepted}
+        said = str(target[0] if isinstance(target, (list, tuple)) else target)
+        shown = said if said != accepted[0] else None
     templated = task.is_lmms or bool(images)
     delimiter = str(task.get("target_delimiter", default=" "))
     if templated:
@@ -92,6 +105,7 @@ def _read(task: TaskYaml, documents: Documents, row: Row) -> dict[str, Any]:
         text += "" if not text or text[-1:].isspace() or prefix[0].isspace() else delimiter
         text += prefix
     until = (task.get("generation_kwargs") or {}).get("until", ())
+    given_id = row.fields.get("id")
     return answer | {
         "question" if templated else "prompt": text,
         "content": (text,),
@@ -101,7 +115,9 @@ def _read(task: TaskYaml, documents: Documents, row: Row) -> dict[str, Any]:
         "lettered": bool(choices) and choices == tuple(LETTERS[: len(choices)]),
         "wordings": tuple((style, text) for style in get_args(Style)) if templated else (),
         "delimiter": delimiter,
-        "until": tuple(until),
+        "until": (until,) if isinstance(until, str) else tuple(until),
+        "shown": shown,
+        "id": given_id if isinstance(given_id, (str, int)) else None,
     }
 
 

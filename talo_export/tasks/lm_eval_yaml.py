@@ -7,6 +7,7 @@ is read only from beside the file.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,8 +21,11 @@ from talo_export.errors import TaloError, UsageError
 from talo_export.tasks.problems import FieldError
 
 OURS = ("process_results", "filter_list", "doc_to_decontamination_query", "metric_list",
-        "doc_to_messages")  # fmt: skip
+        "doc_to_messages", "fewshot_config")  # fmt: skip
 """Keys whose functions are not run at all: answers are read and scored by our own rules."""
+
+SCORED = {"acc", "acc_norm", "acc_bytes", "exact_match"}
+"""Metrics of lm-eval of which one must be asked for: what is right by them is right here."""
 
 UNREAD = ("custom_dataset", "use_prompt", "doc_to_audio", "doc_to_video")
 """Keys that change what is asked in ways not supported here."""
@@ -64,6 +68,8 @@ def _module(path: Path) -> Any:
     if spec is None or spec.loader is None:
         raise TaloError(f"{path} is no Python module.")
     module = util.module_from_spec(spec)
+    # Nothing is left beside somebody's files, Python's own cache of them neither.
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         spec.loader.exec_module(module)
     except Exception as error:
@@ -71,6 +77,8 @@ def _module(path: Path) -> Any:
             f"{path}, which the task names, cannot be imported ({type(error).__name__}: {error}): "
             "install what it needs."
         ) from error
+    finally:
+        sys.dont_write_bytecode = writes
     return module
 
 
@@ -104,6 +112,11 @@ def read_task_yaml(path: Path, *, trust_remote_code: bool = False) -> TaskYaml:
     """
     keys = _merged(path.resolve(), ())
     task = TaskYaml(path=path, keys=keys, trusted=trust_remote_code)
+    if "class" in keys:
+        raise UsageError(f"{path} is a task made by code of its own ({_name(keys['class'])}).")
+    if isinstance(keys.get("task"), list):
+        names = ", ".join(_name(entry) for entry in keys["task"])
+        raise UsageError(f"{path} is a group of tasks ({names}): name the YAML of one of them.")
     for name in ("doc_to_text", "doc_to_target", "dataset_path"):
         if keys.get(name) is None:
             raise TaloError(f"{path} is no task of lm-eval or lmms-eval: it has no '{name}'.")
@@ -115,6 +128,8 @@ def read_task_yaml(path: Path, *, trust_remote_code: bool = False) -> TaskYaml:
     for name in UNREAD:
         if keys.get(name) is not None:
             raise UsageError(f"{path}: the key '{name}' is not supported.")
+    if not task.is_lmms:
+        _check_scoring(task)
     functions = {n: v for n, v in keys.items() if isinstance(v, Function) and n not in OURS}
     if functions and not trust_remote_code:
         named = ", ".join(f"{key}: {value.name}" for key, value in functions.items())
@@ -125,6 +140,30 @@ def read_task_yaml(path: Path, *, trust_remote_code: bool = False) -> TaskYaml:
     return task
 
 
+def _check_scoring(task: TaskYaml) -> None:
+    """Raise UsageError where lm-eval would call other answers right than we do."""
+    process = task.get("process_results")
+    if process is not None:
+        raise UsageError(
+            f"{task.path} decides by code of its own what is right (process_results: "
+            f"{_name(process)}), which is not run here: its score would be another one."
+        )
+    listed = task.get("metric_list", default=())
+    metrics = [_name(m.get("metric") if isinstance(m, Mapping) else m) for m in listed]
+    if metrics and not SCORED.intersection(metrics):
+        raise UsageError(
+            f"{task.path} is scored by {', '.join(metrics)}, none of which is known here: only "
+            f"{', '.join(sorted(SCORED))} are."
+        )
+
+
+def _name(value: Any) -> str:
+    """A function's or a task's name, as a YAML has it."""
+    if isinstance(value, Mapping):
+        value = value.get("task", value.get("group"))
+    return value.name if isinstance(value, Function) else str(value)
+
+
 def _merged(path: Path, outer: tuple[Path, ...]) -> dict[str, Any]:
     if path in outer:
         raise TaloError(f"{path} includes itself.")
@@ -132,7 +171,7 @@ def _merged(path: Path, outer: tuple[Path, ...]) -> dict[str, Any]:
         document = yaml.load(path.read_text("utf-8"), Loader=_loader(path.parent))
     except OSError as error:
         raise TaloError(f"The task file {path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise TaloError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(document, dict):
         raise TaloError(f"{path} is no task of lm-eval or lmms-eval: it holds no keys.")

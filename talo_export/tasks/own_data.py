@@ -141,7 +141,7 @@ def _refuse_options_in_text(fields: Mapping[str, Any]) -> None:
 def _few_answers(values: Sequence[Any]) -> tuple[str, ...]:
     """A note where free answers are labels, or few and repeated."""
     names = _label_names(values)
-    texts = [] if names else [v.strip() for v in values if isinstance(v, str)]
+    texts = [] if names else [str(v).strip() for v in values if isinstance(v, (str, int))]
     few = names or sorted(set(texts))
     if not 2 <= len(few) <= FEW or (not names and 2 * len(few) > len(texts)):
         return ()

@@ -57,7 +57,7 @@ def render(item: Item, *, style: str = "lmms-eval") -> Prompt:
     images = tuple(image for shown in (*item.shots, item) for image in shown.images)
     if item.prompt is not None:
         # A verbatim prompt's hint is what the harness calls its description: it stands once.
-        blocks = [f"{s.prompt or ''}{s.delimiter}{right_answer(s)}\n\n" for s in item.shots]
+        blocks = [f"{s.prompt or ''}{s.delimiter}{_shown(s)}\n\n" for s in item.shots]
         text = "".join((item.hint or "", *blocks, item.prompt))
         return Prompt(text=text, verbatim=True, images=images, lettered=False)
     return Prompt(
@@ -66,8 +66,7 @@ def render(item: Item, *, style: str = "lmms-eval") -> Prompt:
         images=images,
         lettered=_is_lettered(item),
         turns=tuple(
-            Turn(_user_text(shot, style), len(shot.images), right_answer(shot))
-            for shot in item.shots
+            Turn(_user_text(shot, style), len(shot.images), _shown(shot)) for shot in item.shots
         ),
     )
 
@@ -87,6 +86,10 @@ def right_answer(item: Item) -> str:
     if item.answer is None:
         return item.accepted[0]
     return LETTERS[item.answer] if _is_lettered(item) else item.choices[item.answer]
+
+
+def _shown(shot: Item) -> str:
+    return right_answer(shot) if shot.shown is None else shot.shown
 
 
 def lettered_choices(choices: Sequence[str]) -> str:

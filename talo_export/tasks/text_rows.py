@@ -183,6 +183,8 @@ def _integer(digits: str) -> int:
 def _cause(error: json.JSONDecodeError) -> str:
     """The parser's words, or that a comma before a closing bracket is one too many."""
     closing = error.doc[error.pos : error.pos + 1]
+    if closing == "," and error.msg == "Extra data":
+        return "a comma after the object"
     if closing in ("}", "]") and error.doc[: error.pos].rstrip().endswith(","):
         return f"a comma before '{closing}'"
     return error.msg

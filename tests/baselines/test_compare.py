@@ -6,11 +6,13 @@ import csv
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from peft import PeftModel
+from results import probe_result
 from rich.console import Console
 from small_models import learnable_task
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -18,13 +20,10 @@ from typer.testing import CliRunner
 
 from talo_export.cli.app import app
 from talo_export.cli.show_compare import show_compare
+from talo_export.codec import from_json
 from talo_export.errors import TaloError
-from talo_export.jobs.comparison import (
-    comparison_beside,
-    comparison_of,
-    method_facts,
-    read_comparison,
-)
+from talo_export.runs.comparison import Comparison as ComparisonResult
+from talo_export.runs.comparison import comparison_beside, comparison_of, read_comparison
 
 CONTRACT = {
     "name", "shots", "seeds", "accuracy", "accuracy_sd", "gain_ci95", "peak_memory_bytes",
@@ -137,7 +136,7 @@ def test_only_a_missing_cell_is_run_again(compared: Comparison) -> None:
 @pytest.mark.parametrize("width", [80, 120, 160])
 def test_the_table_fits_the_terminal(compared: Comparison, width: int) -> None:
     page = Console(file=io.StringIO(), width=width)
-    show_compare(compared.document, page)
+    show_compare(from_json(ComparisonResult, compared.document, "it"), page)
     text = page.file.getvalue()
     table = [line for line in text.splitlines() if line.startswith(("method", "calib", "lora"))]
     assert len(table) >= 5
@@ -146,15 +145,16 @@ def test_the_table_fits_the_terminal(compared: Comparison, width: int) -> None:
 
 
 def test_the_page_and_card_of_a_run_can_state_it(compared: Comparison) -> None:
-    run = {name: compared.document[name] for name in ("model", "task", "scoring")}
+    same = {name: compared.document[name] for name in ("model", "task", "scoring")}
+    run = probe_result(**same)
     beside = compared.out.with_name("tiny")
     assert comparison_beside(beside) == compared.out
-    assert comparison_of(beside, run) is not None
-    assert comparison_of(beside, run | {"scoring": "generate"}) is None
-    facts = method_facts(read_comparison(compared.out, run))
-    assert [fact.name for fact in facts][:2] == ["base", "calibration, 4 shots, 1 seed"]
+    assert comparison_of(beside, run) == read_comparison(compared.out, run)
+    assert comparison_of(beside, replace(run, scoring="generate")) is None
+    rows = read_comparison(compared.out, run).methods
+    assert [row.label for row in rows][:2] == ["base", "calibration, 4 shots, 1 seed"]
     with pytest.raises(TaloError, match="another"):
-        read_comparison(compared.out, run | {"task": "another"})
+        read_comparison(compared.out, replace(run, task="another"))
 
 
 def test_memory_is_predicted_from_a_config_alone(llama_directory: Path, tmp_path: Path) -> None:

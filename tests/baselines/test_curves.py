@@ -69,9 +69,10 @@ def test_the_break_even_point_is_stated_with_its_uncertainty() -> None:
     found = break_even(task, *planted(task, shares), method="lora")
     assert found is not None
     assert found.estimate == pytest.approx(20, rel=0.1)
-    assert found.low is not None
-    assert found.high is not None
-    assert 10 <= found.low < found.estimate < found.high <= 40
+    low, high = found.ci95
+    assert low is not None
+    assert high is not None
+    assert 10 <= low < found.estimate < high <= 40
     assert "overtakes knockout at about 20 shots" in found.sentence
 
 

@@ -304,12 +304,12 @@ def test_without_the_gguf_package_a_sentence_says_what_to_install(tiny: Path, co
 
 
 def test_the_commands_take_the_file_that_was_exported(tiny: Path, tmp_path: Path) -> None:
-    document = run_inspect(InspectRequest(str(tiny)))
+    document = run_inspect(InspectRequest(str(tiny))).to_json()
     assert (document["architecture"], len(document["layers"])) == ("llama", LAYERS)
     assert document["layers"][0]["knockout"] == {"attention": None, "o_proj": None}
     run_export(ExportRequest(model=str(tiny), layer=1, out=tmp_path / "out"))
     run_undo(UndoRequest(tmp_path / "out", out=tmp_path / "back"))
     assert (tmp_path / "back" / tiny.name).read_bytes() == tiny.read_bytes()
-    report = run_verify(VerifyRequest(tmp_path / "out"))
+    report = run_verify(VerifyRequest(tmp_path / "out")).to_json()
     assert report["ok"], report["problems"]
     assert report["tensors"]["filled"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,15 @@ def test_a_lie_about_the_headers_length_is_refused(tmp_path: Path, length: int) 
     path = raw_file(tmp_path / "x.safetensors", {"a": tensor(0, 4)}, b"1234", length=length)
     with pytest.raises(TaloError):
         read_header(path)
+
+
+def test_a_header_of_a_million_tensors_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    raw = json.dumps({f"layers.{i}.weight": tensor(i, i + 1) for i in range(1000)}).encode() * 1000
+    path = raw_file(tmp_path / "x.safetensors", raw)
+    started = time.process_time()
+    with pytest.raises(TaloError, match="more than any model's"):
+        read_header(path)
+    assert time.process_time() - started < 1
 
 
 def test_unaligned_headers_padding_and_empty_tensors_are_fine(tmp_path: Path) -> None:

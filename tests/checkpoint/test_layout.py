@@ -68,10 +68,31 @@ def test_the_index_says_which_shards_count_and_the_rest_is_left_alone(tmp_path: 
     assert len(layout.warnings) == 2
 
 
-def test_the_single_file_wins_over_an_index_as_in_stock_loading(tmp_path: Path) -> None:
-    shard(tmp_path / "model.safetensors", "a")
-    index(tmp_path / "model.safetensors.index.json", {"a": "gone.safetensors"})
-    assert list(read_layout(tmp_path).shards) == ["model.safetensors"]
+@pytest.mark.parametrize(
+    ("weight_map", "why"),
+    [
+        ({"a": "gone.safetensors"}, "gone"),
+        ({"a": "other.safetensors"}, "same tensors"),
+        ({"a": "other.safetensors", "b": "model.safetensors"}, "twice"),
+    ],
+)
+def test_a_single_file_and_an_index_of_other_tensors_are_not_guessed_among(
+    tmp_path: Path, weight_map: dict[str, str], why: str
+) -> None:
+    shard(tmp_path / "model.safetensors", "a", "b")
+    shard(tmp_path / "other.safetensors", "a")
+    index(tmp_path / "model.safetensors.index.json", weight_map)
+    with pytest.raises(TaloError, match=f"remove the one that is not meant.*{why}"):
+        read_layout(tmp_path)
+
+
+def test_an_index_of_the_single_file_is_no_second_copy(tmp_path: Path) -> None:
+    shard(tmp_path / "model.safetensors", "a", "b")
+    index(tmp_path / "model.safetensors.index.json", dict.fromkeys("ab", "model.safetensors"))
+    layout = read_layout(tmp_path)
+    assert list(layout.shards) == ["model.safetensors"]
+    assert layout.twin is None
+    assert not layout.warnings
 
 
 @pytest.mark.parametrize(
@@ -172,6 +193,23 @@ def test_a_file_name_that_is_not_text_is_refused(tmp_path: Path) -> None:
     shard(tmp_path / "model.safetensors", "a")
     (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("x")
     with pytest.raises(TaloError, match="UTF-8"):
+        read_layout(tmp_path)
+
+
+def test_a_base_whose_path_is_not_text_is_read_but_not_exported(
+    single: Path, llama: Decoder, tmp_path: Path
+) -> None:
+    odd = single.rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    assert read_layout(odd).tensors
+    with pytest.raises(TaloError, match="rename it"):
+        plan_export(odd, Knockout(1), llama)
+
+
+def test_an_index_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    shard(tmp_path / "model-1.safetensors", "a")
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_bytes(b'{"weight_map": {"a\xff": "model-1.safetensors"}}')
+    with pytest.raises(TaloError, match="not valid JSON"):
         read_layout(tmp_path)
 
 

@@ -281,7 +281,7 @@ def test_a_fresh_export_verifies(
     write_export(plan, tmp_path / "out", base="base", extra=CARD, keep_undo=True)
     report = verify_files(tmp_path / "out", sharded if with_base else None)
     assert report.ok
-    assert set(report.tensors_filled) == {edit.tensor for edit in plan.edits}
+    assert set(report.tensors.filled) == {edit.tensor for edit in plan.edits}
     assert set(report.edited) == {edit.file for edit in plan.edits}
     assert not report.unchecked
 
@@ -308,9 +308,9 @@ def test_verification_sees_any_change(
     report = verify_files(out, single if with_base else None)
     assert not report.ok
     if where == "filled":
-        assert report.tensors_other == (edit.tensor,)
+        assert report.tensors.other == (edit.tensor,)
     if where == "other tensor":
-        assert len(report.tensors_other) == with_base
+        assert len(report.tensors.other) == with_base
 
 
 @pytest.mark.parametrize("keep_undo", [False, True])

@@ -117,7 +117,9 @@ def test_letters_are_calibrated_in_result_report_and_card(run: Path) -> None:
 def test_a_task_without_items_to_confirm_on_is_cross_validated(
     folder: Path, tmp_path: Path, request_for
 ) -> None:
-    document = run_probe(request_for(folder / "first.jsonl", shots=None, out=tmp_path / "all"))
+    document = run_probe(
+        request_for(folder / "first.jsonl", shots=None, out=tmp_path / "all")
+    ).to_json()
     found = document["evidence"]["cross_validation"]
     assert document["selected_layer"] is None
     assert found["layer"] == PLANTED
@@ -172,7 +174,7 @@ def test_many_runs_are_corrected_for_being_many(folder: Path, tmp_path: Path, re
     both.write_text(
         "".join(json.dumps(row | {"category": f"c{i % 2}"}) + "\n" for i, row in enumerate(rows))
     )
-    document = run_probes(replace(asked, task=f"{both}:*", shots=10))
+    document = run_probes(replace(asked, task=f"{both}:*", shots=10)).to_json()
     found = document["discoveries"]
     assert found["rate"] == 0.05
     assert len(found["tasks"]) + len(found["kept"]) == 2

@@ -7,10 +7,13 @@ from functools import cache
 
 import numpy as np
 import pytest
+from results import probe_result
+from talo_export.runs.result import Evidence, ProbeResult
 
 from talo_export.errors import TaloError
 from talo_export.evidence.confirmation import Confirmation, confirm
 from talo_export.evidence.discoveries import discover, discover_from
+from talo_export.evidence.layer_tests import LayerTest, LayerTests
 from talo_export.evidence.paired import Clusters, sign_flip_p_value
 from talo_export.jobs.evidence import discoveries
 from talo_export.knockout import Knockout
@@ -54,18 +57,19 @@ def test_tasks_that_keep_the_base_are_named(make_table):
 
 
 def test_full_sweeps_of_many_tasks_are_corrected_by_their_best_layers():
-    documents = {
-        f"task-{i}": {
-            "shots": None,
-            "confirm": None,
-            "evidence": {"layer_tests": {"n": 100, "layers": [
-                {"layer": 0, "gain": 0.0, "p_gain": 1.0},
-                {"layer": 1, "gain": 0.1, "p_gain": p_value},
-            ]}},
-        }
-        for i, p_value in enumerate([0.001, 0.04, 0.9])
-    }  # fmt: skip
-    found = discoveries(documents)
+    def swept(number: int, p_value: float) -> ProbeResult:
+        nothing = LayerTest(0, 0.0, 1.0, 1.0, (-0.1, 0.1))
+        best = LayerTest(1, 0.1, p_value, 1.0, (-0.1, 0.3))
+        tests = LayerTests("accuracy", 100, 100, 0.95, (nothing, best))
+        return probe_result(
+            task=f"task-{number}",
+            shots=None,
+            selected_layer=None,
+            confirm=None,
+            evidence=Evidence(layer_tests=tests),
+        )
+
+    found = discoveries([swept(number, p) for number, p in enumerate([0.001, 0.04, 0.9])])
     assert found is not None
     assert [task.task for task in found.tasks if task.discovered] == ["task-0"]
     assert found.tasks[0].layer == 1

@@ -16,11 +16,11 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "talo_export"
 
 ROOMS = (
-    "tasks", "models", "probing", "evidence", "checkpoint", "baselines", "publish", "demo",
+    "tasks", "models", "probing", "evidence", "checkpoint", "baselines", "demo", "runs", "publish",
     "requests", "jobs", "cli",
 )  # fmt: skip
 """In the order data flows: a room imports from itself and from rooms before it."""
-SHARED = ("codec", "errors", "knockout", "wording")
+SHARED = ("codec", "errors", "foreign_text", "knockout", "wording")
 
 
 def modules(path: Path) -> Iterator[str]:

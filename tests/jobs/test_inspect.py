@@ -23,7 +23,7 @@ def gemma(tmp_path: Path) -> Path:
 
 
 def test_every_layer_has_its_mixers_tensors_and_what_export_would_say(gemma: Path) -> None:
-    document = run_inspect(InspectRequest(str(gemma)))
+    document = run_inspect(InspectRequest(str(gemma))).to_json()
     assert (document["architecture"], document["storage"]) == ("Gemma3nForCausalLM", "plain")
     lender, borrower = document["layers"][0], document["layers"][3]
     (mixer,) = lender["mixers"]
@@ -44,7 +44,7 @@ def test_a_format_that_cannot_be_cut_is_said_for_every_layer(gemma: Path) -> Non
     config = json.loads((gemma / "config.json").read_text())
     config["quantization_config"] = {"quant_method": "aqlm"}
     (gemma / "config.json").write_text(json.dumps(config))
-    document = run_inspect(InspectRequest(str(gemma)))
+    document = run_inspect(InspectRequest(str(gemma))).to_json()
     assert "aqlm" in document["storage"]
     assert all("aqlm" in layer["knockout"]["o_proj"] for layer in document["layers"])
 
@@ -52,7 +52,7 @@ def test_a_format_that_cannot_be_cut_is_said_for_every_layer(gemma: Path) -> Non
 def test_a_dry_run_is_the_whole_plan_and_writes_nothing(gemma: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     request = ExportRequest(model=str(gemma), layer=3, out=tmp_path / "out", dry_run=True)
-    document = run_export(request)
+    document = run_export(request).to_json()
     assert document["out"] is None
     assert {file["file"]: file["edits"] for file in document["files"]} == {
         "config.json": 0, "generation_config.json": 0, "model.safetensors": len(document["edits"]),
@@ -60,9 +60,9 @@ def test_a_dry_run_is_the_whole_plan_and_writes_nothing(gemma: Path, tmp_path: P
     assert document["disk_needed"] == sum(path.stat().st_size for path in gemma.iterdir())
     assert document["disk_free"] > document["disk_needed"]
     assert sorted(tmp_path.rglob("*")) == before
-    kept = run_export(replace(request, keep_undo=True))
+    kept = run_export(replace(request, keep_undo=True)).to_json()
     assert kept["disk_needed"] == document["disk_needed"] + document["bytes_total"]
-    written = run_export(replace(request, keep_undo=True, dry_run=False))
+    written = run_export(replace(request, keep_undo=True, dry_run=False)).to_json()
     assert written["edits"] == document["edits"]
     stored = {file["stored_as"] for file in kept["files"]}
     assert stored | set(kept["added"]) == {path.name for path in (tmp_path / "out").iterdir()}
@@ -90,6 +90,6 @@ def test_links_into_the_hub_cache_are_asked_for_by_their_own_name(
     request = {"model": str(snapshot), "layer": 3, "dry_run": True}
     with pytest.raises(UsageError, match="--link-cache"):
         run_export(ExportRequest(link=True, **request))  # type: ignore[arg-type]
-    document = run_export(ExportRequest(link=True, link_cache=True, **request))  # type: ignore[arg-type]
+    document = run_export(ExportRequest(link=True, link_cache=True, **request)).to_json()  # type: ignore[arg-type]
     assert document["linked"] == ["stale.safetensors"]
     assert any("stale.safetensors" in warning for warning in document["warnings"])

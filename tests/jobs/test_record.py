@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from results import CALIBRATION, MANIFEST, RECORD, comparison, probe_result, row
 
+from talo_export.checkpoint.manifest import parse_manifest
 from talo_export.jobs import probe
-from talo_export.jobs.record import record_of_run, without_folders
 from talo_export.requests.measurements import ProbeRequest
+from talo_export.runs.record import record_of_manifest, record_of_run, without_folders
 from talo_export.tasks.hub_source import HubSource, hub_source
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-DOCUMENT: dict[str, Any] = {
-    "task": "pope/popular",
-    "task_items": 90,
-    "task_source": "/home/me/data/POPE pope/popular",
-    "chance": 0.5,
-    "scoring": "generate",
-    "seed": 0,
-    "shots": 20,
-    "command": "talo-export probe --model /home/me/my-vlm --task pope/popular --data /home/me/data",
-    "probe": {"n": 20, "gains": [0.1]},
-    "confirm": {"n": 70, "gain": 0.05},
-}
 
 
 def test_the_picture_on_the_card_names_no_folder_of_this_machine(
@@ -43,9 +35,16 @@ def test_the_picture_on_the_card_names_no_folder_of_this_machine(
 
 
 def test_no_folder_of_this_machine_is_kept() -> None:
-    task = record_of_run(DOCUMENT).task
-    assert task["task_source"] == "POPE pope/popular"
-    assert task["command"] == "talo-export probe --model my-vlm --task pope/popular --data data"
+    task = record_of_run(
+        probe_result(
+            task_source="/home/me/data/POPE pope/popular",
+            command="talo-export probe --model /home/me/my-vlm --task pope/popular "
+            "--data /home/me/data",
+        )
+    ).task
+    assert task is not None
+    assert task.task_source == "POPE pope/popular"
+    assert task.command == "talo-export probe --model my-vlm --task pope/popular --data data"
 
 
 @pytest.mark.parametrize(
@@ -61,9 +60,17 @@ def test_a_source_is_told_without_its_folder(text: str, shown: str) -> None:
 
 
 def test_the_gain_after_calibration_is_kept_with_the_confirmation() -> None:
-    evidence = {"calibration": {"calibrated": {"gain": -0.01}}}
-    assert record_of_run(DOCUMENT | {"evidence": evidence}).confirmation["calibrated_gain"] == -0.01
-    assert record_of_run(DOCUMENT).confirmation["calibrated_gain"] is None
+    kept = record_of_run(probe_result())
+    assert kept.confirmation is not None
+    assert kept.confirmation.calibrated_gain == CALIBRATION.calibrated.gain
+    without = record_of_run(probe_result(evidence=None)).confirmation
+    assert without is not None
+    assert without.calibrated_gain is None
+
+
+def test_a_record_is_read_back_as_it_was_written() -> None:
+    manifest = replace(MANIFEST, **RECORD.fields())
+    assert record_of_manifest(parse_manifest(json.loads(manifest.to_bytes()), "it")) == RECORD
 
 
 @pytest.mark.parametrize(
@@ -82,7 +89,9 @@ def test_a_data_set_of_the_hub_is_read_out_of_a_source(
 
 
 def test_of_a_comparison_its_table_is_kept_and_no_path() -> None:
-    rows = [{"name": "lora", "reasons": ["killed (/home/me/runs/cells/lora.log)"]}]
-    found = {"test_n": 40, "methods": rows, "csv": "/home/me/runs/compare.csv"}
-    kept = record_of_run(DOCUMENT, comparison=found).comparison
-    assert kept == {"test_n": 40, "methods": [{"name": "lora"}]}
+    killed = row("lora", None, reasons=("killed (/home/me/runs/cells/lora.log)",))
+    kept = record_of_run(probe_result(), comparison=comparison(methods=(killed,))).comparison
+    assert kept is not None
+    assert set(kept.to_json()) == {"test_n", "methods", "verdicts", "break_even"}
+    assert "/home" not in str(kept.to_json())
+    assert "reasons" not in kept.to_json()["methods"][0]

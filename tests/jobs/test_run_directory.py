@@ -3,29 +3,58 @@
 from __future__ import annotations
 
 import errno
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from results import probe_result
 
+from talo_export.checkpoint.staging import write_atomically
 from talo_export.errors import TaloError
-from talo_export.jobs.run import RunDirectory, default_directory, write_atomically
+from talo_export.probing.settings import Scoring
+from talo_export.runs.directory import RunDirectory, default_directory
 
-REQUEST = {"model": "m", "task": "t", "seed": 0}
+REQUEST: dict[str, Any] = {
+    "scores": {"model_fingerprint": "f"},
+    "dtype": "auto",
+    "scoring": {"kind": "generate"},
+    "task_reference": "t",
+    "seed": 0,
+}
 
 
 def test_a_new_run_records_its_request_and_has_no_result(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     run.open(REQUEST, fresh=False)
-    assert run.request() == REQUEST
+    assert (run.request().task_reference, run.request().scoring) == ("t", Scoring())
     assert run.result() is None
+    with pytest.raises(TaloError, match="is not finished"):
+        run.finished()
 
 
 def test_a_finished_run_gives_its_result_to_the_same_request(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     run.open(REQUEST, fresh=False)
-    run.finish({"selected_layer": 3})
+    run.finish(probe_result())
     run.open(REQUEST, fresh=False)
-    assert run.result() == {"selected_layer": 3}
+    assert run.result() == run.finished() == probe_result()
+
+
+def test_a_result_of_another_version_is_read_and_a_damaged_one_named(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    run.open(REQUEST, fresh=False)
+    old = probe_result().to_json()
+    old["probe"] |= {"race": None, "seen": [20] * 28}
+    old["evidence"] |= {"noise_floor": None}
+    del old["cost"]["threads"]
+    recorded = json.loads(run.manifest.read_text())
+    run.manifest.write_text(json.dumps(recorded | {"result": old}))
+    assert run.finished().probe == probe_result().probe
+    del old["probe"]["gains"]
+    run.manifest.write_text(json.dumps(recorded | {"result": old}))
+    with pytest.raises(TaloError, match=r"manifest\.json lacks the field 'probe\.gains'"):
+        run.finished()
 
 
 def test_another_request_is_refused_naming_what_differs(tmp_path: Path) -> None:
@@ -55,9 +84,9 @@ def test_a_run_made_with_a_retired_option_is_refused_in_a_sentence_that_says_wha
     run.open({**REQUEST, "race": 0.05}, fresh=False)
     with pytest.raises(TaloError, match=r"was made with --race, .* report and analyze read it"):
         run.open(REQUEST, fresh=False)
-    assert run.request()["race"] == 0.05
+    assert json.loads(run.manifest.read_text())["request"]["race"] == 0.05
     run.open(REQUEST, fresh=True)
-    assert run.request() == REQUEST
+    assert json.loads(run.manifest.read_text())["request"] == REQUEST
 
 
 def test_fresh_starts_over_but_leaves_foreign_files(tmp_path: Path) -> None:
@@ -65,9 +94,9 @@ def test_fresh_starts_over_but_leaves_foreign_files(tmp_path: Path) -> None:
     run.open(REQUEST, fresh=False)
     run.journal.write_bytes(b"old scores")
     (run.path / "notes.txt").write_text("mine")
-    run.finish({})
+    run.finish(probe_result())
     run.open({**REQUEST, "seed": 1}, fresh=True)
-    assert run.request()["seed"] == 1
+    assert json.loads(run.manifest.read_text())["request"]["seed"] == 1
     assert not run.journal.exists()
     assert (run.path / "notes.txt").read_text() == "mine"
 

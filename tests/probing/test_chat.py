@@ -61,6 +61,12 @@ def test_a_template_that_wants_texts_gets_texts_also_of_a_vision_model() -> None
             assert "type" not in text
 
 
+def test_blank_lines_of_a_question_stay() -> None:
+    item = question("First.\n\n\nSecond?")
+    for loaded in (text_model(TEXTS), vision_model(TEXTS), vision_model(PARTS)):
+        assert "First.\n\n\nSecond?\nA. red" in shown(loaded, item)
+
+
 def test_a_template_that_wants_parts_gets_parts_also_of_a_text_model() -> None:
     for template in (PARTS, FIRST_PART):
         assert shown(text_model(template), question()).startswith("user: Which one?\nA. red")
@@ -85,6 +91,7 @@ def test_a_picture_goes_where_the_text_says() -> None:
     item = question("Before <image> and <image> after", pictures=2)
     expected = "user: Before <image> and <image> after\n"
     assert shown(vision_model(PARTS), item).startswith(expected)
+    assert shown(vision_model(TEXTS), item).startswith(expected)
     assert shown(vision_model(PARTS), question("<image>\nWhich?", 1)).startswith(
         "user: <image>\nWhich?\n"
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import html
 import json
 import subprocess
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from conftest import CHROMIUM
 from run_examples import run
 
 from talo_export.publish.report import render_report
-from talo_export.publish.report_facts import ReportFacts
 
 OVERHANG = "page => page.documentElement.scrollWidth - page.documentElement.clientWidth"
 TEXT = "page => page.body.innerText.length"
@@ -43,8 +41,8 @@ QUESTIONS = {
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Each question's answer, every one asked of a fresh copy of the page, in one browser."""
-    runs = (run(80), replace(run(8, selected=None), task="capitals" * 6))
-    page = html.escape(render_report(ReportFacts(runs)))
+    runs = (run(80), run(8, selected_layer=None, task="capitals" * 6))
+    page = html.escape(render_report(runs))
     frames = []
     for name, (width, scripts, question) in QUESTIONS.items():
         sandbox = "" if scripts else 'sandbox="allow-same-origin"'

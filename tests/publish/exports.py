@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from card_facts import CONFIRMED, FULL
+from results import RECORD
 from safetensors import safe_open
 
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.writer import write_export
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder, Layer, Mixer
-from talo_export.publish.base_card import base_facts
+from talo_export.publish.base_card import read_base_card
 from talo_export.publish.card import render_card
-from talo_export.publish.facts import CardFacts, ConfirmationFacts, EditFacts
 from talo_export.publish.metadata import eval_result_files
+from talo_export.publish.subject import Subject
+from talo_export.runs.record import BaseRecord
 
 
 def llama_decoder(base: Path, n_layers: int = 3) -> Decoder:
@@ -38,34 +39,25 @@ def export(
     out: Path,
     *,
     hub_id: str | None = None,
-    confirmation: ConfirmationFacts | None = CONFIRMED,
+    vlm: bool = False,
     **changes: Any,
 ) -> Path:
-    """Knock layer 1 out of `base` and write the export with its card and results to `out`."""
-    knockout = Knockout(1)
-    plan = plan_export(base, knockout, llama_decoder(base))
+    """Knock layer 1 out of `base` and write the export with its card and results to `out`.
+
+    `changes` are fields of what is recorded of the run.
+    """
+    plan = plan_export(base, Knockout(1), llama_decoder(base))
     revision = "d" * 40 if hub_id else None
-    facts: CardFacts = replace(
-        FULL,
-        base=base_facts(base, name=hub_id or str(base), hub_id=hub_id, revision=revision),
-        knockout=knockout,
-        n_layers=3,
-        edits=tuple(
-            EditFacts(edit.file, edit.tensor, edit.dtype, edit.shape, edit.nbytes)
-            for edit in plan.edits
-        ),
-        confirmation=confirmation,
-        has_plot=False,
-        **{"is_vlm": False, **changes},
-    )
-    found = None if confirmation is None else asdict(confirmation)
+    card = read_base_card(base, name=hub_id or str(base), hub_id=hub_id, revision=revision)
+    model = BaseRecord(vlm=vlm, layers=3, architecture=None, chat_template=True)
+    record = replace(RECORD, model=model, **changes)
     write_export(
         plan,
         out,
         base=hub_id or str(base.resolve()),
         revision=revision,
-        extra={"README.md": render_card(facts).encode(), **eval_result_files(facts)},
-        task=None if facts.task is None else {"task": facts.task.name},
-        confirmation=found,
+        extra=eval_result_files(record),
+        describe=lambda manifest: render_card(Subject(manifest, card)).encode(),
+        **record.fields(),
     )
     return out

@@ -6,41 +6,38 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from card_facts import CONFIRMED, FULL
 from huggingface_hub import ModelCard, parse_eval_result_entries
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from results import BASE, CONFIRMED, TASK, subject
 
+from talo_export.checkpoint.layout import UNDO_FILE
 from talo_export.errors import TaloError
 from talo_export.knockout import Knockout
+from talo_export.publish.base_card import BaseCard
 from talo_export.publish.card import read_card, render_card
-from talo_export.publish.facts import BaseFacts, CardFacts, TaskFacts
 from talo_export.publish.metadata import eval_result_files
+from talo_export.publish.subject import Subject
 from talo_export.wording import one_line
 
-BARE = replace(
-    FULL,
-    base=BaseFacts(name="/home/someone/models/base-2b"),
-    task=None,
-    probe=None,
-    confirmation=None,
-    side_effects=None,
-    comparison=(),
-    reproduce=(),
-    edited_files_sha256=(),
-    has_plot=False,
-    has_base_card=False,
-    versions=(),
+FULL = subject()
+BARE = subject(
+    base=BaseCard(name="/home/someone/models/base-2b"),
+    revision=None,
+    added=(),
+    files={},
+    versions={},
+    **dict.fromkeys(("task", "selection", "confirmation", "side_effects", "comparison")),
 )
 
 
-def body(facts: CardFacts) -> str:
-    return ModelCard(render_card(facts)).text
+def body(shown: Subject) -> str:
+    return ModelCard(render_card(shown)).text
 
 
-def opening(facts: CardFacts) -> str:
+def opening(shown: Subject) -> str:
     """What a reader sees before the first heading of the second level."""
-    return body(facts).split("\n## ")[0]
+    return body(shown).split("\n## ")[0]
 
 
 def test_the_metadata_links_base_licence_task_kind_and_data_set() -> None:
@@ -64,18 +61,18 @@ def test_the_model_index_states_the_confirmed_accuracy_not_the_probed_one() -> N
 def test_methods_stand_with_spread_interval_and_what_diverged() -> None:
     text = body(FULL)
     lora = next(line for line in text.splitlines() if line.startswith("| lora |"))
-    assert lora.startswith("| lora | 58.0 % ± 2.0 | -1.0 to +5.0 | 123.4 |")
-    assert "| dora | 3 of 3 diverged |" in text
-    assert "At 20 shots lora is the most accurate." in text
+    assert lora.startswith("| lora | 58.0 % ± 2.0 (1 of 3 diverged) | -1.0 to +5.0 | 123.4 |")
+    assert "| dora | 3 of 3 out of memory |" in text
+    assert "At 20 shots lora is the most accurate: 58.0 %" in text
 
 
 def test_an_adapter_is_a_peft_model_and_an_adapter_of_its_base() -> None:
-    data = ModelCard(render_card(replace(FULL, kind="adapter"))).data
+    data = ModelCard(render_card(subject(storage="adapter", edits=()))).data
     assert (data.library_name, data["base_model_relation"]) == ("peft", "adapter")
 
 
 def test_the_card_of_an_adapter_lists_no_tensors() -> None:
-    text = body(replace(FULL, kind="adapter", edits=()))
+    text = body(subject(storage="adapter", edits=()))
     assert "| tensor |" not in text
     assert "`adapter_config.json` names to exactly 0" in text
 
@@ -105,7 +102,7 @@ def test_a_knockout_that_is_not_confirmed_says_so_before_anything_else(
     verdict: str, ci95: tuple[float, float], says: str
 ) -> None:
     confirmation = replace(CONFIRMED, verdict=verdict, ci95=ci95)
-    text = body(replace(FULL, confirmation=confirmation))
+    text = body(subject(confirmation=confirmation))
     lines = [line for line in text.splitlines() if line]
     assert lines[0].startswith("# ")
     assert lines[1].startswith(f"> **{says}.**")
@@ -117,7 +114,7 @@ def test_a_layer_named_by_hand_claims_nothing() -> None:
     assert "**Not measured.** The layer was named by hand." in text
     assert "points" not in text
     assert "model-index" not in text
-    assert eval_result_files(BARE) == {}
+    assert eval_result_files(BARE.record) == {}
 
 
 def test_what_got_worse_is_a_table_sorted_from_the_worst() -> None:
@@ -127,13 +124,13 @@ def test_what_got_worse_is_a_table_sorted_from_the_worst() -> None:
 
 
 def test_side_effects_nobody_measured_are_called_not_measured() -> None:
-    section = body(replace(FULL, side_effects=None)).split("## What got worse")[1]
+    section = body(subject(side_effects=None)).split("## What got worse")[1]
     assert section.lstrip().startswith("Not measured.")
 
 
 def test_a_gain_that_vanishes_under_calibration_is_called_a_possible_answer_bias() -> None:
-    vanished = replace(FULL, confirmation=replace(CONFIRMED, calibrated_gain=-0.01))
-    kept = replace(FULL, confirmation=replace(CONFIRMED, calibrated_gain=0.04))
+    vanished = subject(confirmation=replace(CONFIRMED, calibrated_gain=-0.01))
+    kept = subject(confirmation=replace(CONFIRMED, calibrated_gain=0.04))
     assert "An answer bias may explain it" in body(vanished)
     assert "An answer bias" not in body(kept)
     assert "corrected in both models the gain is +4.0 points" in body(kept)
@@ -146,9 +143,9 @@ def test_every_edited_tensor_is_listed_with_dtype_shape_file_and_size() -> None:
     assert "ab" * 32 in text
 
 
-@pytest.mark.parametrize("facts", [FULL, BARE], ids=["full", "bare"])
-def test_no_card_has_placeholders_or_holes(facts: CardFacts) -> None:
-    text = render_card(facts)
+@pytest.mark.parametrize("shown", [FULL, BARE], ids=["full", "bare"])
+def test_no_card_has_placeholders_or_holes(shown: Subject) -> None:
+    text = render_card(shown)
     for hole in ("More Information Needed", "None", "{{", "}}", "{%", "TODO", "nan"):
         assert hole not in text
     assert "\n\n\n\n" not in text
@@ -161,26 +158,26 @@ def test_an_unknown_licence_is_said_to_be_unknown() -> None:
 
 
 def test_a_licence_of_its_own_is_named_and_linked() -> None:
-    base = replace(FULL.base, license="other", license_name="qwen-research", license_link="LICENSE")
-    text = render_card(replace(FULL, base=base))
+    base = replace(BASE, license="other", license_name="qwen-research", license_link="LICENSE")
+    text = render_card(subject(base=base))
     assert "license_name: qwen-research" in text
     assert "[qwen-research](LICENSE)" in text
 
 
 def test_undo_names_the_command_only_where_the_original_tensors_are_kept() -> None:
-    assert "talo-export undo" in body(replace(FULL, has_undo=True))
+    assert "talo-export undo" in body(subject(added=(UNDO_FILE,)))
     assert "talo-export undo" not in body(FULL)
     assert f"take the base at revision `{'a' * 40}`" in body(FULL)
 
 
 def test_the_fill_and_the_scope_are_said_in_words() -> None:
-    text = opening(replace(FULL, knockout=Knockout(3, "o_proj", "uniform")))
+    text = opening(subject(knockout=Knockout(3, "o_proj", "uniform")))
     assert "output projection of decoder layer 3 (of 28, counted from 0)" in text
     assert "uniform averaging" in text
 
 
 def test_eval_results_are_read_back_by_the_hub_s_own_parser() -> None:
-    ((name, content),) = eval_result_files(FULL).items()
+    ((name, content),) = eval_result_files(FULL.record).items()
     (entry,) = parse_eval_result_entries(yaml.safe_load(content))
     assert name == ".eval_results/maps.yaml"
     assert (entry.dataset_id, entry.task_id) == ("derek-thomas/ScienceQA", "maps")
@@ -191,8 +188,8 @@ def test_eval_results_are_read_back_by_the_hub_s_own_parser() -> None:
 
 
 def test_eval_results_of_a_local_task_say_that_it_is_no_hub_data_set() -> None:
-    task = TaskFacts(name="my maps", source="my maps.jsonl", scoring="generate", chance=0.25)
-    ((name, content),) = eval_result_files(replace(FULL, task=task)).items()
+    task = replace(TASK, task="my maps", task_source="my maps.jsonl")
+    ((name, content),) = eval_result_files(subject(task=task).record).items()
     (entry,) = parse_eval_result_entries(yaml.safe_load(content))
     assert name == ".eval_results/my-maps.yaml"
     assert "/" not in entry.dataset_id
@@ -205,13 +202,12 @@ HEADINGS = [line for line in body(FULL).splitlines() if line.startswith("## ")]
 @settings(deadline=None, max_examples=40)
 @given(name=st.text(min_size=1, max_size=40), source=st.text(min_size=1, max_size=40))
 def test_no_task_name_breaks_the_card(name: str, source: str) -> None:
-    task = TaskFacts(name=name, source=source, scoring="likelihood", chance=0.5)
-    facts = replace(FULL, task=task)
-    card = ModelCard(render_card(facts))
+    shown = subject(task=replace(TASK, task=name, task_source=source))
+    card = ModelCard(render_card(shown))
     headings = [line for line in card.text.splitlines() if line.startswith("## ")]
     assert headings == HEADINGS
     assert card.data.eval_results[0].dataset_name == (one_line(name) or "task")
-    for path, content in eval_result_files(facts).items():
+    for path, content in eval_result_files(shown.record).items():
         assert path.count("/") == 1
         assert parse_eval_result_entries(yaml.safe_load(content))[0].value == pytest.approx(0.61)
 

@@ -9,15 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from card_facts import CONFIRMED
 from exports import export
 from hub_server import READ_TOKEN, TOKEN, Fault, HubServer
 from hub_store import Commit, Repository
+from results import CONFIRMED, TASK
 
 from talo_export.checkpoint.manifest import MANIFEST
 from talo_export.errors import ProofError, TaloError, UsageError
-from talo_export.publish.facts import HERE, TaskFacts
 from talo_export.publish.push import Terms, push
+from talo_export.publish.subject import HERE
 
 REPO = "owner/tiny-maps"
 WEIGHTS = "model.safetensors"
@@ -75,7 +75,7 @@ def test_the_manifest_that_is_sent_has_no_path_of_this_machine(
 def test_results_of_a_task_that_is_no_hub_data_set_stay_at_home(
     hub: HubServer, language_model: Path, tmp_path: Path
 ) -> None:
-    task = TaskFacts(name="mine", source="mine.jsonl", scoring="generate", chance=0.25)
+    task = replace(TASK, task="mine", task_source="mine.jsonl")
     local = export(language_model, tmp_path / "local", task=task)
     assert (local / ".eval_results" / "mine.yaml").is_file()
     push(local, REPO, progress=False)
@@ -121,9 +121,7 @@ def test_a_new_export_of_the_same_knockout_replaces_the_old_one(
     hub: HubServer, exported: Path, language_model: Path, tmp_path: Path
 ) -> None:
     push(exported, REPO, progress=False)
-    better = export(
-        language_model, tmp_path / "again", confirmation=replace(CONFIRMED, n=400), has_undo=True
-    )
+    better = export(language_model, tmp_path / "again", confirmation=replace(CONFIRMED, n=400))
     push(better, REPO, progress=False)
     assert b"On 400 items never probed" in hub.files(REPO)["README.md"]
 

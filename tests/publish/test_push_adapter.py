@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from card_facts import CONFIRMED, FULL
 from hub_server import HubServer
 from peft import PeftModel
+from results import RECORD
 from transformers import AutoModelForCausalLM
 
 from talo_export.checkpoint.adapter import plan_adapter, write_adapter
 from talo_export.errors import TaloError
 from talo_export.knockout import Knockout
+from talo_export.publish.base_card import BaseCard
 from talo_export.publish.card import render_card
-from talo_export.publish.facts import BaseFacts
 from talo_export.publish.push import push
+from talo_export.publish.subject import Subject
+from talo_export.runs.record import BaseRecord
 
 REPO = "owner/tiny-adapter"
 
 
 def adapter(base: Path, out: Path, *, hub_id: str | None = None) -> Path:
     """A confirmed adapter that knocks layer 1 out of `base`."""
-    facts = replace(
-        FULL, base=BaseFacts(hub_id or str(base), hub_id), kind="adapter", is_vlm=False, edits=()
-    )
+    card = BaseCard(hub_id or str(base), hub_id)
+    model = BaseRecord(vlm=False, layers=3, architecture=None, chat_template=True)
     write_adapter(
         plan_adapter(base, Knockout(1)),
         out,
         base=hub_id or str(base),
         revision="d" * 40 if hub_id else None,
-        extra={"README.md": render_card(facts).encode()},
-        task={"task": "maps"},
-        confirmation=asdict(CONFIRMED),
+        describe=lambda manifest: render_card(Subject(manifest, card)).encode(),
+        **replace(RECORD, model=model).fields(),
     )
     return out
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from run_examples import case, run
+from results import CONFIRMED
+from run_examples import case, item, run
 
+from talo_export.evidence.analyses.cases import Cases
 from talo_export.publish.charts import every, scale, span
-from talo_export.publish.report import render_report, summary
-from talo_export.publish.report_facts import ReportFacts, RunFacts, run_facts
+from talo_export.publish.report import RunPage, render_report, summary
 
 VOID = {"meta", "link", "img", "br"}
 
@@ -46,12 +48,12 @@ class Page(HTMLParser):
         return [a for _, a in self.elements if name in (a.get("class") or "").split()]
 
 
-def page(*runs: RunFacts) -> Page:
-    return Page(render_report(ReportFacts(runs, (("talo-export", "0.1.0"),), "2026-11-21")))
+def page(*runs: RunPage) -> Page:
+    return Page(render_report(runs, versions={"talo-export": "0.1.0"}, date="2026-11-21"))
 
 
 def test_the_page_asks_no_network_for_anything() -> None:
-    text = render_report(ReportFacts((run(),)))
+    text = render_report([run()])
     for _, attributes in Page(text).elements:
         for name in ("src", "href"):
             target = attributes.get(name) or ""
@@ -68,15 +70,13 @@ def test_the_page_asks_no_network_for_anything() -> None:
     ],
 )
 def test_the_summary_is_the_verdict_on_unseen_items(verdict: str, says: str) -> None:
-    facts = run()
-    assert facts.unseen is not None
-    judged = replace(facts, unseen=replace(facts.unseen, verdict=verdict))
-    assert says in summary(judged)
+    judged = run(confirm=replace(CONFIRMED, verdict=verdict))
+    assert says in summary(judged.result)
     assert says in page(judged).text
 
 
 def test_a_run_that_keeps_the_base_says_so() -> None:
-    text = page(run(selected=None)).text
+    text = page(run(selected_layer=None)).text
     assert "No layer earns a knockout on maps: keep the base." in text
     assert "nothing to confirm" in text
 
@@ -91,18 +91,14 @@ def test_every_layer_has_a_bar_and_a_row_and_only_the_chosen_one_is_marked(n: in
 
 
 def test_what_was_not_measured_is_said_to_be_so() -> None:
-    bare = replace(
-        run(),
-        stability=None,
-        side_effects=None,
-        calibration=None,
-        cases=(),
-        comparison=(),
-        cost=None,
-    )
+    bare = RunPage(run(evidence=None, side_effects=None).result)
     text = page(bare).text
     assert text.count("Not measured.") == 2
-    for heading in ("Answers that turned", "Compared with other methods", "Cost"):
+    for heading in (
+        "Answers that turned",
+        "Compared with other methods",
+        "the layer or the letter",
+    ):
         assert heading not in text
 
 
@@ -110,104 +106,63 @@ def test_a_method_that_failed_is_a_row_that_says_so() -> None:
     shown = page(run())
     assert "58.0 % ± 2.0 (1 of 3 diverged)" in shown.text
     assert "3 of 3 out of memory" in shown.text
-    assert "At 20 shots lora is the most accurate." in shown.text
+    assert "At 20 shots lora is the most accurate: 58.0 %" in shown.text
 
 
 def test_pictures_stand_in_the_page_and_are_small() -> None:
-    shown = page(replace(run(), cases=(case(0),)))
+    one = Cases(14, 180, (case(0),), ())
+    shown = page(replace(run(), cases=one))
     (picture,) = [a for tag, a in shown.elements if tag == "img"]
     assert (picture["src"] or "").startswith("data:image/png;base64,")
     assert len(picture["src"] or "") < 5_000
 
 
 def test_the_cases_shown_are_told_from_all_that_turned() -> None:
-    facts = run()
-    assert facts.unseen is not None
-    many = replace(facts.unseen, turned_right=11, turned_wrong=1)
-    shown = page(replace(facts, unseen=many, cases=(case(0), replace(case(1), turned="wrong"))))
-    assert "Turned right (1 of 11, the largest changes)" in shown.text
-    assert "Turned wrong (1)" in shown.text
+    shown = page(run())
+    assert "Turned right (6 of 11, the largest changes)" in shown.text
+    assert "Turned wrong (5)" in shown.text
+    assert len(shown.having("case")) == 11
+
+
+def test_only_a_confirmed_run_is_offered_to_be_pushed() -> None:
+    checkpoint = Path("runs/maps/checkpoint")
+    assert "talo-export push runs/maps/checkpoint" in page(run(checkpoint=checkpoint)).text
+    unsure = run(checkpoint=checkpoint, confirm=replace(CONFIRMED, verdict="unconfirmed"))
+    assert "talo-export verify runs/maps/checkpoint" in page(unsure).text
+    assert "talo-export push" not in page(unsure).text
+
+
+def test_a_run_that_probed_every_item_says_that_nothing_is_confirmed() -> None:
+    text = page(run(shots=None, selected_layer=None, confirm=None)).text
+    assert "Every item of maps was probed" in text
+    assert "keep the base" not in text
 
 
 def test_several_runs_make_one_page_with_a_table_of_all() -> None:
-    shown = page(run(), replace(run(), task="capitals"))
+    shown = page(run(), run(task="capitals"))
     assert [a["href"] for tag, a in shown.elements if tag == "a"] == ["#run1", "#run2"]
     assert "2 runs of Base-2B" in shown.text
 
 
 def test_no_path_of_this_machine_is_shown() -> None:
-    assert "/home/someone" not in render_report(ReportFacts((run(),)))
+    assert "/home/someone" not in render_report([run()])
 
 
 @settings(deadline=None, max_examples=25)
 @given(text=st.text(max_size=30), more=st.sampled_from(["<script>x</script>", '"><i>', "{{ 7 }}"]))
 def test_text_from_a_task_or_a_model_is_only_ever_text(text: str, more: str) -> None:
     said = text + more
+    probe = replace(run(8).result.probe, reason=said)
     wild = replace(
-        run(8),
-        task=said,
-        source=said,
-        reason=said,
-        cases=(replace(case(0), question=said, choices=(said,), answer=said, item_id=said),),
-        commands=((said, said),),
+        run(8, task=said, task_source=said, probe=probe, command=said),
+        cases=Cases(4, 180, (case(0, answer=said),), ()),
+        items={"maps/0": item(0, question=said, choices=(said,))},
     )
-    usual = page(run(8, selected=4)).elements
+    usual = page(run(8)).elements
     shown = page(wild)
     assert [tag for tag, _ in shown.elements].count("script") == 1
     assert {tag for tag, _ in shown.elements} <= {tag for tag, _ in usual}
     assert more in shown.text
-
-
-def test_facts_come_out_of_a_run_s_json() -> None:
-    document = {
-        "model": "Owner/Base",
-        "revision": None,
-        "task": "maps",
-        "task_source": "bundled",
-        "task_items": 200,
-        "chance": 0.25,
-        "scoring": "likelihood",
-        "seed": 3,
-        "scope": "attention",
-        "fill": "zero",
-        "probe": {
-            "n": 20,
-            "base_accuracy": 0.5,
-            "accuracy": [0.4, 0.6],
-            "gains": [-0.1, 0.1],
-            "margin_gains": [-1.0, 0.5],
-            "probability_gains": None,
-            "unparsed": [0, 0],
-            "reason": "Layer 1 gains most.",
-        },
-        "selected_layer": 1,
-        "confirm": {
-            "n": 180,
-            "base_accuracy": 0.5,
-            "accuracy": 0.55,
-            "gain": 0.05,
-            "ci95": [0.01, 0.09],
-            "p_value": 0.01,
-            "verdict": "confirmed",
-        },
-        "checkpoint": "runs/x/checkpoint",
-        "command": "talo-export probe --task maps --seed 3",
-        "cost": {
-            "layer_evaluations": 10,
-            "layer_evaluations_naive": 20,
-            "vision_evaluations": 2,
-            "seconds": 1.5,
-            "peak_memory_bytes": 0,
-        },
-    }
-    facts = run_facts(document)
-    assert [layer.gain for layer in facts.layers] == [-0.1, 0.1]
-    assert facts.layers[1].margin_gain == 0.5
-    assert facts.layers[1].probability_gain is None
-    assert facts.unseen is not None
-    assert facts.unseen.ci95 == (0.01, 0.09)
-    assert [line for _, line in facts.commands][1] == "talo-export verify runs/x/checkpoint"
-    assert "helps maps" in page(facts).text
 
 
 @given(st.lists(st.floats(-1, 1), max_size=20))

@@ -71,7 +71,7 @@ def test_a_fresh_process_loads_both_kinds_by_name_and_runs_the_card_s_code(
 ) -> None:
     exported = export(language_model, tmp_path / "text")
     push(exported, "owner/tiny", progress=False)
-    push(export(vlm, tmp_path / "vlm", is_vlm=True), "owner/tiny-vlm", progress=False)
+    push(export(vlm, tmp_path / "vlm", vlm=True), "owner/tiny-vlm", progress=False)
     # The first download breaks off in the middle; the client goes on from there.
     hub.faults.append(Fault("GET", "_content", after_bytes=10_000))
     cards = [code_on_the_card(hub, name) for name in ("owner/tiny", "owner/tiny-vlm")]

@@ -146,7 +146,7 @@ def runs(published: Published, tmp_path: Path) -> Path:
         criterion="accuracy",
         min_gain=-1.0,
     )
-    rows = {row["task"]: row["verdict"] for row in run_probes(request)["tasks"]}
+    rows = {row.task: row.verdict for row in run_probes(request).tasks}
     assert rows["tasks/planted"] == "confirmed"
     assert rows["tasks/other"] == "unconfirmed"
     return tmp_path / "runs"

@@ -116,7 +116,7 @@ def seedbench(root: Path) -> Path:
              "question", "question_id")  # fmt: skip
     features = {"image": List(Image()), "question_type_id": I64, "segment": List(I64)}
     features |= dict.fromkeys(texts, S)
-    choices = {"choice_a": "one", "choice_b": "two", "choice_c": "three", "choice_d": "four"}
+    choices = {"choice_a": "one", "choice_b": "two", "choice_c": "three", "choice_d": "None"}
     broken = {"bytes": b"not a picture", "path": "frame.png"}
     rows = [
         choices | {"question": "How many?", "answer": "B", "data_id": "1_2", "data_type": "image",

@@ -67,7 +67,7 @@ def test_the_table(name: str, expected: str | None, said: str) -> None:
 
 
 def test_a_choice_that_repeats_the_right_text_is_right_too() -> None:
-    item = choosing("no", "yes", "No.")
+    item = choosing("no", "yes", "no ")
     assert read_answer("C", item) == Reading(choice=2, parsed=True, correct=True)
 
 

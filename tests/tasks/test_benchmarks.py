@@ -143,7 +143,7 @@ def test_mmmu_open_questions_accept_every_listed_text(copies: Path) -> None:
 def test_seedbench_leaves_videos_out_without_reading_a_frame(copies: Path) -> None:
     task = load_task("seedbench", data=copies)
     assert [(i.id, i.group, i.answer) for i in task.items] == [("101", "1_2", 1)]
-    assert texts(task) == [f"How many?\nA. one\nB. two\nC. three\nD. four\n{L}"]
+    assert texts(task) == [f"How many?\nA. one\nB. two\nC. three\nD. None\n{L}"]
     assert len(load_task("seedbench/instances-counting", data=copies)) == 1
 
 

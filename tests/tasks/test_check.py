@@ -81,7 +81,7 @@ def test_a_picture_broken_behind_its_header_is_told(tmp_path: Path, write_rows) 
 
 
 def test_repeated_choices_are_told(write_rows) -> None:
-    path = write_rows({"id": "a", "question": "?", "choices": ["no", "No.", "yes"], "answer": 2})
+    path = write_rows({"id": "a", "question": "?", "choices": ["no", "no ", "yes"], "answer": 2})
     assert check_task(str(path)).repeated_choices == ("a",)
 
 

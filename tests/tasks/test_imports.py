@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("torch", "transformers", "datasets", "pyarrow", "huggingface_hub")
+HEAVY = ("torch", "transformers", "datasets", "pyarrow", "huggingface_hub", "numpy", "scipy")
 
 
 def test_listing_and_reading_tasks_imports_nothing_heavy(tmp_path) -> None:
@@ -20,3 +20,14 @@ def test_listing_and_reading_tasks_imports_nothing_heavy(tmp_path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == ""
+
+
+def test_the_command_that_lists_them_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from talo_export.cli.app import app\n"
+        "app(['tasks'], standalone_mode=False)\n"
+        f"print(*[name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stderr.strip() == ""

@@ -128,3 +128,64 @@ def test_right_answers_are_lm_evals(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         task = load_task(str(HARNESS / name), data=file)
         assert [item.answer for item in task.items] == answers
         assert split
+
+
+SUMS = [
+    {"question": f"What is {n} + 1?", "answer": f"{n}+1=<<{n}+1={n + 1}>>{n + 1}.\n#### {n + 1}"}
+    for n in range(12)
+]
+TRAINED = [{"question": f"What is {n} - 1?", "answer": f"It is {n - 1}.\n#### {n - 1}"}
+           for n in range(20)]  # fmt: skip
+GASES = [ARC | {"id": str(n), "question": f"Which is gas {n}?", "choices": LETTERED,
+                "answerKey": "ABC"[n % 3]} for n in range(9)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "extra", "splits"),
+    [
+        ("gsm8k/gsm8k.yaml", {}, {"train": TRAINED, "test": SUMS}),
+        ("arc/arc_easy.yaml", {"num_fewshot": 3}, {"train": GASES[:6], "test": GASES[6:]}),
+        ("arc/arc_easy.yaml", {"num_fewshot": 2, "fewshot_split": "test"}, {"test": GASES}),
+        ("arc/arc_easy.yaml", {"num_fewshot": 2, "fewshot_config": {"sampler": "first_n"},
+                               "fewshot_split": "train"}, {"train": GASES[:6], "test": GASES[6:]}),
+        ("gsm8k/gsm8k.yaml", {"num_fewshot": 2, "fewshot_split": None, "fewshot_config": {
+            "sampler": "first_n", "samples": TRAINED[:4]}}, {"train": TRAINED, "test": SUMS}),
+    ],
+)  # fmt: skip
+def test_examples_of_num_fewshot_are_lm_evals(
+    name: str,
+    extra: dict[str, Any],
+    splits: dict[str, list[dict[str, Any]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same examples, in the same order, worded alike: drawn for each document anew."""
+    import datasets
+    import yaml
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    config = load_yaml(HARNESS / name, resolve_func=False) | extra
+    for key in ("training_split", "validation_split", "test_split"):
+        config[key] = config.get(key) if config.get(key) in splits else None
+    if extra.get("fewshot_split", "") is None:
+        config["fewshot_split"] = None
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(config))
+    folder = tmp_path / "copies" / config["dataset_path"] / config["dataset_name"]
+    folder.mkdir(parents=True)
+    files = {}
+    for split, documents in splits.items():
+        files[split] = str(folder / f"{split}-00000-of-00001.parquet")
+        Dataset.from_list(documents).to_parquet(files[split])
+
+    theirs = ConfigurableTask(config=config | {
+        "dataset_path": "parquet", "dataset_name": None, "dataset_kwargs": {"data_files": files}
+    })  # fmt: skip
+    theirs.set_fewshot_seed(1234)
+    ours = load_task(str(tmp_path / "own.yaml"), data=tmp_path / "copies")
+    count = theirs.config.num_fewshot
+    expected = [theirs.fewshot_context(document, count) for document in theirs.eval_docs]
+    assert [render(item).text for item in ours.items] == expected
+    assert {len(item.shots) for item in ours.items} == {count}
+    assert len({item.shots for item in ours.items}) > 1 or "fewshot_config" in extra

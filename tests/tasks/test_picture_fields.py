@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,13 @@ def test_a_task_file_may_have_such_a_name_too(tmp_path: Path) -> None:
     for name in ("[1].jsonl", "a#1.jsonl", "a:b.jsonl"):
         (tmp_path / name).write_text(json.dumps(ROW))
         assert len(load_task(str(tmp_path / name))) == 1
+
+
+def test_bytes_in_json_are_base64(tmp_path: Path) -> None:
+    text = base64.b64encode(encoded()).decode()
+    assert (
+        item_of(tmp_path, {"image": {"bytes": text, "path": "a.png"}}).images[0].read() == encoded()
+    )
 
 
 @pytest.mark.parametrize("question", ["<image>\nColour?", "<image>Colour?", "\n<image>\n\nColour?"])

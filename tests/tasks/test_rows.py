@@ -41,6 +41,7 @@ def test_a_quoted_cell_keeps_its_line_breaks(tmp_path: Path) -> None:
         ("quiz.json", '{"data": []}', "only an object with data"),
         ("quiz.json", '[{"question": "?",\n}]', "line 2: not valid JSON (a comma before '}'"),
         ("quiz.json", '[{"question": "?"},]', "a comma before ']'"),
+        ("quiz.jsonl", '{"answer": "x"},', "line 1: not valid JSON (a comma after the object"),
         ("quiz.jsonl", '{"answer": [1, 2,]}', "line 1: not valid JSON (a comma before ']'"),
         ("quiz.jsonl", '{"answer": "a", "answer": "b"}', "line 1, field 'answer': given twice"),
         ("quiz.jsonl", f'{{"answer": {"9" * 5000}}}', "line 1: a number of 5,000 digits"),

@@ -138,6 +138,7 @@ def test_a_trusted_files_functions_are_run(tmp_path: Path) -> None:
     text = BASE + "doc_to_text: !function utils.text\nprocess_docs: !function utils.process\n"
     item = load(tmp_path, text, trust_remote_code=True).items[0]
     assert item.prompt == "Q: IS WATER WET"
+    assert not (tmp_path / "__pycache__").exists(), "nothing is left beside somebody's files"
 
 
 VISUAL = """
@@ -194,8 +195,60 @@ def test_a_trusted_function_that_fails_names_the_row_and_itself(tmp_path: Path) 
 
 
 def test_functions_that_only_score_are_not_needed(tmp_path: Path) -> None:
-    text = BASE + "process_results: !function utils.score\n"
-    assert len(load(tmp_path, text)) == 2
+    """Of lmms-eval's: most of its tasks have one, to read answers as ours are read anyway."""
+    lmms = BASE + "lmms_eval_specific_kwargs: {}\n"
+    assert len(load(tmp_path, lmms + "process_results: !function utils.score\n")) == 2
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ("process_results: !function utils.score", "what is right (process_results: utils.score)"),
+        ("metric_list: [{metric: bleu}, {metric: rouge1}]", "is scored by bleu, rouge1"),
+        ("metric_list: [{metric: !function utils.own}]", "is scored by utils.own"),
+        ("class: !function task.Squad", "made by code of its own (task.Squad)"),
+        ("task: [mmlu_stem, {task: arc_easy}]", "is a group of tasks (mmlu_stem, arc_easy)"),
+        ("test_split: 'test[:10%]'", "the split test[:10%] is not supported"),
+        ("dataset_kwargs: {data_files: {test: [a.jsonl, b.jsonl]}}", "not one file"),
+        ("num_fewshot: 1\nfewshot_config: {doc_to_text: q}", "fewshot_config with doc_to_text"),
+        ("num_fewshot: 1\nfewshot_delimiter: '#'", "fewshot_delimiter '#' is not supported"),
+        ("num_fewshot: 2", "shows 2 examples, but there are 1"),
+    ],
+)
+def test_what_would_be_asked_or_scored_otherwise_is_refused_by_name(
+    tmp_path: Path, extra: str, words: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path, BASE + extra + "\n")
+    assert words in str(caught.value)
+
+
+def test_a_part_of_a_split_is_those_rows(tmp_path: Path) -> None:
+    for part, expected in (("[:1]", [ROWS[0]]), ("[1:]", [ROWS[1]]), ("[-1:]", [ROWS[1]])):
+        task = load(tmp_path, BASE + f"test_split: test{part}\n")
+        assert [item.answer for item in task.items] == [row["gold"] for row in expected]
+
+
+def test_a_stop_given_as_one_text_is_one_stop(tmp_path: Path) -> None:
+    text = BASE.replace("multiple_choice", "generate_until")
+    text = text.replace('doc_to_choice: "{{options}}"\n', "")
+    item = load(tmp_path, text + "generation_kwargs: {until: stop}\n").items[0]
+    assert item.until == ("stop",)
+
+
+def test_a_documents_own_id_is_its_items(tmp_path: Path) -> None:
+    rows = [row | {"id": key} for row, key in zip(ROWS, ("x", 7), strict=True)]
+    assert [item.id for item in load(tmp_path, BASE, rows).items] == ["x", "7"]
+
+
+def test_data_files_are_looked_for_where_the_command_is_started_and_beside_the_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(load(tmp_path, BASE)) == 2
+    (tmp_path / "start").mkdir()
+    (tmp_path / "start" / "rows.jsonl").write_text(json.dumps(ROWS[0]))
+    monkeypatch.chdir(tmp_path / "start")
+    assert len(load(tmp_path, BASE)) == 1
 
 
 @pytest.mark.parametrize("missing", ["utils.py", "function"])
@@ -255,7 +308,9 @@ def test_templates_cannot_leave_the_sandbox(tmp_path: Path, template: str) -> No
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "a: [", "plain words", ""])
+@pytest.mark.parametrize(
+    "text", ["[1, 2]", "a: [", "plain words", "", f"a: {'9' * 5000}", f"a: {'[' * 2000}"]
+)
 def test_a_yaml_that_is_no_task_is_told(tmp_path: Path, text: str) -> None:
     with pytest.raises(TaloError, match=r"tiny\.yaml"):
         load(tmp_path, text)

@@ -1,4 +1,4 @@
-"""Is it the layer or the letter: a preference for an answer, and what calibration leaves.
+"""Is it the layer or the letter: what is left without a preference for an answer?
 
 A model that says "no" to everything gains from any nudge that makes it say "yes" more often, and
 knocking out a layer is a nudge. Batch calibration (Zhou et al. 2024, arXiv 2309.17249) takes the
@@ -233,14 +233,14 @@ def analyse(runs: Runs) -> Analysed:
     return Analysed(result, partial(draw_answers, result, title=title))
 
 
-def draw_answers(found: AnswerCalibration, path: Path, *, title: str, svg: bool = False) -> Path:
+def draw_answers(result: AnswerCalibration, path: Path, *, title: str, svg: bool = False) -> Path:
     """Answers given by base and knockout beside the right ones; the gain before and after."""
     with figure(path, 7.4, 3.4, title=title, svg=svg) as drawing:
         left, right = drawing.subplots(1, 2, width_ratios=[2, 1])
-        shares = found.distribution
+        shares = result.distribution
         at = np.arange(len(shares.gold))
         bars = (("right answers", shares.gold, "#BBBBBB"), ("base", shares.base, GAIN),
-                (f"without layer {found.layer}", shares.knockout, CHOSEN))  # fmt: skip
+                (f"without layer {result.layer}", shares.knockout, CHOSEN))  # fmt: skip
         left.grid(axis="y", color=FAINT, linewidth=0.6, zorder=0)
         for i, (name, values, colour) in enumerate(bars):
             left.bar(at + 0.27 * (i - 1), [100 * share for share in values], width=0.25,
@@ -249,10 +249,10 @@ def draw_answers(found: AnswerCalibration, path: Path, *, title: str, svg: bool 
         left.set_xticklabels(list(LETTERS[: len(at)]))
         left.set_xlabel("choice")
         left.set_ylabel("share of items (%)")
-        left.set_title(f"{found.n} items", fontsize=8.5)
+        left.set_title(f"{result.n} items", fontsize=8.5)
         left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
         right.grid(axis="y", color=FAINT, linewidth=0.6, zorder=0)
-        for i, gain in enumerate((found.raw, found.calibrated)):
+        for i, gain in enumerate((result.raw, result.calibrated)):
             low, high = (100 * bound for bound in gain.ci95)
             colour = CHOSEN if low > 0 else LOSS if high < 0 else NEUTRAL
             right.vlines([i], low, high, color=colour, linewidth=2)
@@ -265,6 +265,6 @@ def draw_answers(found: AnswerCalibration, path: Path, *, title: str, svg: bool 
         right.set_xticklabels(["as it\nstands", "preference\ntaken out"])
         span_at_least(right, -5, 5)
         right.set_ylabel("gain (points), paired 95 % interval")
-        right.set_title(f"the gain {found.fate}" if found.fate != "no gain" else "no gain",
+        right.set_title(f"the gain {result.fate}" if result.fate != "no gain" else "no gain",
                         fontsize=8.5)  # fmt: skip
     return path

@@ -63,7 +63,7 @@ def cases(table: ScoreTable, knockout: Knockout) -> Cases:
         return float(table.margin[variant, column])
 
     def changed(mask: np.ndarray) -> tuple[Case, ...]:
-        found = [
+        turned = [
             Case(
                 item_id=table.item_ids[column],
                 base_answer=table.answers[base][column],
@@ -73,7 +73,7 @@ def cases(table: ScoreTable, knockout: Knockout) -> Cases:
             )
             for column in np.flatnonzero(mask & both).tolist()
         ]
-        return tuple(sorted(found, key=lambda case: (-_shift(case), case.item_id)))
+        return tuple(sorted(turned, key=lambda case: (-_shift(case), case.item_id)))
 
     return Cases(
         layer=knockout.layer,
@@ -97,14 +97,14 @@ def analyse(runs: Runs) -> Analysed:
     return Analysed(result, partial(draw_cases, result, title=title))
 
 
-def draw_cases(found: Cases, path: Path, *, title: str, svg: bool = False) -> Path:
+def draw_cases(result: Cases, path: Path, *, title: str, svg: bool = False) -> Path:
     """Margins before and after, for the items whose result changed.
 
     Where only text was generated there are no margins: then the two counts alone are drawn.
     """
     groups = (
-        (found.turned_right, GAIN, "turned right"),
-        (found.turned_wrong, LOSS, "turned wrong"),
+        (result.turned_right, GAIN, "turned right"),
+        (result.turned_wrong, LOSS, "turned wrong"),
     )
     from matplotlib.ticker import MaxNLocator
 
@@ -113,7 +113,7 @@ def draw_cases(found: Cases, path: Path, *, title: str, svg: bool = False) -> Pa
         axes.grid(axis="y", color=FAINT, linewidth=0.6, zorder=0)
         known = any(case.margin is not None for cases, _, _ in groups for case in cases)
         for position, (cases, colour, name) in enumerate(groups):
-            label = f"{name}: {len(cases)} of {found.n} items"
+            label = f"{name}: {len(cases)} of {result.n} items"
             if not known:
                 axes.bar([position], [len(cases)], color=colour, label=label, width=0.5, zorder=2)
                 continue
@@ -129,7 +129,7 @@ def draw_cases(found: Cases, path: Path, *, title: str, svg: bool = False) -> Pa
             span_at_least(axes, -1, 1)
             axes.set_xlim(-0.3, 3.5)
             axes.set_xticks([0, 1, 2.2, 3.2])
-            axes.set_xticklabels(["base", f"without\nlayer {found.layer}"] * 2)
+            axes.set_xticklabels(["base", f"without\nlayer {result.layer}"] * 2)
             axes.set_ylabel("margin of the right choice (nats)")
         else:
             axes.set_xticks([0, 1])

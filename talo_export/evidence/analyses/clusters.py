@@ -231,8 +231,8 @@ def draw_clusters(
         vectors,
         path,
         title=title,
-        order=[one.task for one in clusters.tasks],
-        groups=[one.cluster for one in clusters.tasks],
+        order=[leaf.task for leaf in clusters.tasks],
+        groups=[leaf.cluster for leaf in clusters.tasks],
         draw_left=partial(_draw_tree, clusters) if tree else None,
         svg=svg,
     )

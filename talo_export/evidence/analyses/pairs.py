@@ -177,33 +177,33 @@ def analyse(runs: Runs) -> Analysed:
     singles = [
         v for v in table.variants if v is not None and (v.scope, v.fill) == (run.scope, run.fill)
     ]
-    best = max(singles, key=lambda one: table.accuracy[table.row(one)])
+    best = max(singles, key=lambda single: table.accuracy[table.row(single)])
     swept = {
         first: runs.more.second_sweep(
             run.task,
             first,
             # A pair has no order: the other half of the matrix is the same.
-            [one for one in singles if one != first and (first == best or one > first)],
+            [other for other in singles if other != first and (first == best or other > first)],
         )
         for first in (singles if runs.full else [best])
         if first == best or first != singles[-1]
     }
     result = pairs(
         table,
-        {first: one.table for first, one in swept.items()},
+        {first: after.table for first, after in swept.items()},
         seed=runs.seed,
-        layer_evaluations=sum(one.layer_evaluations for one in swept.values()),
-        seconds=sum(one.seconds for one in swept.values()),
+        layer_evaluations=sum(after.layer_evaluations for after in swept.values()),
+        seconds=sum(after.seconds for after in swept.values()),
     )
     title = f"{run.task}: a second layer" + ("" if runs.full else f" after layer {best.layer}")
     return Analysed(result, partial(draw_pairs, result, title=title))
 
 
-def draw_pairs(found: Pairs, path: Path, *, title: str, svg: bool = False) -> Path:
+def draw_pairs(result: Pairs, path: Path, *, title: str, svg: bool = False) -> Path:
     """Points; the greedy pair and the best pair are ringed."""
-    depth = len(found.layers)
+    depth = len(result.layers)
     side = min(8.0, max(4.2, 0.095 * depth))
-    shown = 100 * found.gains
+    shown = 100 * result.gains
     limit = symmetric_limit(shown)
     with figure(path, side + 1.9, side + 1.0, title=title, svg=svg) as drawing:
         axes = drawing.add_subplot()
@@ -211,23 +211,23 @@ def draw_pairs(found: Pairs, path: Path, *, title: str, svg: bool = False) -> Pa
         step = max(1, -(-depth // 16))
         ticks = range(0, depth, step)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_ticks(list(ticks), [str(found.layers[i]) for i in ticks])
-        at = {layer: i for i, layer in enumerate(found.layers)}
+            axis.set_ticks(list(ticks), [str(result.layers[i]) for i in ticks])
+        at = {layer: i for i, layer in enumerate(result.layers)}
         marks = (
-            ((found.greedy.first, found.greedy.second), "s", "greedy"),
-            (found.best.layers, "o", "best"),
+            ((result.greedy.first, result.greedy.second), "s", "greedy"),
+            (result.best.layers, "o", "best"),
         )
         for (first, second), marker, name in marks:
             axes.plot([at[second], at[first]], [at[first], at[second]], marker, markersize=8,
                       markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.3,
                       linestyle="none", label=name, clip_on=False)  # fmt: skip
-        low, high = found.greedy.ci95
-        best = " and ".join(map(str, found.best.layers))
+        low, high = result.greedy.ci95
+        best = " and ".join(map(str, result.best.layers))
         axes.set_title(
-            f"greedy: layers {found.greedy.first} and {found.greedy.second}, "
-            f"{points(found.greedy.more)} more than layer {found.greedy.first} alone "
+            f"greedy: layers {result.greedy.first} and {result.greedy.second}, "
+            f"{points(result.greedy.more)} more than layer {result.greedy.first} alone "
             f"({signed(low)} to {signed(high)})\nbest pair: {best}, "
-            f"{points(found.best.gain)} · {found.pairs_evaluated:,} pairs · {found.n} items"
+            f"{points(result.best.gain)} · {result.pairs_evaluated:,} pairs · {result.n} items"
             f"{'' if np.isfinite(shown).all() else ' · grey: not scored'}",
             fontsize=8,
         )

@@ -1,4 +1,4 @@
-"""How good selection is at a given number of shots: gain, harm and regret on unseen items.
+"""How good the choice is by number of shots: gain, harm and regret on unseen items.
 
 From one full sweep, probing sets are drawn at random many times; each time a layer is chosen on
 the probing set and judged on all other items. The layer is thereby never judged on an item that

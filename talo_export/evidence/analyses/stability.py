@@ -126,46 +126,47 @@ def analyse(runs: Runs) -> Analysed:
     return Analysed(result, partial(draw_stability, result, title=title))
 
 
-def draw_stability(found: Stability, path: Path, *, title: str, svg: bool = False) -> Path:
+def draw_stability(result: Stability, path: Path, *, title: str, svg: bool = False) -> Path:
     """Left, how often each layer is chosen; right, agreement of two probing sets against shots."""
-    depth = max(found.shares) + 1
+    depth = max(result.shares) + 1
     width = min(11.0, max(6.8, 4.0 + 0.1 * depth))
     with figure(path, width, 3.5, title=title, svg=svg) as drawing:
         left, right = drawing.subplots(1, 2, width_ratios=[max(2.2, 0.035 * depth), 1.5])
-        _draw_shares(left, found, depth)
-        _draw_agreement(right, found)
+        _draw_shares(left, result, depth)
+        _draw_agreement(right, result)
     return path
 
 
-def _draw_shares(axes: Axes, found: Stability, depth: int) -> None:
-    colours = [CHOSEN if layer == found.layer else GAIN for layer in found.shares]
+def _draw_shares(axes: Axes, result: Stability, depth: int) -> None:
+    colours = [CHOSEN if layer == result.layer else GAIN for layer in result.shares]
     base_at = -max(2, round(0.06 * depth))
     axes.grid(axis="y", color=FAINT, linewidth=0.6, zorder=0)
     axes.bar(
-        list(found.shares),
-        [100 * share for share in found.shares.values()],
+        list(result.shares),
+        [100 * share for share in result.shares.values()],
         color=colours,
         zorder=2,
     )
-    axes.bar([base_at], [100 * found.kept_base], color=CHOSEN if found.layer is None else NEUTRAL,
+    axes.bar([base_at], [100 * result.kept_base], color=CHOSEN if result.layer is None else NEUTRAL,
              width=max(0.8, 0.02 * depth), zorder=2)  # fmt: skip
     axes.set_xticks([base_at, *layer_ticks(depth, 12)])
     axes.set_xticklabels(["base", *map(str, layer_ticks(depth, 12))])
     axes.set_xlabel("decoder layer chosen (green: by the items as they are)")
     axes.set_ylabel("share of resamples (%)")
     axes.set_title(
-        f"{found.n} items resampled {found.runs:,} times: {percent(found.same, 0)} choose the same",
+        f"{result.n} items resampled {result.runs:,} times: "
+        f"{percent(result.same, 0)} choose the same",
         fontsize=8.5,
     )
 
 
-def _draw_agreement(axes: Axes, found: Stability) -> None:
+def _draw_agreement(axes: Axes, result: Stability) -> None:
     axes.grid(color=FAINT, linewidth=0.6, zorder=0)
-    shots = [point.shots for point in found.by_shots]
+    shots = [point.shots for point in result.by_shots]
     if shots:
-        axes.plot(shots, [100 * point.agreement for point in found.by_shots], marker="o",
+        axes.plot(shots, [100 * point.agreement for point in result.by_shots], marker="o",
                   color=GAIN, label="two sets agree", zorder=3, clip_on=False)  # fmt: skip
-        axes.plot(shots, [100 * point.kept_base for point in found.by_shots], marker="s",
+        axes.plot(shots, [100 * point.kept_base for point in result.by_shots], marker="s",
                   color=NEUTRAL, label="base kept", linestyle="--", zorder=2,
                   clip_on=False)  # fmt: skip
         axes.set_xscale("log")
@@ -176,4 +177,4 @@ def _draw_agreement(axes: Axes, found: Stability) -> None:
     axes.set_ylim(0, 100)
     axes.set_xlabel("shots")
     axes.set_ylabel("share (%)")
-    axes.set_title(f"random probing sets out of {found.n} items", fontsize=8.5)
+    axes.set_title(f"random probing sets out of {result.n} items", fontsize=8.5)

@@ -1,4 +1,4 @@
-"""Does a layer chosen on task A help task B? The full matrix, on items that chose nothing.
+"""Does a layer chosen on one task help the others? On items that chose nothing.
 
 Cell (A, B) is the gain on B's unseen items of the layer that A's probing items chose. Items of B
 that also occur among A's probing items (benchmarks are drawn from one another) are removed first.
@@ -164,12 +164,12 @@ def analyse(runs: Runs) -> Analysed:
     return Analysed(result, partial(draw_transfer, result, title=title))
 
 
-def draw_transfer(found: Transfer, path: Path, *, title: str, svg: bool = False) -> Path:
+def draw_transfer(result: Transfer, path: Path, *, title: str, svg: bool = False) -> Path:
     """Gains in points; a dot marks a gain or loss whose interval excludes 0."""
     from matplotlib.patches import Rectangle
 
-    count = len(found.tasks)
-    shown = 100 * found.gains
+    count = len(result.tasks)
+    shown = 100 * result.gains
     limit = symmetric_limit(shown)
     cell = 0.42 if count <= MOST_NUMBERED else max(0.13, 6.5 / count)
     width, height = 3.6 + cell * count, 3.0 + cell * count
@@ -177,8 +177,8 @@ def draw_transfer(found: Transfer, path: Path, *, title: str, svg: bool = False)
         axes = drawing.add_subplot()
         image = axes.imshow(shown, cmap=diverging(), vmin=-limit, vmax=limit, aspect="auto")
         size = 8 if count <= 40 else 6
-        labels = [shortened(task, 28) for task in found.tasks]
-        chosen = ["base" if layer is None else f"layer {layer}" for layer in found.layers]
+        labels = [shortened(task, 28) for task in result.tasks]
+        chosen = ["base" if layer is None else f"layer {layer}" for layer in result.layers]
         axes.set_yticks(range(count))
         axes.set_yticklabels(
             [f"{label} · {layer}" for label, layer in zip(labels, chosen, strict=True)],
@@ -191,13 +191,13 @@ def draw_transfer(found: Transfer, path: Path, *, title: str, svg: bool = False)
             side.set_visible(False)
         for a in range(count):
             for b in range(count):
-                verdict = found.verdicts[a][b]
+                verdict = result.verdicts[a][b]
                 if verdict is None:
                     continue
                 certain = verdict in ("confirmed", "harmful")
                 if count <= MOST_NUMBERED:
                     strong = abs(shown[a, b]) > 0.75 * limit
-                    axes.text(b, a, _points(found.gains[a, b]), ha="center", va="center",
+                    axes.text(b, a, _points(result.gains[a, b]), ha="center", va="center",
                               fontsize=7, color="white" if strong else INK,
                               fontweight="bold" if certain else "normal")  # fmt: skip
                 elif certain:
@@ -208,11 +208,11 @@ def draw_transfer(found: Transfer, path: Path, *, title: str, svg: bool = False)
         axes.set_xlabel("applied to, unseen items only", fontsize=8.5)
         axes.set_ylabel("layer chosen on", fontsize=8.5)
         mark = "bold" if count <= MOST_NUMBERED else "dot"
-        known = found.n[found.n > 0]
+        known = result.n[result.n > 0]
         items = _items(known)
         axes.set_title(
-            f"own task {_points(found.mean_gain_own)}, other tasks "
-            f"{_points(found.mean_gain_abroad)} points on average · {items}\n"
+            f"own task {_points(result.mean_gain_own)}, other tasks "
+            f"{_points(result.mean_gain_abroad)} points on average · {items}\n"
             f"{mark}: paired 95 % interval excludes 0 · framed: own task · grey: not scored",
             fontsize=8.5,
         )

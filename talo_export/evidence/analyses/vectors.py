@@ -55,16 +55,16 @@ class InteractionVectors(Recorded):
     @property
     def gains(self) -> Array:
         """(T, L) shares, NaN where a layer was not measured."""
-        return np.array([one.gains for one in self.tasks])
+        return np.array([row.gains for row in self.tasks])
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """One row a task and layer, under `COLUMNS`; unmeasured layers are left out."""
-        for one in self.tasks:
-            for layer, gain, error in zip(self.layers, one.gains, one.standard_errors, strict=True):
+        for row in self.tasks:
+            for layer, gain, error in zip(self.layers, row.gains, row.standard_errors, strict=True):
                 if np.isnan(gain):
                     continue
                 known = None if np.isnan(error) else error
-                values = (one.task, layer, self.scope, self.fill, one.n, one.base_accuracy, gain,
+                values = (row.task, layer, self.scope, self.fill, row.n, row.base_accuracy, gain,
                           known)  # fmt: skip
                 yield dict(zip(COLUMNS, values, strict=True))
 
@@ -95,7 +95,7 @@ def interaction_vectors(
     """
     if not tables:
         raise TaloError("There are no scores to make vectors of. Name at least one finished run.")
-    found: dict[str, dict[int, tuple[float, float]]] = {}
+    by_task: dict[str, dict[int, tuple[float, float]]] = {}
     for task, table in tables.items():
         wanted = [k for k in table.variants if k is not None and (k.scope, k.fill) == (scope, fill)]
         if not wanted:
@@ -104,15 +104,17 @@ def interaction_vectors(
                 "Leave it out, or sweep that scope and fill first."
             )
         moment = layer_moments(table, [table.row(k) for k in wanted]).accuracy
-        found[task] = {
+        by_task[task] = {
             k.layer: (gain, error)
             for k, gain, error in zip(
                 wanted, moment.mean.tolist(), moment.error.tolist(), strict=True
             )
         }
-    layers = sorted({layer for vector in found.values() for layer in vector})
+    layers = sorted({layer for vector in by_task.values() for layer in vector})
     blank = (float("nan"), float("nan"))
-    values = np.array([[vector.get(layer, blank) for layer in layers] for vector in found.values()])
+    values = np.array(
+        [[vector.get(layer, blank) for layer in layers] for vector in by_task.values()]
+    )
     seen = {task: table.scored[table.row(None)] for task, table in tables.items()}
     return InteractionVectors(
         layers=tuple(layers),
@@ -174,7 +176,7 @@ def draw_vectors(
     `order` names the tasks as they stand; lines part those of different `groups`; `draw_left`
     draws beside their rows.
     """
-    place = {one.task: row for row, one in enumerate(vectors.tasks)}
+    place = {row.task: at for at, row in enumerate(vectors.tasks)}
     rows = [place[task] for task in order or place]
     tasks, shown = [vectors.tasks[row] for row in rows], 100 * vectors.gains[rows]
     many, depth = shown.shape
@@ -217,7 +219,7 @@ def _draw_cells(
               markeredgecolor=INK, markeredgewidth=0.8)  # fmt: skip
     size = 8 if len(tasks) <= 40 else 6.5
     axes.set_yticks(range(len(tasks)))
-    axes.set_yticklabels([f"{shortened(one.task)} ({one.n})" for one in tasks], fontsize=size)
+    axes.set_yticklabels([f"{shortened(row.task)} ({row.n})" for row in tasks], fontsize=size)
     axes.yaxis.tick_right()
     step = max(1, -(-len(layers) // 20))
     axes.set_xticks(range(0, len(layers), step))

@@ -12,10 +12,15 @@ from transformers import Cache
 from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
 from talo_export.models.switching import silenced
-from talo_export.probing.answers import by_likelihood, by_text
+from talo_export.probing.answers import by_likelihood
 from talo_export.probing.encoding import Encoded, is_per_token, without_last
 from talo_export.probing.engines.caches import cache_argument, fork, has_overwritten_states
-from talo_export.probing.engines.naive import greedy, log_probabilities, one_token_each
+from talo_export.probing.engines.naive import (
+    greedy,
+    log_probabilities,
+    one_token_each,
+    read_generated,
+)
 from talo_export.probing.engines.walk import CannotShareError
 from talo_export.probing.scores import Outcome
 from talo_export.probing.settings import Scoring
@@ -117,36 +122,10 @@ def answers_by_text(
             **cache_argument(loaded.model.forward, cache),
             **greedy(loaded, scoring.new_tokens(bool(encoded.item.choices))),
         )
-    ends = end_tokens(loaded)
-    outcomes = []
-    for row in range(len(variants)):
-        tokens = up_to_end(made.sequences[row, encoded.length :].tolist(), ends)
-        steps = [step[row] for step in made.logits[: len(tokens)]]
-        finite = all(bool(torch.isfinite(step).all()) for step in steps)
-        letters = None
-        if finite and encoded.continuations:
-            first = log_probabilities(steps[0].float())
-            letters = [float(first[ids[0]]) for ids in encoded.continuations]
-        text = loaded.tokenizer.decode(tokens, skip_special_tokens=True)
-        outcomes.append(by_text(encoded.item, text, letters, finite))
-    return outcomes, made.logits[0]
+    return read_generated(loaded, encoded, made), made.logits[0]
 
 
 def row_masks(variants: Sequence[Knockout | None]) -> dict[Knockout, Tensor]:
     """Variant -> which row is its own."""
     numbers = torch.arange(len(variants))
     return {v: numbers == row for row, v in enumerate(variants) if v is not None}
-
-
-def end_tokens(loaded: LoadedModel) -> set[int]:
-    """The tokens that end a generation."""
-    ends = loaded.model.generation_config.eos_token_id
-    return set(ends) if isinstance(ends, (list, tuple)) else {ends}
-
-
-def up_to_end(tokens: list[int], ends: set[int]) -> list[int]:
-    """A row's own tokens: what follows its end is padding for the rows that go on."""
-    for at, token in enumerate(tokens):
-        if token in ends:
-            return tokens[: at + 1]
-    return tokens

@@ -18,7 +18,7 @@ from talo_export.knockout import Knockout
 from talo_export.models.last_logits import at_last
 from talo_export.models.loading import LoadedModel
 from talo_export.models.memory import is_out_of_memory
-from talo_export.models.proof import BaseAnswer
+from talo_export.models.proof import BaseAnswer, refuse_broken_weights
 from talo_export.models.switching import knocked_out
 from talo_export.probing.answers import Answered, by_likelihood, by_text
 from talo_export.probing.cost import Meter
@@ -76,6 +76,8 @@ class Naive:
         model, decoder = self._loaded.model, self._loaded.decoder
         if self._proof is None:
             self._proof = BaseAnswer.of(model)
+            if not bool(self._proof.logits.isfinite().all()):
+                refuse_broken_weights(model)
         return knocked_out(model, decoder, variant, self._proof)
 
 
@@ -149,14 +151,39 @@ def generate(loaded: LoadedModel, encoded: Encoded, scoring: Scoring) -> tuple[O
     made = loaded.model.generate(
         **encoded.inputs, **greedy(loaded, scoring.new_tokens(bool(encoded.item.choices)))
     )
-    tokens = made.sequences[0, encoded.length :]
-    finite = all(bool(torch.isfinite(step[0]).all()) for step in made.logits)
-    letters = None
-    if finite and encoded.continuations:
-        first = log_probabilities(made.logits[0][0].float())
-        letters = [float(first[ids[0]]) for ids in encoded.continuations]
-    text = loaded.tokenizer.decode(tokens, skip_special_tokens=True)
-    return by_text(encoded.item, text, letters, finite), made.logits[0][0]
+    (outcome,) = read_generated(loaded, encoded, made)
+    return outcome, made.logits[0][0]
+
+
+def read_generated(loaded: LoadedModel, encoded: Encoded, made: Any) -> list[Outcome]:
+    """The outcome of every row of what `generate` gave."""
+    ends = end_tokens(loaded)
+    outcomes = []
+    for row, sequence in enumerate(made.sequences[:, encoded.length :].tolist()):
+        tokens = up_to_end(sequence, ends)
+        steps = [step[row] for step in made.logits[: len(tokens)]]
+        finite = all(bool(torch.isfinite(step).all()) for step in steps)
+        letters = None
+        if finite and encoded.continuations:
+            first = log_probabilities(steps[0].float())
+            letters = [float(first[ids[0]]) for ids in encoded.continuations]
+        text = loaded.tokenizer.decode(tokens, skip_special_tokens=True)
+        outcomes.append(by_text(encoded.item, text, letters, finite))
+    return outcomes
+
+
+def end_tokens(loaded: LoadedModel) -> set[int]:
+    """The tokens that end a generation."""
+    ends = loaded.model.generation_config.eos_token_id
+    return set(ends) if isinstance(ends, (list, tuple)) else {ends}
+
+
+def up_to_end(tokens: list[int], ends: set[int]) -> list[int]:
+    """A row's own tokens: what follows its end is padding for the rows that go on."""
+    for at, token in enumerate(tokens):
+        if token in ends:
+            return tokens[: at + 1]
+    return tokens
 
 
 def greedy(loaded: LoadedModel, new_tokens: int) -> dict[str, Any]:

@@ -44,9 +44,9 @@ def disagreement(
     if (fast.outcome.scores is None) != (plain.outcome.scores is None):
         return "only one has scores"
     own = 0.0 if nudged is None else AMPLIFIED * largest_change(nudged, plain)
-    for one, other in zip(fast.outcome.scores or (), plain.outcome.scores or (), strict=True):
-        if not math.isclose(one, other, rel_tol=tolerance, abs_tol=max(tolerance, own)):
-            return f"a choice scores {one:.6g} and {other:.6g} nats"
+    for score, usual in zip(fast.outcome.scores or (), plain.outcome.scores or (), strict=True):
+        if not math.isclose(score, usual, rel_tol=tolerance, abs_tol=max(tolerance, own)):
+            return f"a choice scores {score:.6g} and {usual:.6g} nats"
     exact = dtype in (torch.float32, torch.float64)
     if exact and fast.outcome.scores is None and fast.outcome.answer != plain.outcome.answer:
         return f"they say {fast.outcome.answer!r} and {plain.outcome.answer!r}"
@@ -72,14 +72,14 @@ def nudged_embeddings(model: nn.Module) -> Iterator[None]:
         handle.remove()
 
 
-def largest_change(one: Answered, other: Answered) -> float:
+def largest_change(first: Answered, second: Answered) -> float:
     """Largest difference of a choice's scores in nats, 0 where there are none."""
-    pairs = zip(one.outcome.scores or (), other.outcome.scores or (), strict=False)
+    pairs = zip(first.outcome.scores or (), second.outcome.scores or (), strict=False)
     return max((abs(a - b) for a, b in pairs), default=0.0)
 
 
-def distance(one: Tensor, other: Tensor) -> float:
-    """|one - other| / |other - its mean|, Euclidean."""
-    first, second = one.double().cpu(), other.double().cpu()
+def distance(logits: Tensor, usual: Tensor) -> float:
+    """|logits - usual| / |usual - its mean|, Euclidean."""
+    first, second = logits.double().cpu(), usual.double().cpu()
     spread = (second - second.mean()).norm().clamp_min(1e-30)
     return float((first - second).norm() / spread)

@@ -14,14 +14,30 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from talo_export.codec import from_json
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.errors import TaloError
+from talo_export.probing.settings import Scoring
+from talo_export.runs.result import ProbeResult, read_result
 
 FORMAT = 1
 RETIRED: dict[str, Any] = {"race": None}
 """Options that earlier versions recorded and this one lacks, each with its default."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What a run was asked, as far as what is done with it later needs it."""
+
+    scores: Mapping[str, str]
+    """Everything an outcome depends on: what the journal is kept under."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"]
+    scoring: Scoring
+    task_reference: str
+    """The task's name, as it is understood from any directory."""
+    task_words: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +66,27 @@ class RunDirectory:
     def checkpoint(self) -> Path:
         return self.path / "checkpoint"
 
-    def result(self) -> dict[str, Any] | None:
+    def result(self) -> ProbeResult | None:
         """The recorded result, None while the run is unfinished."""
-        return None if not self.manifest.exists() else self._read().get("result")
+        recorded = self._read().get("result") if self.manifest.exists() else None
+        return None if recorded is None else read_result(recorded, f"the result in {self.manifest}")
 
-    def request(self) -> dict[str, Any]:
+    def finished(self) -> ProbeResult:
+        """The recorded result. Raises `TaloError` where this is no run, or an unfinished one."""
+        self.request()
+        result = self.result()
+        if result is None:
+            raise TaloError(f"{self.path} is not finished: run its probe line again first.")
+        return result
+
+    def request(self) -> RunRequest:
         """The request this run answers. Raises `TaloError` where this is no run."""
         if not self.manifest.exists():
             raise TaloError(
                 f"{self.path} is not a run: it has no manifest.json; "
                 "name the directory that `talo-export probe` printed."
             )
-        return dict(self._read()["request"])
+        return from_json(RunRequest, self._read()["request"], f"the request in {self.manifest}")
 
     def open(self, request: Mapping[str, Any], *, fresh: bool) -> None:
         """Begin or go on: record the request, or check that it is the one recorded.
@@ -81,9 +106,9 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         self._write({"format": FORMAT, "request": dict(request), "result": None})
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: ProbeResult) -> None:
         """Record the result: from now on the same request is shown, not redone."""
-        self._write({**self._read(), "result": dict(result)})
+        self._write({**self._read(), "result": result.to_json()})
 
     def _empty(self) -> None:
         """Remove what a run holds, and nothing else that may lie there."""
@@ -94,7 +119,7 @@ class RunDirectory:
         shutil.rmtree(self.checkpoint, ignore_errors=True)
 
     def _check_same(self, request: Mapping[str, Any]) -> None:
-        recorded = self.request()
+        recorded = dict(self._read()["request"])
         for name in RETIRED.keys() - request.keys():
             if recorded.pop(name, RETIRED[name]) != RETIRED[name]:
                 raise TaloError(
