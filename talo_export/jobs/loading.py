@@ -7,7 +7,7 @@ from talo_export.requests.settings import InferenceSettings
 
 
 def load_for_inference(settings: InferenceSettings) -> LoadedModel:
-    """Load it as `models.loading.load_model` does."""
+    """Load it; a PEFT adapter's directory is loaded on the base it names."""
     return load_model(
         settings.model_reference,
         dtype=settings.dtype,
