@@ -55,7 +55,8 @@ class Columns:
 
     def read(self, row: Row) -> dict[str, Any]:
         """A row under our field names. Raises: FieldError for a gap in its choices."""
-        fields = {name: self._first(row, paths) for name, paths in self.fields.items()}
+        found = {name: self._first(row, paths) for name, paths in self.fields.items() if paths}
+        fields = {name: value for name, value in found.items() if value is not None}
         if self.choices and fields.get("choices") in (None, "", [], "[]"):
             fields |= {"choices": read_cells(row.fields, self.choices), "numbered": self.numbered}
         return fields
