@@ -35,11 +35,11 @@ def main(repository: str, folder: Path) -> None:
         print(f"refused: {refusal}")
 
     planned = push(checkpoint, repository, dry_run=True, allow_unconfirmed=True)
-    print(f"would send {len(planned['files'])} files, {planned['bytes_total']:,} bytes")
+    print(f"would send {len(planned.files)} files, {sum(planned.files.values()):,} bytes")
     for form, name in (("checkpoint", repository), ("adapter", f"{repository}-adapter")):
         sent = push(checkpoint, name, form=form, allow_unconfirmed=True)  # type: ignore[arg-type]
-        print(f"{sent['url']}: {sent['verified']} checksums equal the files here\n")
-        print(sent["snippet"], end="\n\n")
+        print(f"{sent.url}: {sent.verified} checksums equal the files here\n")
+        print(sent.snippet, end="\n\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What the commands do, for Python: `from talo_export import probe, compare, export, ...`.
 
-Every function takes plain values, raises `TaloError` with a sentence for a person, and returns a
-value whose `to_json()` is what the command prints with `--json`.
+Every function takes a command's settings by keyword (a setting is declared once, in `requests/`),
+raises `TaloError` with a sentence for a person, and returns what the command shows.
 
     >>> from talo_export import export, load_task
     >>> task = load_task("demo/maps")
@@ -16,275 +16,136 @@ The numbered scripts in `examples/` are longer ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+import inspect as introspection
+import re
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
-from talo_export.baselines.methods import DEFAULT_METHODS, methods_named
-from talo_export.baselines.settings import Training
 from talo_export.jobs.analyze import run_analysis
-from talo_export.jobs.asking import Setup
-from talo_export.jobs.compare import CompareRequest, run_compare
-from talo_export.jobs.evaluate import EvaluateRequest, EvaluateResult, run_evaluate
-from talo_export.jobs.export import (
-    AdapterExport,
-    CheckpointExport,
-    ExportRequest,
-    run_export,
-)
+from talo_export.jobs.compare import Estimate, run_compare, run_estimate
+from talo_export.jobs.diff import run_diff
+from talo_export.jobs.evaluate import EvaluateResult, run_evaluate
+from talo_export.jobs.evaluate_many import EvaluationsResult, run_evaluations
+from talo_export.jobs.export import run_export
+from talo_export.jobs.inspect import run_inspect
 from talo_export.jobs.many import means_many
 from talo_export.jobs.probe import run_probe
 from talo_export.jobs.probe_many import ManyResult, run_probes
-from talo_export.jobs.probe_request import ProbeRequest
-from talo_export.jobs.push import PushRequest, run_push
-from talo_export.jobs.task_words import TaskWords, load_words
-from talo_export.jobs.verify import VerifyResult, run_verify
-from talo_export.knockout import Fill, Scope
-from talo_export.probing.engines.checked import EngineName
-from talo_export.probing.settings import Scoring
-from talo_export.publish.push import PushResult, Terms
+from talo_export.jobs.push import run_push
+from talo_export.jobs.report import run_report
+from talo_export.jobs.task_words import load_chosen
+from talo_export.jobs.tasks import run_tasks
+from talo_export.jobs.undo import run_undo
+from talo_export.jobs.verify import run_verify
+from talo_export.publish.doctor import Examination, examine
+from talo_export.publish.push import PushResult
+from talo_export.requests.checkpoints import (
+    DiffRequest,
+    ExportRequest,
+    InspectRequest,
+    PushRequest,
+    UndoRequest,
+    VerifyRequest,
+)
+from talo_export.requests.fields import Request, settings, verb_of
+from talo_export.requests.measurements import CompareRequest, EvaluateRequest, ProbeRequest
+from talo_export.requests.readings import (
+    AnalyzeRequest,
+    DoctorRequest,
+    LoadTaskRequest,
+    ReportRequest,
+    TasksRequest,
+)
 from talo_export.runs.comparison import Comparison
 from talo_export.runs.result import ProbeResult
 from talo_export.tasks.item import Task
 
-
-def _path(value: str | Path | None) -> Path | None:
-    return None if value is None else Path(value)
-
-
-def _words(
-    task: str | None, data: str | Path | None, columns: Mapping[str, str] | None, **more: Any
-) -> TaskWords:
-    return TaskWords(task, data=_path(data), columns=columns or {}, **more)
+P = ParamSpec("P")
+RequestT = TypeVar("RequestT", bound=Request)
+Result = TypeVar("Result")
 
 
-def load_task(
-    name: str,
-    *,
-    data: str | Path | None = None,
-    columns: Mapping[str, str] | None = None,
-    few_shot: int = 0,
-    seed: int = 0,
-    trust_remote_code: bool = False,
-) -> Task:
-    """A task by name (`demo/maps`, `scienceqa/maps`) or file; `data` is a copy of data sets.
+def verb(request: Callable[P, RequestT], run: Callable[[RequestT], Result]) -> Callable[P, Result]:
+    """A function that takes the request's fields and runs it, documented by their declarations."""
 
-    `columns` maps an item's fields to the data's own names; `few_shot` answered examples, drawn by
-    `seed`, stand before every item.
-    """
-    words = _words(name, data, columns, few_shot=few_shot, trust_remote_code=trust_remote_code)
-    return load_words(words, model_is_demo=False, seed=seed)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Result:
+        return run(request(*args, **kwargs))
+
+    declared: Any = request
+    call.__name__ = call.__qualname__ = verb_of(declared)
+    call.__doc__ = _documentation(declared)
+    call.__signature__ = _signature(declared)  # type: ignore[attr-defined]
+    return call
 
 
-def probe(
-    model: str | None = None,
-    task: str | None = None,
-    *,
-    data: str | Path | None = None,
-    columns: Mapping[str, str] | None = None,
-    few_shot: int = 0,
-    out: str | Path | None = None,
-    shots: int | None = 20,
-    seed: int = 0,
-    scoring: Scoring | None = None,
-    min_gain: float | None = None,
-    criterion: str | None = None,
-    scope: Scope = "attention",
-    fill: Fill = "zero",
-    device: str = "auto",
-    dtype: str = "auto",
-    batch_size: int | Literal["auto"] = "auto",
-    engine: EngineName = "auto",
-    skip_too_long: bool = False,
-    device_map: str | None = None,
-    offload: str | Path | None = None,
-    max_memory: Mapping[str, str] | None = None,
-    checkpoint: bool = True,
-    fresh: bool = False,
-    trust_remote_code: bool = False,
-    note: Callable[[str], None] = lambda text: None,
-) -> ProbeResult | ManyResult:
-    """Find the layer that hurts a task, confirm it, write and prove the patched checkpoint.
-
-    `shots=None` probes every item and selects none; `min_gain` is a share of accuracy (0.05 is five
-    points), None for what the criterion asks. `device_map`, `offload` and `max_memory` are for a
-    model that is larger than the device. A `task` that is a pattern (`demo/*`, `FILE:*`) probes
-    each of many, a run below `out` for each.
-    """
-    chosen: dict[str, Any] = {} if criterion is None else {"criterion": criterion}
-    request = ProbeRequest(
-        setup=Setup(
-            model=model,
-            dtype=dtype,
-            device=device,
-            device_map=device_map,
-            offload=_path(offload),
-            max_memory=max_memory,
-            batch_size=batch_size,
-            trust_remote_code=trust_remote_code,
-        ),
-        task=task,
-        data=_path(data),
-        columns=tuple((columns or {}).items()),
-        few_shot=few_shot,
-        out=_path(out),
-        shots=shots,
-        seed=seed,
-        scoring=scoring or Scoring(),
-        min_gain=min_gain,
-        scope=scope,
-        fill=fill,
-        engine=engine,
-        skip_too_long=skip_too_long,
-        checkpoint=checkpoint,
-        fresh=fresh,
-        **chosen,
-    )
-    return (run_probes if means_many(task) else run_probe)(request, note=note)
-
-
-def export(
-    model: str | None = None,
-    *,
-    layer: int | None = None,
-    run: str | Path | None = None,
-    out: str | Path | None = None,
-    scope: Scope = "attention",
-    fill: Fill = "zero",
-    form: Literal["checkpoint", "adapter"] = "checkpoint",
-    keep_undo: bool = False,
-    dry_run: bool = False,
-    trust_remote_code: bool = False,
-) -> AdapterExport | CheckpointExport:
-    """Write a patched checkpoint or adapter for a layer named by hand, or chosen by a run."""
-    return run_export(
-        ExportRequest(
-            model=model,
-            layer=layer,
-            run=_path(run),
-            out=_path(out),
-            scope=scope,
-            fill=fill,
-            form=form,
-            keep_undo=keep_undo,
-            dry_run=dry_run,
-            trust_remote_code=trust_remote_code,
-        )
+def _signature(declared: type[Request]) -> introspection.Signature:
+    accepts = {setting.name: setting.accepts for setting in settings(declared)}
+    signature = introspection.signature(declared)
+    return signature.replace(
+        parameters=[p.replace(annotation=accepts[p.name]) for p in signature.parameters.values()],
+        return_annotation=introspection.Signature.empty,
     )
 
 
-def verify(
-    directory: str | Path, *, base: str | None = None, trust_remote_code: bool = False
-) -> VerifyResult:
-    """Hold an export against its manifest and base, and load it in a fresh process."""
-    return run_verify(Path(directory), base=base, trust_remote_code=trust_remote_code)
+def _documentation(declared: type[Request]) -> str:
+    """The command's own sentences, then a line a keyword; flags are called by their keywords."""
+    keywords = {
+        name: setting.name
+        for setting in settings(declared)
+        for flag in setting.flag.names
+        for name in flag.split("/")
+        if name.startswith("--")
+    }
+
+    def in_python(text: str) -> str:
+        # What stands between backticks is a command line, and stays one.
+        flag = re.compile(r"(`[^`]*`)|(--[a-z][\w-]*)")
+        return flag.sub(lambda m: m[1] or f"`{keywords.get(m[2], m[2])}`", text)
+
+    lines = [in_python(introspection.cleandoc(declared.__doc__ or "")), ""]
+    for setting in settings(declared):
+        words, flag = setting.choices, setting.flag
+        choices = f" One of {', '.join(words)}." if not all(x in flag.help for x in words) else ""
+        usual = f" None: {in_python(flag.default)}." if flag.default else ""
+        lines.append(f"{setting.name}: {in_python(flag.python)}{choices}{usual}")
+    return "\n".join(lines)
 
 
-def evaluate(
-    model: str | None = None,
-    task: str | None = None,
-    *,
-    data: str | Path | None = None,
-    columns: Mapping[str, str] | None = None,
-    few_shot: int = 0,
-    limit: int | None = None,
-    seed: int = 0,
-    scoring: Scoring | None = None,
-    device: str = "auto",
-    dtype: str = "auto",
-    trust_remote_code: bool = False,
-) -> EvaluateResult:
-    """Accuracy of any checkpoint on any task, item for item, by stock inference."""
-    setup = Setup(model=model, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
-    words = _words(task, data, columns, few_shot=few_shot, trust_remote_code=trust_remote_code)
-    request = EvaluateRequest(words, limit=limit, seed=seed, scoring=scoring or Scoring())
-    return run_evaluate(setup, request)
+def _probe(request: ProbeRequest) -> ProbeResult | ManyResult:
+    return run_probes(request) if means_many(request.task) else run_probe(request)
 
 
-def compare(
-    model: str | None = None,
-    task: str | None = None,
-    *,
-    data: str | Path | None = None,
-    columns: Mapping[str, str] | None = None,
-    out: str | Path | None = None,
-    methods: Sequence[str] = DEFAULT_METHODS,
-    shots: Sequence[int] = (20,),
-    seeds: int = 3,
-    test_limit: int | None = None,
-    scoring: Scoring | None = None,
-    training: Training | None = None,
-    device: str = "auto",
-    dtype: str = "auto",
-    device_map: str | None = None,
-    offload: str | Path | None = None,
-    load_in_4bit: bool = False,
-    fresh: bool = False,
-    trust_remote_code: bool = False,
-    note: Callable[[str], None] = lambda text: None,
-) -> Comparison:
-    """Base, knockout, LoRA and friends on the same items, each cell in a process of its own.
-
-    `shots` are numbers of labelled items; `training` a `talo_export.baselines.settings.Training`.
-    """
-    request = CompareRequest(
-        setup=Setup(
-            model=model,
-            dtype=dtype,
-            device=device,
-            device_map=device_map,
-            offload=_path(offload),
-            trust_remote_code=trust_remote_code,
-            load_in_4bit=load_in_4bit,
-        ),
-        methods=methods_named(methods),
-        words=_words(task, data, columns, trust_remote_code=trust_remote_code),
-        out=_path(out),
-        shots=tuple(shots),
-        seeds=seeds,
-        test_limit=test_limit,
-        scoring=scoring or Scoring(),
-        training=training or Training(),
-        fresh=fresh,
-    )
-    return run_compare(request, note=note)
+def _evaluate(request: EvaluateRequest) -> EvaluateResult | EvaluationsResult:
+    return run_evaluations(request) if means_many(request.task) else run_evaluate(request)
 
 
-def analyze(
-    kind: str, runs: Sequence[str | Path], *, out: str | Path | None = None
-) -> dict[str, Any]:
-    """One of the paper's analyses over finished runs (`heatmap`, `side-effects`, ...), and figures.
-
-    For `side-effects` the run that chose the layer comes first.
-    """
-    paths = [Path(run) for run in runs]
-    return run_analysis(kind, paths, out=paths[0] / "analysis" if out is None else Path(out))
+def _compare(request: CompareRequest) -> Comparison | Estimate:
+    return run_estimate(request) if request.estimate else run_compare(request)
 
 
-def push(
-    directory: str | Path,
-    repo_id: str,
-    *,
-    form: Literal["checkpoint", "adapter"] | None = None,
-    collection: bool = False,
-    private: bool = False,
-    revision: str | None = None,
-    create_pr: bool = False,
-    dry_run: bool = False,
-    allow_unconfirmed: bool = False,
-    accept_base_terms: bool = False,
-    trust_remote_code: bool = False,
-) -> PushResult:
-    """Publish a run, an export, or with `collection` a folder of them, as `OWNER/NAME`.
-
-    The token comes from HF_TOKEN or `hf auth login` and is written nowhere.
-    """
-    request = PushRequest(
-        Path(directory),
-        repo_id,
-        form=form,
-        collection=collection,
-        terms=Terms(private, revision, create_pr, dry_run, allow_unconfirmed, accept_base_terms),
-        trust_remote_code=trust_remote_code,
-    )
+def _push(request: PushRequest) -> PushResult:
     return run_push(request, progress=False)
+
+
+def _doctor(request: DoctorRequest) -> Examination:
+    return examine()
+
+
+def _load_task(request: LoadTaskRequest) -> Task:
+    return load_chosen(request, model_is_demo=False)
+
+
+probe = verb(ProbeRequest, _probe)
+export = verb(ExportRequest, run_export)
+verify = verb(VerifyRequest, run_verify)
+push = verb(PushRequest, _push)
+undo = verb(UndoRequest, run_undo)
+diff = verb(DiffRequest, run_diff)
+evaluate = verb(EvaluateRequest, _evaluate)
+compare = verb(CompareRequest, _compare)
+analyze = verb(AnalyzeRequest, run_analysis)
+report = verb(ReportRequest, run_report)
+tasks = verb(TasksRequest, run_tasks)
+inspect = verb(InspectRequest, run_inspect)
+doctor = verb(DoctorRequest, _doctor)
+load_task = verb(LoadTaskRequest, _load_task)

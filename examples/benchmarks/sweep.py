@@ -35,8 +35,8 @@ import torch
 from shapes import SHAPES, built
 from torch import Tensor
 
-from talo_export.jobs.asking import Setup
-from talo_export.jobs.task_words import TaskWords, load_words
+from talo_export.jobs.loading import load_for_inference
+from talo_export.jobs.task_words import load_chosen
 from talo_export.models.loading import LoadedModel
 from talo_export.models.switching import output_modules
 from talo_export.models.targets import knockout_targets
@@ -51,6 +51,7 @@ from talo_export.probing.forwards import Forward, all_replaced
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import all_knockouts
 from talo_export.probing.vision import vision_entries
+from talo_export.requests.settings import InferenceSettings, TaskChoice
 from talo_export.tasks.item import Item
 
 WIDTHS = {"one at a time": 1, "shared": None}
@@ -87,7 +88,7 @@ def main() -> None:
             table(loaded, encoded, scoring, args, clock)
             del loaded, encoded
         return
-    loaded = Setup(model=None if args.model == "demo" else args.model, dtype=args.dtype).load()
+    loaded = load_for_inference(InferenceSettings(args.model, dtype=args.dtype))
     # Every answer to its full length, so that all ways do the same work.
     loaded.model.generation_config.eos_token_id = None
     print(HEAD)
@@ -130,7 +131,7 @@ def arguments() -> argparse.Namespace:
 def example(loaded: LoadedModel, scoring: Scoring, length: int | None) -> Encoded:
     """A lettered question of so many tokens; where the model sees, one of the demo's with a map."""
     if loaded.is_vlm:
-        item = load_words(TaskWords("demo/maps"), model_is_demo=False, seed=0).items[0]
+        item = load_chosen(TaskChoice("demo/maps"), model_is_demo=False).items[0]
         return encode(loaded, item, scoring)
     words = "The quick brown fox jumps over the lazy dog and runs away. " * (length or 64)
     item = Item(id="x", group="x", question=words, choices=("yes", "no", "both"), answer=0)

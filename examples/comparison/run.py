@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,7 @@ from figure import draw_gains
 from tables import write_csv, write_tables
 
 from talo_export import compare
-from talo_export.baselines.settings import Training
 from talo_export.demo.bundled import demo_task_names
-from talo_export.probing.settings import Scoring
 
 SHOTS = (10, 20)
 SEEDS = 3
@@ -34,20 +33,17 @@ class Plan:
     """What is the same for every task of a model."""
 
     methods: tuple[str, ...]
-    training: Training
-    scoring: Scoring
+    training: Mapping[str, Any]
+    """`epochs`, `batch_size` and `lr`, where they are not the defaults."""
     test_limit: int
 
 
 METHODS = ("base", "knockout", "calibration", "lora")
-LIKELIHOOD = Scoring(kind="likelihood")
 
 # One or two busy CPU cores had to do: fewer epochs than the default twenty, few test items.
 PLANS = {
-    "smollm2": Plan(
-        METHODS, Training(epochs=4, batch_size=2, learning_rate=1e-3), LIKELIHOOD, test_limit=32
-    ),
-    "demo": Plan(METHODS, Training(epochs=5), LIKELIHOOD, test_limit=30),
+    "smollm2": Plan(METHODS, {"epochs": 4, "batch_size": 2, "lr": 1e-3}, test_limit=32),
+    "demo": Plan(METHODS, {"epochs": 5}, test_limit=30),
 }
 
 
@@ -62,10 +58,9 @@ def run(plan: Plan, model: str | None, tasks: list[str], out: Path) -> None:
             shots=SHOTS,
             seeds=SEEDS,
             test_limit=plan.test_limit,
-            scoring=plan.scoring,
-            training=plan.training,
+            scoring="likelihood",
+            **plan.training,
             out=out / Path(task).stem,
-            note=lambda text: print(f"  {text}", flush=True),
         )
 
 

@@ -72,23 +72,17 @@ DEFAULT_METHODS = ("base", "knockout", "calibration", "knockout+calibration", "f
 """What a plain `compare` runs: ours, its training-free rivals, and the usual fine-tuning."""
 
 
-def parse_methods(text: str) -> tuple[Method, ...]:
-    """`lora,dora` or `all` -> methods in the table's order; the base is always the first.
+def methods_named(names: Sequence[str]) -> tuple[Method, ...]:
+    """The named methods in the table's order, the base always first; `all` names every one.
 
     Raises UsageError for an unknown name, naming all there are.
     """
-    names = list(METHODS) if text == "all" else [part.strip() for part in text.split(",")]
-    return methods_named(names)
-
-
-def methods_named(names: Sequence[str]) -> tuple[Method, ...]:
-    """As `parse_methods`, from a list of names."""
-    unknown = [name for name in names if name not in METHODS]
+    unknown = [name for name in names if name not in METHODS and name != "all"]
     if unknown:
         raise UsageError(
             f"There is no method {unknown[0]!r}. Choose among: {', '.join(METHODS)}, or all."
         )
-    wanted = {"base", *names}
+    wanted = {"base", *(METHODS if "all" in names else names)}
     return tuple(method for name, method in METHODS.items() if name in wanted)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Annotated, Any
 
 import typer
@@ -45,7 +46,8 @@ app = typer.Typer(
         "Start with `talo-export probe --task maps`: it needs no network and no GPU."
     ),
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    # In a narrow terminal the tables of the rich help cut the names of options.
+    rich_markup_mode="markdown" if shutil.get_terminal_size().columns >= 80 else None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

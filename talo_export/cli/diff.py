@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from talo_export.cli import options
-from talo_export.cli.failures import told
+from talo_export.cli.flags import command
 from talo_export.cli.output import Sink
+from talo_export.requests.checkpoints import DiffRequest
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from talo_export.checkpoint.diff import CheckpointDiff, TensorDifference
 
-Ref = Annotated[str, typer.Argument(metavar="REF", help="Directory or Hub id.")]
 
+@command(DiffRequest)
+def diff(request: DiffRequest, sink: Sink) -> None:
+    from talo_export.cli.copy_progress import copy_progress
+    from talo_export.jobs.diff import run_diff
 
-def diff(
-    a: Ref,
-    b: Ref,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-) -> None:
-    """Compare two checkpoints tensor by tensor, byte by byte, whatever shards they lie in."""
-    with told():
-        sink = Sink(json_mode=json, quiet=quiet)
-        from talo_export.checkpoint.diff import diff_checkpoints
-        from talo_export.cli.copy_progress import copy_progress
-        from talo_export.models.reference import resolve
-
-        with copy_progress(sink, "comparing") as progress:
-            found = diff_checkpoints(resolve(a).place, resolve(b).place, progress)
-        sentence = f"{len(found.differences)} tensors differ, {found.identical} are identical"
-        sink.result(found, summary=sentence, show=lambda to: _show(found, sentence, to))
+    with copy_progress(sink, "comparing") as progress:
+        result = run_diff(request, progress)
+    sentence = f"{len(result.differences)} tensors differ, {result.identical} are identical"
+    sink.result(result, summary=sentence, show=lambda to: _show(result, sentence, to))
 
 
 def _show(found: CheckpointDiff, sentence: str, to: Console) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from talo_export.cli import options
-from talo_export.cli.failures import told
+from talo_export.cli.flags import command
 from talo_export.cli.output import Sink
+from talo_export.requests.readings import DoctorRequest
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,23 +16,18 @@ if TYPE_CHECKING:
     from talo_export.publish.doctor import Examination
 
 
-def doctor(json: options.Json = False, quiet: options.Quiet = False) -> None:
-    """Versions, devices, memory, disk, the Hub; a token is there or not, never shown.
+@command(DoctorRequest)
+def doctor(request: DoctorRequest, sink: Sink) -> None:
+    from talo_export.publish.doctor import examine
 
-    Exit status 1 where something serious is missing.
-    """
-    with told():
-        sink = Sink(json_mode=json, quiet=quiet)
-        from talo_export.publish.doctor import examine
-
-        facts = examine()
-        sink.result(
-            facts,
-            summary="ok" if facts.ok else "not ok",
-            show=lambda to: _show(facts, to),
-        )
-        if not facts.ok:
-            raise typer.Exit(1)
+    facts = examine()
+    sink.result(
+        facts,
+        summary="ok" if facts.ok else "not ok",
+        show=lambda to: _show(facts, to),
+    )
+    if not facts.ok:
+        raise typer.Exit(1)
 
 
 def _show(facts: Examination, to: Console) -> None:

@@ -50,7 +50,7 @@ def sentence(error: BaseException) -> str | None:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def exit_on_known_errors() -> Iterator[None]:
     """Run a command's body: a foreseen failure becomes one sentence on stderr and a status."""
     try:
         yield

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from talo_export.checkpoint.staging import write_atomically
@@ -26,38 +25,28 @@ from talo_export.jobs.side_effects import record_side_effects
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.sweep import all_knockouts
+from talo_export.requests.readings import AnalyzeRequest
 
 
-def run_analysis(
-    kind: str,
-    paths: Sequence[Path],
-    *,
-    out: Path,
-    seed: int = 0,
-    svg: bool = True,
-    data: Path | None = None,
-    full: bool = False,
-    progress: Watch = unwatched,
-) -> dict[str, Any]:
-    """Do one analysis over the runs in `paths`; write `<kind>.json` and figures to `out`.
+def run_analysis(request: AnalyzeRequest, progress: Watch = unwatched) -> dict[str, Any]:
+    """Do one analysis over the runs; write `<kind>.json` and figures to `out`.
 
     `full` pairs every layer with every other instead of the best with all. Side effects are also
     kept in the first run, whose page and card then state them.
 
-    Raises UsageError for an unknown analysis or runs of different models, TaloError where what it
-    needs was not measured.
+    Raises UsageError for runs of different models, TaloError where what it needs was not measured.
     """
+    kind, data, trusted = request.kind, request.data, request.trust_remote_code
+    out = request.out or request.runs[0] / "analysis"
     analyse = analysis(kind)
-    if full and kind != "pairs":
-        raise UsageError(f"--full is about pairs; {kind} has no such matrix.")
-    finished = [read_run(path, data=data) for path in paths]
+    finished = [read_run(path, data=data, trusted=trusted) for path in request.runs]
     by_task = _by_task(finished)
-    more = _More(by_task, loader(finished[0]), progress)
+    more = _More(by_task, loader(finished[0], trusted=trusted), progress)
     scores = {task: _scores(run) for task, run in by_task.items()}
-    analysed = analyse(Runs(scores, more, seed, full))
+    analysed = analyse(Runs(scores, more, request.seed, request.full))
     document = {
         "analysis": kind,
-        "runs": [str(path) for path in paths],
+        "runs": [str(path) for path in request.runs],
         **analysed.result.to_json(),
     }
     if isinstance(analysed.result, SideEffects):
@@ -66,19 +55,19 @@ def run_analysis(
     write_atomically(out / f"{kind}.json", json.dumps(document, indent=1) + "\n")
     for ending, write in analysed.files.items():
         write(out / f"{kind}{ending}")
-    analysed.draw(out / f"{kind}.png", svg=svg)
-    endings = (".json", *analysed.files, ".png", *((".svg",) if svg else ()))
+    analysed.draw(out / f"{kind}.png", svg=request.svg)
+    endings = (".json", *analysed.files, ".png", *((".svg",) if request.svg else ()))
     return document | {"files": [str(out / f"{kind}{ending}") for ending in endings]}
 
 
 def _by_task(finished: Sequence[FinishedRun]) -> dict[str, FinishedRun]:
     """The runs by their tasks. Raises UsageError for several models, and for one task twice."""
-    if len({one.request.scores["model_fingerprint"] for one in finished}) > 1:
-        models = " and ".join(sorted({one.result.model for one in finished}))
+    if len({run.request.scores["model_fingerprint"] for run in finished}) > 1:
+        models = " and ".join(sorted({run.result.model for run in finished}))
         raise UsageError(
             f"the runs are about different models ({models}): analyse one model at a time."
         )
-    names = [one.task.name for one in finished]
+    names = [run.task.name for run in finished]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"two of the runs are about the same task, {name}: name one of them.")

@@ -5,56 +5,30 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from talo_export.baselines.break_even import break_even
 from talo_export.baselines.curves import draw_curves
 from talo_export.baselines.estimate import Footprint, config_of, estimate
-from talo_export.baselines.methods import Method, draw, plan_cells
+from talo_export.baselines.methods import draw, plan_cells
 from talo_export.baselines.request import CellRequest, ModelSource, write_items
 from talo_export.baselines.runner import Watcher, run_cells
-from talo_export.baselines.settings import Training
 from talo_export.baselines.summary import summarise, to_csv
 from talo_export.baselines.verdict import verdicts
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import Recorded
-from talo_export.errors import UsageError
 from talo_export.evidence.selection import DEFAULT_CRITERION
-from talo_export.jobs.asking import Setup, model_reference
-from talo_export.jobs.task_words import DEMO, TaskWords, load_words
+from talo_export.jobs.task_words import load_chosen
 from talo_export.models.four_bit import require_bitsandbytes
 from talo_export.models.identity import model_fingerprint
 from talo_export.models.reference import resolve
-from talo_export.probing.settings import Scoring
+from talo_export.requests.measurements import CompareRequest
 from talo_export.runs.comparison import DOCUMENT, Comparison, comparison_beside
 from talo_export.runs.directory import default_directory
 from talo_export.wording import percent
 
 Note = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class CompareRequest:
-    """What `talo-export compare` was asked for. `seeds` counts them: 0, 1, ..."""
-
-    setup: Setup
-    methods: tuple[Method, ...]
-    words: TaskWords = field(default_factory=TaskWords)
-    out: Path | None = None
-    shots: tuple[int, ...] = (20,)
-    seeds: int = 3
-    test_limit: int | None = None
-    scoring: Scoring = field(default_factory=Scoring)
-    training: Training = field(default_factory=Training)
-    criterion: str = DEFAULT_CRITERION
-    min_gain: float | None = None
-    fresh: bool = False
-
-    def __post_init__(self) -> None:
-        for option, number in (("--seeds", self.seeds), ("--test-limit", self.test_limit)):
-            if number is not None and number < 1:
-                raise UsageError(f"{option} is {number}: 1 is the least.")
 
 
 def run_compare(
@@ -64,17 +38,15 @@ def run_compare(
 
     Raises `TaloError` and its kinds; what was finished until then stays in the journal.
     """
-    setup = request.setup
-    if setup.load_in_4bit:
+    if request.load_in_4bit:
         require_bitsandbytes()
-    task = load_words(request.words, model_is_demo=setup.is_demo)
+    task = load_chosen(request, model_is_demo=request.is_demo)
     draws = [draw(task, request.shots, seed, request.test_limit) for seed in range(request.seeds)]
     note(
         f"task {task.name}: {len(task)} items, {len(draws[0].test)} of them to test on; "
         f"chance {percent(task.chance, 0)}"
     )
-    base = resolve(setup.reference)
-    out = request.out or compare_directory(setup.name, task.name)
+    out = request.out or compare_directory(request.model_name, task.name)
     journal = out / "cells"
     if request.fresh:
         shutil.rmtree(journal, ignore_errors=True)
@@ -82,15 +54,17 @@ def run_compare(
     items_file = journal / f"items-{task.fingerprint[:12]}.jsonl"
     if not items_file.exists():
         write_items(task, items_file)
+    methods = request.to_methods()
+    base = resolve(request.model_reference)
     template = CellRequest(
         model=ModelSource(
-            reference=setup.reference,
-            dtype=setup.dtype,
-            device=setup.device,
-            device_map=setup.device_map,
-            offload_folder=None if setup.offload is None else str(setup.offload),
-            trust_remote_code=setup.trust_remote_code,
-            load_in_4bit=setup.load_in_4bit,
+            reference=request.model_reference,
+            dtype=request.dtype,
+            device=request.device,
+            device_map=request.device_map,
+            offload_folder=None if request.offload is None else str(request.offload),
+            trust_remote_code=request.trust_remote_code,
+            load_in_4bit=request.load_in_4bit,
         ),
         model_fingerprint=model_fingerprint(base.directory, base.revision),
         method="base",
@@ -100,17 +74,16 @@ def run_compare(
         test=(),
         items_file=str(items_file),
         task_fingerprint=task.fingerprint,
-        scoring=request.scoring,
-        training=request.training,
-        criterion=request.criterion,
-        min_gain=request.min_gain,
+        scoring=request.to_scoring(),
+        training=request.to_training(),
+        criterion=DEFAULT_CRITERION,
     )
-    cells = plan_cells(template, request.methods, draws)
+    cells = plan_cells(template, methods, draws)
     results = run_cells(cells, journal, watcher=watcher)
     rows = summarise(task, cells, results)
     crossings = [
         found
-        for method in request.methods
+        for method in methods
         if method.adapter is not None
         and (found := break_even(task, cells, results, method=method.name)) is not None
     ]
@@ -119,20 +92,23 @@ def run_compare(
     figure = out / "compare.png"
     if any(row.shots and row.accuracy is not None for row in rows):
         draw_curves(
-            rows, figure, title=f"{_short(setup.name)} on {task.name}", break_evens=crossings
+            rows,
+            figure,
+            title=f"{_short(request.model_name)} on {task.name}",
+            break_evens=crossings,
         )
     comparison = Comparison(
         task=task.name,
-        model=setup.name,
-        scoring=request.scoring.kind,
+        model=request.model_name,
+        scoring=request.scoring,
         test_n=len(draws[0].test),
         chance=task.chance,
         methods=rows,
         verdicts=said,
         break_even=tuple(crossings),
         summary=" ".join(verdict.sentence for verdict in said) or "no method was tested",
-        training=request.training,
-        load_in_4bit=setup.load_in_4bit,
+        training=request.to_training(),
+        load_in_4bit=request.load_in_4bit,
         run=out,
         csv=out / "compare.csv",
         figure=figure if figure.exists() else None,
@@ -159,32 +135,24 @@ class Estimate(Recorded):
     footprints: tuple[Footprint, ...]
 
 
-def run_estimate(
-    model: str | None,
-    *,
-    dtype: str = "auto",
-    tokens: int = 512,
-    adapter: str = "lora",
-    training: Training | None = None,
-    four_bit: bool = False,
-    trust_remote_code: bool = False,
-) -> Estimate:
+def run_estimate(request: CompareRequest) -> Estimate:
     """Predict memory from the config alone.
 
     One footprint for our own training, which passes one item at a time, and one for the usual
     batch of 4. Nothing but the config is read or downloaded.
     """
-    config = config_of(model_reference(model), trust_remote_code=trust_remote_code)
+    config = config_of(request.model_reference, trust_remote_code=request.trust_remote_code)
+    adapters = [method.adapter for method in request.to_methods() if method.adapter]
     footprints = [
         estimate(
             config,
-            dtype=dtype,
-            tokens=tokens,
+            dtype=request.dtype,
+            tokens=request.tokens,
             batch=batch,
-            adapter=adapter,
-            training=training,
-            four_bit=four_bit,
+            adapter=adapters[0] if adapters else "lora",
+            training=request.to_training(),
+            four_bit=request.load_in_4bit,
         )
         for batch in (1, 4)
     ]
-    return Estimate(model or DEMO, tuple(footprints))
+    return Estimate(request.model_name, tuple(footprints))

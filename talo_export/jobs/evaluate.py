@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from scipy.stats import binomtest
 
 from talo_export.codec import Recorded
-from talo_export.errors import UsageError
-from talo_export.jobs.asking import Setup
-from talo_export.jobs.task_words import TaskWords, load_words, meaning
+from talo_export.jobs.loading import load_for_inference
+from talo_export.jobs.task_words import load_chosen, meaning
 from talo_export.models.loading import LoadedModel
 from talo_export.models.proof import refuse_broken_weights
 from talo_export.models.reference import parse_reference
 from talo_export.probing.progress import Watcher
-from talo_export.probing.settings import Kind, Scoring
+from talo_export.probing.settings import Kind
 from talo_export.probing.sweep import sweep
+from talo_export.requests.measurements import EvaluateRequest
 from talo_export.tasks.averages import Averages, average
 from talo_export.tasks.splits import split_task
 
@@ -32,21 +32,6 @@ def silent(text: str) -> None:
 def unwatched(phase: str) -> Watcher | None:
     """A `Watch` that watches nothing."""
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluateRequest:
-    """What `talo-export evaluate` was asked for: the items, at most `limit` drawn by `seed`."""
-
-    words: TaskWords = field(default_factory=TaskWords)
-    limit: int | None = None
-    seed: int = 0
-    scoring: Scoring = field(default_factory=Scoring)
-    skip_too_long: bool = False
-
-    def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 1:
-            raise UsageError(f"--limit is {self.limit}: 1 is the least.")
 
 
 @dataclass(frozen=True)
@@ -85,7 +70,6 @@ class EvaluateResult(Recorded):
 
 
 def run_evaluate(
-    setup: Setup,
     request: EvaluateRequest,
     *,
     note: Note = silent,
@@ -97,20 +81,20 @@ def run_evaluate(
     The interval is Clopper and Pearson's exact one at 95 % (Biometrika 26, 1934): it treats items
     as independent, so items that share an image make it too narrow.
     """
-    parse_reference(setup.reference)  # A mistyped model is told before a task is fetched.
-    note(meaning(request.words.name, model_is_demo=setup.is_demo))
-    found = load_words(request.words, model_is_demo=setup.is_demo, seed=request.seed)
+    parse_reference(request.model_reference)  # A mistyped model is told before a task is fetched.
+    note(meaning(request.task, model_is_demo=request.is_demo))
+    found = load_chosen(request, model_is_demo=request.is_demo)
     items = found.items
     if request.limit is not None and request.limit < len(items):
         items = split_task(found, request.limit, request.seed).probe
     note(f"{found.name}: {len(items)} of {len(found)} items from {found.source}")
-    loaded = (load or setup.load)()
+    loaded = load_for_inference(request) if load is None else load()
     result = sweep(
         loaded,
         items,
         (None,),
-        request.scoring,
-        batch_size=setup.batch_size,
+        request.to_scoring(),
+        batch_size=request.batch_size,
         skip_too_long=request.skip_too_long,
         progress=progress(f"answering {len(items)} items"),
     )
@@ -122,11 +106,11 @@ def run_evaluate(
     interval = binomtest(right, len(answered)).proportion_ci(0.95, method="exact")
     correct = {item.id: bool(table.correct[0, at]) for at, item in enumerate(answered)}
     return EvaluateResult(
-        model=setup.name,
+        model=request.model_name,
         revision=loaded.revision,
         task=found.name,
         task_source=found.source,
-        scoring=request.scoring.kind,
+        scoring=request.scoring,
         chance=found.chance,
         n=len(answered),
         too_long=result.too_long,

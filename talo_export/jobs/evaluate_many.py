@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from talo_export.codec import Field, Recorded
-from talo_export.jobs.asking import Setup
 from talo_export.jobs.evaluate import (
-    EvaluateRequest,
     EvaluateResult,
     Note,
     Watch,
@@ -25,6 +23,7 @@ from talo_export.jobs.many import (
     unannounced,
 )
 from talo_export.probing.settings import Kind
+from talo_export.requests.measurements import EvaluateRequest
 from talo_export.tasks.averages import Averages
 
 
@@ -72,27 +71,25 @@ class EvaluationsResult(Recorded):
 
 
 def run_evaluations(
-    setup: Setup,
     request: EvaluateRequest,
     *,
     note: Note = silent,
     progress: Watch = unwatched,
     begin: Begin = unannounced,
 ) -> EvaluationsResult:
-    """Evaluate every task that `request.words` names."""
-    words = request.words
-    wanted = references(words.asked, model_is_demo=setup.is_demo, columns=words.columns)
+    """Evaluate every task that `request.task` names."""
+    wanted = references(request, model_is_demo=request.is_demo)
 
     def evaluate(reference: str, model: SharedModel) -> EvaluateResult:
-        one = replace(request, words=replace(words, name=reference))
-        return run_evaluate(setup, one, note=note, progress=progress, load=model)
+        one = replace(request, task=reference)
+        return run_evaluate(one, note=note, progress=progress, load=model)
 
-    outcomes = each_task(wanted, setup, evaluate, note=note, begin=begin)
+    outcomes = each_task(wanted, request, evaluate, note=note, begin=begin)
     done = outcomes.results
     items = sum(result.n for result in done)
     return EvaluationsResult(
-        model=setup.name,
-        scoring=request.scoring.kind,
+        model=request.model_name,
+        scoring=request.scoring,
         tasks=tuple(map(EvaluatedTask.of, done)),
         failed=tuple(outcomes.failed),
         micro=sum(result.accuracy * result.n for result in done) / items if items else None,

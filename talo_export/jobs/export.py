@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import WrapSerializer
 
@@ -19,38 +19,18 @@ from talo_export.checkpoint.plan import Edit, EditPlan, plan_export
 from talo_export.checkpoint.staging import check_output
 from talo_export.checkpoint.writer import Progress, WriteReport, write_export
 from talo_export.codec import Field, Recorded, maybe
-from talo_export.errors import TaloError, UsageError
-from talo_export.jobs.asking import model_reference
-from talo_export.jobs.task_words import DEMO
+from talo_export.errors import TaloError
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.reference import ResolvedModel, resolve
 from talo_export.publish.base_card import read_base_card
 from talo_export.publish.card import render_card
 from talo_export.publish.metadata import eval_result_files
 from talo_export.publish.subject import PLOT, Subject
+from talo_export.requests.checkpoints import ExportRequest
+from talo_export.requests.settings import DEMO, ModelChoice
 from talo_export.runs.comparison import comparison_of, read_comparison
 from talo_export.runs.directory import RunDirectory
 from talo_export.runs.record import Record, about_model, record_of_run
-
-
-@dataclass(frozen=True, slots=True)
-class ExportRequest:
-    """What `talo-export export` was asked for: a layer, or a run that chose one."""
-
-    model: str | None = None
-    layer: int | None = None
-    run: Path | None = None
-    out: Path | None = None
-    scope: Scope = "attention"
-    fill: Fill = "zero"
-    form: Literal["checkpoint", "adapter"] = "checkpoint"
-    link: bool = False
-    link_cache: bool = False
-    keep_undo: bool = False
-    comparison: Path | None = None
-    """A comparison's directory, to be stated in the card of what a run chose."""
-    dry_run: bool = False
-    trust_remote_code: bool = False
 
 
 def _without_fill(edit: Edit, handler: Callable[[Edit], dict[str, object]]) -> dict[str, object]:
@@ -132,20 +112,15 @@ def run_export(
     """
     if request.run is not None:
         return _export_run(request, RunDirectory(request.run), progress)
-    if request.comparison is not None:
-        raise UsageError("a comparison stands in the card of a run's layer: give --run as well.")
-    if request.layer is None:
-        raise UsageError("export needs --layer K, or --run DIR to take the layer from a run.")
+    assert request.layer is not None
     knockout = Knockout(request.layer, request.scope, request.fill)
-    return _export(request, request.model, knockout, Record(), plot=None, progress=progress)
+    return _export(request, request, knockout, Record(), plot=None, progress=progress)
 
 
 def _export_run(
     request: ExportRequest, run: RunDirectory, progress: Progress | None
 ) -> AdapterExport | CheckpointExport:
     run.request()
-    if request.layer is not None or request.model is not None:
-        raise UsageError("--run names the model and the layer already: leave out the others.")
     result = run.finished()
     if result.knockout is None:
         raise TaloError(f"{run.path} selected no layer, so there is nothing to export.")
@@ -154,29 +129,31 @@ def _export_run(
         comparison = read_comparison(request.comparison, result)
     plot = run.plot.read_bytes() if run.plot.exists() else None
     record = record_of_run(result, comparison=comparison)
-    return _export(request, result.model, result.knockout, record, plot=plot, progress=progress)
+    model = ModelChoice(result.model)
+    return _export(request, model, result.knockout, record, plot=plot, progress=progress)
 
 
 def _export(
     request: ExportRequest,
-    model: str | None,
+    model: ModelChoice,
     knockout: Knockout,
     record: Record,
     *,
     plot: bytes | None,
     progress: Progress | None,
 ) -> AdapterExport | CheckpointExport:
-    base = resolve(model_reference(model))
+    base = resolve(model.model_reference)
     if request.form == "adapter":
-        return _export_adapter(request, base, model or DEMO, knockout, record, plot)
+        return _export_adapter(request, base, model.model_name, knockout, record, plot)
     plan, n_layers = plan_on(base, knockout, trust_remote_code=request.trust_remote_code)
     if request.dry_run:
         return planned(plan, request, added_files(record, plot))
+    assert request.out is not None
     report = write_patched(
         base,
         plan,
-        _out(request),
-        name=model or DEMO,
+        request.out,
+        name=model.model_name,
         n_layers=n_layers,
         record=record,
         plot=plot,
@@ -265,9 +242,10 @@ def _export_adapter(
         return result
     anatomy = checkpoint_anatomy(base.directory, trust_remote_code=request.trust_remote_code)
     record = replace(record, model=about_model(base, len(anatomy)))
+    assert request.out is not None
     report = write_adapter(
         plan,
-        _out(request),
+        request.out,
         base=base.name if base.revision else str(base.directory.resolve()),
         revision=base.revision,
         extra=added_files(record, plot),
@@ -295,12 +273,6 @@ def plan_on(
     """The edits on a safetensors directory or one GGUF file, and how many layers there are."""
     anatomy = checkpoint_anatomy(base.place, trust_remote_code=trust_remote_code)
     return plan_export(base.place, knockout, anatomy), len(anatomy)
-
-
-def _out(request: ExportRequest) -> Path:
-    if request.out is None:
-        raise UsageError("export needs --out DIR, a directory that does not exist yet.")
-    return request.out
 
 
 def added_files(record: Record, plot: bytes | None) -> dict[str, bytes]:

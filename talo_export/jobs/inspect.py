@@ -12,13 +12,13 @@ from talo_export.checkpoint.foreign import is_foreign
 from talo_export.checkpoint.formats import storage_format, stored_tensors
 from talo_export.checkpoint.layout import Layout, read_layout
 from talo_export.checkpoint.plan import edits_on
+from talo_export.checkpoint.verify import holds_fill
 from talo_export.codec import Field, Recorded
 from talo_export.errors import TaloError
-from talo_export.jobs.asking import model_reference
-from talo_export.jobs.task_words import DEMO
 from talo_export.knockout import Knockout, Scope
 from talo_export.models.anatomy import Decoder, Mixer
 from talo_export.models.reference import resolve
+from talo_export.requests.checkpoints import InspectRequest
 
 SCOPES: tuple[Scope, ...] = ("attention", "o_proj")
 
@@ -51,6 +51,8 @@ class InspectedLayer:
     layer: int
     knockout: Mapping[Scope, str | None]
     """Why `export` would refuse this scope, None where it would not."""
+    cut: bool
+    """Whether its attention puts out nothing already."""
     mixers: tuple[InspectedMixer, ...]
 
 
@@ -68,19 +70,19 @@ class Inspection(Recorded):
     warnings: tuple[str, ...]
 
 
-def run_inspect(model: str | None, *, trust_remote_code: bool = False) -> Inspection:
+def run_inspect(request: InspectRequest) -> Inspection:
     """Layers, mixers, tensors on disk with dtype and bytes, and what can be knocked out."""
-    base = resolve(model_reference(model))
+    base = resolve(request.model_reference)
     layout = read_layout(base.place)
-    anatomy = checkpoint_anatomy(base.place, trust_remote_code=trust_remote_code)
+    anatomy = checkpoint_anatomy(base.place, trust_remote_code=request.trust_remote_code)
     warnings = list(layout.warnings)
-    if is_foreign(layout.config) and not trust_remote_code:
+    if is_foreign(layout.config) and not request.trust_remote_code:
         warnings.append(
             "the model's own code was not run: layers and tensors are told from config, names and "
             "shapes, and no proof by logits is possible without --trust-remote-code."
         )
     return Inspection(
-        model=model or DEMO,
+        model=request.model_name,
         revision=base.revision,
         architecture=", ".join(layout.config.get("architectures") or [architecture(base.place)]),
         storage=declared_storage(layout),
@@ -89,6 +91,7 @@ def run_inspect(model: str | None, *, trust_remote_code: bool = False) -> Inspec
             InspectedLayer(
                 layer=layer.index,
                 knockout={scope: refusal(layout, anatomy, layer.index, scope) for scope in SCOPES},
+                cut=is_cut(layout, anatomy, layer.index),
                 mixers=tuple(
                     InspectedMixer(mixer.kind, mixer.declined, tensors(layout, mixer))
                     for mixer in layer.mixers
@@ -124,6 +127,18 @@ def refusal(layout: Layout, anatomy: Decoder, layer: int, scope: Scope) -> str |
     except TaloError as error:
         return str(error)
     return None
+
+
+def is_cut(layout: Layout, anatomy: Decoder, layer: int) -> bool:
+    """Whether the layer's attention puts out nothing as it is: its output projections are zero.
+
+    Of a layer that is not cut, only the first bytes are read.
+    """
+    try:
+        edits = edits_on(layout, storage_format(layout.config), Knockout(layer, "o_proj"), anatomy)
+    except TaloError:
+        return False
+    return bool(edits) and all(holds_fill(layout.source(edit.file), edit) for edit in edits)
 
 
 def tensors(layout: Layout, mixer: Mixer) -> tuple[StoredTensor, ...]:

@@ -8,18 +8,18 @@ ends everything: no task could be done with it.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Generic, TypeVar
 
 from talo_export.demo import demo_task_names
 from talo_export.errors import TaloError, UsageError
-from talo_export.jobs.asking import Setup
 from talo_export.jobs.evaluate import Note
-from talo_export.jobs.task_words import DEMO
+from talo_export.jobs.loading import load_for_inference
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import follow_adapter, resolve
+from talo_export.requests.settings import DEFAULT_TASK, DEMO, InferenceSettings, TaskChoice
 from talo_export.tasks.sources import task_references
 
 T = TypeVar("T")
@@ -37,14 +37,13 @@ def means_many(task: str | None) -> bool:
     return task is not None and (task == "all" or any(sign in task for sign in "*?"))
 
 
-def references(
-    pattern: str, *, model_is_demo: bool, columns: Mapping[str, str] | None = None
-) -> tuple[str, ...]:
-    """The tasks that a pattern names, each as a reference of its own.
+def references(choice: TaskChoice, *, model_is_demo: bool) -> tuple[str, ...]:
+    """The tasks that the chosen pattern names, each as a reference of its own.
 
     `all` means the demo's tasks where the demo is the model, else the whole catalogue. Raises
     UsageError where nothing matches.
     """
+    pattern = choice.task or DEFAULT_TASK
     demo = tuple(f"{DEMO}/{name}" for name in demo_task_names())
     if model_is_demo and pattern in ("all", "*"):
         return demo
@@ -53,21 +52,21 @@ def references(
         if not found:
             raise UsageError(f"no task matches {pattern!r}; `talo-export tasks` lists them all.")
         return found
-    return task_references(pattern, columns=columns or None)
+    return task_references(pattern, columns=choice.columns, choices_from=choice.choices_from)
 
 
 class SharedModel:
     """Loads the model at the first call, for all tasks; `failure` is what kept it from loading."""
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
+    def __init__(self, settings: InferenceSettings) -> None:
+        self._settings = settings
         self._loaded: LoadedModel | None = None
         self.failure: BaseException | None = None
 
     def __call__(self) -> LoadedModel:
         if self._loaded is None:
             try:
-                self._loaded = self._setup.load()
+                self._loaded = load_for_inference(self._settings)
             except BaseException as error:
                 self.failure = error
                 raise
@@ -94,15 +93,15 @@ class Outcomes(Generic[T]):
 
 def each_task(
     wanted: Sequence[str],
-    setup: Setup,
+    settings: InferenceSettings,
     do: Callable[[str, SharedModel], T],
     *,
     note: Note,
     begin: Begin,
 ) -> Outcomes[T]:
     """Do every task in its turn. Raises only what concerns them all: a model that is not there."""
-    resolve(follow_adapter(setup.reference)[0])
-    model = SharedModel(setup)
+    resolve(follow_adapter(settings.model_reference)[0])
+    model = SharedModel(settings)
     outcomes: Outcomes[T] = Outcomes()
     for number, reference in enumerate(wanted, start=1):
         begin(number, len(wanted), reference)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from talo_export.jobs.asking import Setup
 from talo_export.jobs.evaluate import Watch
+from talo_export.jobs.loading import load_for_inference
 from talo_export.jobs.scores import FinishedRun
 from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
@@ -13,19 +13,22 @@ from talo_export.models.switching import knocked_out
 from talo_export.probing.journal import Journal, variant_key
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.sweep import SweepResult, sweep
+from talo_export.requests.settings import InferenceSettings
 from talo_export.tasks.item import Item
 
 Load = Callable[[], LoadedModel]
 
 
-def loader(finished: FinishedRun, *, device: str = "auto") -> Load:
+def loader(finished: FinishedRun, *, trusted: bool = False) -> Load:
     """Loads the model a run was about, at the first call, as the run did."""
     kept: list[LoadedModel] = []
 
     def load() -> LoadedModel:
         if not kept:
-            model, dtype = finished.result.model, finished.request.dtype
-            kept.append(Setup(model=model, dtype=dtype, device=device).load())
+            settings = InferenceSettings(
+                finished.result.model, dtype=finished.request.dtype, trust_remote_code=trusted
+            )
+            kept.append(load_for_inference(settings))
         return kept[0]
 
     return load

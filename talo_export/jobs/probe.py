@@ -15,16 +15,19 @@ from talo_export.evidence.layer_plot import draw_layers
 from talo_export.evidence.power import power_of
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
 from talo_export.jobs.evidence import evidence_of, letters_scored_throughout
+from talo_export.jobs.loading import load_for_inference
 from talo_export.jobs.probe_measure import Findings, measure
-from talo_export.jobs.probe_request import ProbeRequest, command_line, recorded, score_identity
+from talo_export.jobs.probe_request import command_line_of, recorded, score_identity
 from talo_export.jobs.probe_write import write_and_prove
 from talo_export.jobs.report import run_report
-from talo_export.jobs.task_words import load_words, meaning
+from talo_export.jobs.task_words import load_chosen, meaning
 from talo_export.models.identity import model_fingerprint
 from talo_export.models.loading import LoadedModel, pick_device
 from talo_export.models.reference import parse_reference, resolve
 from talo_export.probing.journal import Journal
 from talo_export.probing.team import ALONE, Team
+from talo_export.requests.measurements import ProbeRequest
+from talo_export.requests.readings import ReportRequest
 from talo_export.runs.directory import RunDirectory, default_directory
 from talo_export.runs.result import ProbeResult, RunCost
 from talo_export.tasks.item import Task
@@ -42,14 +45,14 @@ def run_probe(
 ) -> ProbeResult:
     """Do the job, go on with it, or show it if it is done.
 
-    `load` gives the model of `request.setup` where several probes share it. In a `team` every
-    process calls this; all return a result, and only the first writes anything but scores.
+    `load` gives the model where several probes share it. In a `team` every process calls this;
+    all return a result, and only the first writes anything but scores.
 
     Raises `TaloError` and its kinds, each a sentence for the user; what was scored until then
     stays in the run's journal, and the same request goes on from there.
     """
     task, split, fingerprint = team.together(lambda: _prepared(request, note))
-    run = RunDirectory(request.out or default_directory(request.setup.name, task.name))
+    run = RunDirectory(request.out or default_directory(request.model_name, task.name))
 
     def opened() -> ProbeResult | None:
         run.open(recorded(request, task, fingerprint), fresh=request.fresh)
@@ -65,7 +68,7 @@ def run_probe(
 
     def made_ready() -> LoadedModel:
         run.path.mkdir(parents=True, exist_ok=True)  # Of another host's process, its own.
-        return (load or request.setup.load)()
+        return load_for_inference(request) if load is None else load()
 
     loaded = team.together(made_ready)
     with Journal.open_own(run.journal, score_identity(request, task, fingerprint), team) as journal:
@@ -83,28 +86,29 @@ def run_probe(
         scope=request.scope,
         fill=request.fill,
         seed=request.seed,
-        by_letter=letters_scored_throughout(task.items, request.scoring),
+        by_letter=letters_scored_throughout(task.items, request.to_scoring()),
     )
     result = replace(result, evidence=evidence)
     if request.checkpoint:
         result = write_and_prove(request, loaded, findings, result, run, split, note)
     write_atomically(run.vector, json.dumps(result.vector(), indent=1) + "\n")
     run.finish(result)
-    run_report([run.path], data=request.data, trusted=request.setup.trust_remote_code)
+    trusted = request.trust_remote_code
+    run_report(ReportRequest([run.path], data=request.data, trust_remote_code=trusted))
     return result
 
 
 def _prepared(request: ProbeRequest, note: Note) -> tuple[Task, Split, str]:
     """The task, how it is split, and the base's fingerprint."""
     # A mistyped model or device is told before a task is fetched and a run begun.
-    parse_reference(request.setup.reference)
-    if request.setup.device_map is None:
-        pick_device(request.setup.device)
-    note(meaning(request.task, model_is_demo=request.setup.is_demo))
-    task = load_words(request.words, model_is_demo=request.setup.is_demo, seed=request.seed)
+    parse_reference(request.model_reference)
+    if request.device_map is None:
+        pick_device(request.device)
+    note(meaning(request.task, model_is_demo=request.is_demo))
+    task = load_chosen(request, model_is_demo=request.is_demo)
     note(f"{task.name}: {len(task)} items from {task.source}, chance {percent(task.chance, 0)}")
     split = split_task(task, request.shots, request.seed)
-    base = resolve(request.setup.reference)
+    base = resolve(request.model_reference)
     read_layout(base.place)  # What could not be cut is not probed for hours first.
     return task, split, model_fingerprint(base.directory, base.revision)
 
@@ -114,14 +118,14 @@ def _result(
 ) -> ProbeResult:
     """The result, before anything was written."""
     return ProbeResult(
-        model=request.setup.name,
+        model=request.model_name,
         revision=loaded.revision,
         task=task.name,
         task_source=task.source,
         task_items=len(task),
         data=None if request.data is None else request.data.resolve(),
         chance=task.chance,
-        scoring=request.scoring.kind,
+        scoring=request.scoring,
         seed=request.seed,
         shots=request.shots,
         layers=len(loaded.decoder),
@@ -134,7 +138,7 @@ def _result(
         checkpoint=None,
         proof=None,
         run=run.path,
-        command=command_line(request),
+        command=command_line_of(request),
         cost=RunCost.of(findings.cost, torch.get_num_threads()),
     )
 
@@ -146,7 +150,7 @@ def draw_gains(request: ProbeRequest, task: Task, findings: Findings, run: RunDi
         findings.selection,
         findings.confirmation if findings.knockout else None,
         run.plot,
-        title=f"{Path(request.setup.name).name}, {task.name}",
+        title=f"{Path(request.model_name).name}, {task.name}",
         scope=request.scope,
         fill=request.fill,
         seed=request.seed,

@@ -26,9 +26,9 @@ from talo_export.jobs.many import (
     unannounced,
 )
 from talo_export.jobs.probe import run_probe
-from talo_export.jobs.probe_request import ProbeRequest
 from talo_export.jobs.side_effects import note_side_effects
 from talo_export.probing.team import ALONE, Team
+from talo_export.requests.measurements import ProbeRequest
 from talo_export.runs.directory import default_directory
 from talo_export.runs.result import ProbeResult
 
@@ -88,21 +88,18 @@ def run_probes(
     A task that fails is reported in `failed` and does not lose the others. The table is also
     written beside the runs, as `table.csv` and `table.json`.
     """
-    assert request.task is not None
-    wanted = references(
-        request.task, model_is_demo=request.setup.is_demo, columns=dict(request.columns)
-    )
-    folder = request.out or default_directory(request.setup.name, "any").parent
+    wanted = references(request, model_is_demo=request.is_demo)
+    folder = request.out or default_directory(request.model_name, "any").parent
 
     def probe(reference: str, model: SharedModel) -> ProbeResult:
         run = folder / default_directory("", reference).name
         one = replace(request, task=reference, out=run)
         return run_probe(one, note=note, progress=progress, load=model, team=team)
 
-    outcomes = each_task(wanted, request.setup, probe, note=note, begin=begin)
+    outcomes = each_task(wanted, request, probe, note=note, begin=begin)
     results = outcomes.results
     many = ManyResult(
-        model=request.setup.name,
+        model=request.model_name,
         tasks=tuple(map(_row, results)),
         failed=tuple(outcomes.failed),
         discoveries=discoveries(results),
@@ -111,7 +108,7 @@ def run_probes(
     )
     if not team.leads:
         return many
-    trusted = request.setup.trust_remote_code
+    trusted = request.trust_remote_code
     note_side_effects(many.runs, data=request.data, trusted=trusted)
     return _written(folder, many, outcomes)
 

@@ -9,13 +9,13 @@ from talo_export.errors import UsageError
 from talo_export.evidence.confirmation import Confirmation, confirm
 from talo_export.evidence.selection import Selection, select
 from talo_export.jobs.evaluate import Watch
-from talo_export.jobs.probe_request import ProbeRequest
 from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.cost import Cost
 from talo_export.probing.journal import Journal
 from talo_export.probing.sweep import SweepResult, all_knockouts, sweep
 from talo_export.probing.team import Team
+from talo_export.requests.measurements import ProbeRequest
 from talo_export.tasks.item import Item
 from talo_export.tasks.splits import Split
 
@@ -56,8 +56,8 @@ def measure(
     knockouts = all_knockouts(loaded.decoder, request.scope, request.fill)
     if not knockouts:
         raise UsageError(
-            f"{request.setup.name} has no layer whose {request.scope} can be knocked out; see "
-            f"`talo-export inspect {request.setup.name}`."
+            f"{request.model_name} has no layer whose {request.scope} can be knocked out; see "
+            f"`talo-export inspect {request.model_name}`."
         )
 
     def score(
@@ -67,9 +67,9 @@ def measure(
             loaded,
             items,
             variants,
-            request.scoring,
+            request.to_scoring(),
             journal=journal,
-            batch_size=request.setup.batch_size,
+            batch_size=request.batch_size,
             engine=request.engine,
             skip_too_long=request.skip_too_long,
             team=team,

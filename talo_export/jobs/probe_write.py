@@ -10,10 +10,10 @@ from talo_export.errors import ProofError
 from talo_export.jobs.evaluate import Note
 from talo_export.jobs.export import plan_on, write_patched
 from talo_export.jobs.probe_measure import Findings
-from talo_export.jobs.probe_request import ProbeRequest
 from talo_export.jobs.replay import replay
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import resolve
+from talo_export.requests.measurements import ProbeRequest
 from talo_export.runs.comparison import comparison_of
 from talo_export.runs.directory import RunDirectory
 from talo_export.runs.record import record_of_run
@@ -35,15 +35,15 @@ def write_and_prove(
     if knockout is None or result.verdict == "harmful":
         return result
     assert findings.confirmed is not None
-    base = resolve(request.setup.reference)
-    plan, n_layers = plan_on(base, knockout, trust_remote_code=request.setup.trust_remote_code)
+    base = resolve(request.model_reference)
+    plan, n_layers = plan_on(base, knockout, trust_remote_code=request.trust_remote_code)
     # What a killed run left is ours and unfinished: the run has no result yet.
     shutil.rmtree(run.checkpoint, ignore_errors=True)
     write_patched(
         base,
         plan,
         run.checkpoint,
-        name=request.setup.name,
+        name=request.model_name,
         n_layers=n_layers,
         record=record_of_run(result, comparison=comparison_of(run.path, result)),
         plot=run.plot.read_bytes(),
@@ -59,7 +59,7 @@ def write_and_prove(
     known = set(findings.confirmed.table.item_ids)
     answered = [item for item in split.confirm if item.id in known]
     answers = replay(
-        loaded, run.checkpoint, answered, findings.confirmed.table, knockout, request.scoring
+        loaded, run.checkpoint, answered, findings.confirmed.table, knockout, request.to_scoring()
     )
     if not answers.ok:
         raise ProofError(

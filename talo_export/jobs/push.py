@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from talo_export.checkpoint.adapter import plan_adapter, write_adapter
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, read_manifest
 from talo_export.checkpoint.placing import BASE_CARD
 from talo_export.errors import TaloError, UsageError
-from talo_export.jobs.export import ExportRequest, added_files, run_export
+from talo_export.jobs.export import added_files, run_export
 from talo_export.publish.card import render_card
 from talo_export.publish.collection import Member, stage_collection
 from talo_export.publish.publication import open_publication
-from talo_export.publish.push import PushResult, Terms, check_request, deliver, push
+from talo_export.publish.push import PushResult, check_request, deliver, push
 from talo_export.publish.subject import PLOT, read_subject
+from talo_export.requests.checkpoints import ExportRequest, Form, PushRequest
 from talo_export.runs.directory import RunDirectory
 from talo_export.runs.record import record_of_manifest
-
-Form = Literal["checkpoint", "adapter"]
-
-
-@dataclass(frozen=True, slots=True)
-class PushRequest:
-    """What was asked for. `form` None sends what the directory holds."""
-
-    directory: Path
-    repo_id: str
-    form: Form | None = None
-    collection: bool = False
-    terms: Terms = field(default_factory=Terms)
-    trust_remote_code: bool = False
 
 
 def run_push(request: PushRequest, *, progress: bool = True) -> PushResult:
@@ -56,8 +41,6 @@ def run_push(request: PushRequest, *, progress: bool = True) -> PushResult:
 
 def _push_collection(request: PushRequest, made: Path, progress: bool) -> PushResult:
     """An adapter for every run or export below the directory; those that may not go are named."""
-    if request.form == "checkpoint":
-        raise UsageError("a collection is of adapters: leave out --as checkpoint.")
     found = sorted(path for path in request.directory.iterdir() if _is_export(path))
     members: list[Member] = []
     left_out: list[str] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,6 +15,7 @@ from talo_export.evidence.differences import differences
 from talo_export.evidence.paired import layer_gains
 from talo_export.jobs.scores import FinishedRun, read_run
 from talo_export.publish.report import RunPage, render_report
+from talo_export.requests.readings import ReportRequest
 from talo_export.runs.comparison import comparison_of, read_comparison
 
 DRAWN = 2_000
@@ -30,24 +30,20 @@ class ReportResult(Recorded):
     runs: tuple[Path, ...]
 
 
-def run_report(
-    runs: Sequence[Path],
-    *,
-    out: Path | None = None,
-    data: Path | None = None,
-    trusted: bool = False,
-    comparison: Path | None = None,
-) -> ReportResult:
+def run_report(request: ReportRequest) -> ReportResult:
     """Write the page beside the first run, or to `out`.
 
     `comparison` is the directory of a comparison of the first run's model and task; without it,
     each run's page shows the one that `compare` put beside the run, if any.
     """
-    finished = [read_run(path, data=data, trusted=trusted) for path in runs]
-    target = out or finished[0].run.path / "report.html"
+    finished = [
+        read_run(path, data=request.data, trusted=request.trust_remote_code)
+        for path in request.runs
+    ]
+    target = request.out or finished[0].run.path / "report.html"
     pages = [page_of(run) for run in finished]
-    if comparison is not None:
-        compared = read_comparison(comparison, finished[0].result)
+    if request.comparison is not None:
+        compared = read_comparison(request.comparison, finished[0].result)
         pages[0] = replace(pages[0], comparison=compared)
     page = render_report(
         pages,
@@ -56,7 +52,7 @@ def run_report(
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(target, page)
-    return ReportResult(target, tuple(runs))
+    return ReportResult(target, request.runs)
 
 
 def page_of(finished: FinishedRun) -> RunPage:

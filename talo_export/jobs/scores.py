@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from talo_export.errors import TaloError
-from talo_export.jobs.task_words import DEMO, load_words, words_of_run
+from talo_export.jobs.task_words import choice_of_run, load_chosen
 from talo_export.knockout import Knockout
 from talo_export.probing.journal import Journal
 from talo_export.probing.scores import ScoreTable
+from talo_export.requests.settings import DEMO
 from talo_export.runs.directory import RunDirectory, RunRequest
 from talo_export.runs.result import ProbeResult
 from talo_export.tasks.item import Task
@@ -43,8 +44,8 @@ def read_run(path: Path, *, data: Path | None = None, trusted: bool = False) -> 
     """
     run = RunDirectory(path)
     request, result = run.request(), run.finished()
-    words = words_of_run(request, data=data or result.data, trusted=trusted)
-    task = load_words(words, model_is_demo=result.model == DEMO, seed=result.seed)
+    choice = choice_of_run(request, seed=result.seed, data=data or result.data, trusted=trusted)
+    task = load_chosen(choice, model_is_demo=result.model == DEMO)
     if task.fingerprint != request.scores["task_fingerprint"]:
         raise TaloError(
             f"the items of {request.task_reference} changed since {path} was made: "

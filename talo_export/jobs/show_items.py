@@ -12,12 +12,12 @@ from pathlib import Path
 
 from talo_export.codec import Recorded
 from talo_export.errors import UsageError
-from talo_export.jobs.asking import Setup
 from talo_export.jobs.many import means_many
-from talo_export.jobs.task_words import TaskWords, load_words
+from talo_export.jobs.task_words import load_chosen
 from talo_export.models.loading import LoadedProcessor, load_processor_alone
 from talo_export.probing.encoding import model_inputs, prompt_text
-from talo_export.probing.settings import Scoring
+from talo_export.requests.readings import TasksRequest
+from talo_export.requests.settings import PromptSettings
 from talo_export.runs.directory import default_directory
 from talo_export.tasks.item import Item, ItemImage
 from talo_export.tasks.prompts import render, right_answer
@@ -57,38 +57,29 @@ class ShownItems(Recorded):
     items: tuple[ShownItem, ...]
 
 
-def show_items(
-    setup: Setup,
-    words: TaskWords,
-    count: int,
-    *,
-    scoring: Scoring | None = None,
-    seed: int = 0,
-    out: Path | None = None,
-) -> ShownItems:
-    """Render the first `count` items; pictures are saved as PNG below `out`.
+def show_items(request: TasksRequest) -> ShownItems:
+    """Render the task's first items; pictures are saved as PNG below `out`.
 
     Raises UsageError for a pattern: one task at a time is shown.
     """
-    if means_many(words.name):
-        raise UsageError(f"{words.name} means several tasks: name one to show.")
-    task = load_words(words, model_is_demo=setup.is_demo, seed=seed)
-    asker = load_processor_alone(setup.reference, trust_remote_code=setup.trust_remote_code)
-    folder = out or Path("shown") / default_directory("", task.name).name
+    if means_many(request.task):
+        raise UsageError(f"{request.task} means several tasks: name one to show.")
+    task = load_chosen(request, model_is_demo=request.is_demo)
+    asker = load_processor_alone(
+        request.model_reference, trust_remote_code=request.trust_remote_code
+    )
+    folder = request.out or Path("shown") / default_directory("", task.name).name
     return ShownItems(
         task=task.name,
         task_source=task.source,
-        model=setup.name,
-        items=tuple(
-            _shown(asker, item, scoring or Scoring(), folder) for item in task.items[:count]
-        ),
+        model=request.model_name,
+        items=tuple(_shown(asker, item, request, folder) for item in task.items[: request.show]),
     )
 
 
-def _shown(asker: LoadedProcessor, item: Item, scoring: Scoring, folder: Path) -> ShownItem:
-    style = {} if scoring.prompt_style is None else {"style": scoring.prompt_style}
-    prompt = render(item, **style)
-    text, templated = prompt_text(asker, item, prompt, scoring.system)
+def _shown(asker: LoadedProcessor, item: Item, wording: PromptSettings, folder: Path) -> ShownItem:
+    prompt = render(item, style=wording.prompt)
+    text, templated = prompt_text(asker, item, prompt, wording.system)
     inputs = model_inputs(asker, item, prompt, text)
     return ShownItem(
         id=item.id,

@@ -15,6 +15,7 @@ from talo_export.evidence.paired import seen_by_both
 from talo_export.jobs.measured_since import renew_run_card
 from talo_export.jobs.report import run_report
 from talo_export.jobs.scores import FinishedRun, read_run
+from talo_export.requests.readings import ReportRequest
 
 
 def record_side_effects(run: FinishedRun, found: SideEffects, *, data: Path | None = None) -> None:
@@ -23,7 +24,7 @@ def record_side_effects(run: FinishedRun, found: SideEffects, *, data: Path | No
     Only the card and the manifest change in the checkpoint: no weight is touched.
     """
     run.run.finish(replace(run.result, side_effects=found))
-    run_report([run.run.path], data=data)
+    run_report(ReportRequest([run.run.path], data=data))
     renew_run_card(run.run)
 
 

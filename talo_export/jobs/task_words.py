@@ -1,4 +1,4 @@
-"""From the user's words about a task to the task, and what those words meant.
+"""From the chosen task's name to its items, and what that name meant.
 
 The bundled demo is the default. Names starting with `demo/` always mean the demo's; a bare name
 means the demo's when the demo is the model, and the catalogue's otherwise.
@@ -6,55 +6,40 @@ means the demo's when the demo is the model, and the catalogue's otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from talo_export.demo import DEMO as DEMO
 from talo_export.errors import UsageError
+from talo_export.requests.settings import DEFAULT_TASK, DEMO, TaskChoice, TaskWithShots
 from talo_export.runs.directory import RunRequest
 from talo_export.tasks.item import Item, Task
 
-DEFAULT_TASK = "maps"
+
+def choice_recorded(choice: TaskWithShots) -> dict[str, Any]:
+    """What a run keeps, besides the task's name, to read its items again; defaults left out."""
+    kept: dict[str, Any] = {
+        "columns": dict(choice.columns or {}),
+        "choices_from": choice.choices_from,
+        "few_shot": choice.few_shot,
+    }
+    return {name: value for name, value in kept.items() if value}
 
 
-@dataclass(frozen=True, slots=True)
-class TaskWords:
-    """What was asked for. `name` None is `maps`; `data` a local copy of the catalogue's data sets.
-
-    `columns` maps our fields to the data's own names; `few_shot` answered examples stand before
-    every item; `trust_remote_code` lets a task's YAML run the functions that it names.
-    """
-
-    name: str | None = None
-    data: Path | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    few_shot: int = 0
-    trust_remote_code: bool = False
-
-    @property
-    def asked(self) -> str:
-        return self.name or DEFAULT_TASK
-
-    def recorded(self) -> dict[str, Any]:
-        """What a run keeps to read its items again, defaults left out."""
-        kept: dict[str, Any] = {"columns": dict(self.columns), "few_shot": self.few_shot}
-        return {name: value for name, value in kept.items() if value}
-
-
-def words_of_run(request: RunRequest, *, data: Path | None, trusted: bool) -> TaskWords:
-    """The words by which a run's recorded request named its task."""
-    return TaskWords(
-        name=request.task_reference,
+def choice_of_run(
+    request: RunRequest, *, seed: int, data: Path | None, trusted: bool
+) -> TaskWithShots:
+    """The task of a run's recorded request; `seed` drew its examples."""
+    return TaskWithShots(
+        task=request.task_reference,
         data=data,
+        seed=seed,
         trust_remote_code=trusted,
         **(request.task_words or {}),
     )
 
 
-def load_words(words: TaskWords, *, model_is_demo: bool, seed: int = 0) -> Task:
-    """The task that the words mean; `seed` draws its examples.
+def load_chosen(choice: TaskChoice, *, model_is_demo: bool) -> Task:
+    """The task that was chosen, with the examples before its items, drawn by the seed.
 
     Raises `UsageError` naming the nearest where there is none of that name, or where there is
     nothing to draw examples from.
@@ -63,33 +48,39 @@ def load_words(words: TaskWords, *, model_is_demo: bool, seed: int = 0) -> Task:
     from talo_export.tasks.few_shot import with_shots
     from talo_export.tasks.sources import load_task
 
-    bare = _demo_name(words.asked, model_is_demo=model_is_demo)
+    name = choice.task or DEFAULT_TASK
+    bare = _demo_name(name, model_is_demo=model_is_demo)
+    shots, seed = (choice.few_shot, choice.seed) if isinstance(choice, TaskWithShots) else (0, 0)
     # First, since the lack of any is told without reading the items.
-    pool = examples_for(words, model_is_demo=model_is_demo) if words.few_shot else ()
+    pool = examples_for(choice, model_is_demo=model_is_demo) if shots else ()
     if bare is not None:
-        if words.columns:
-            raise UsageError(f"columns are named for files and data sets, not {DEMO}/{bare}.")
+        if choice.columns or choice.choices_from:
+            raise UsageError(
+                f"columns and choices are named for files and data sets, not {DEMO}/{bare}."
+            )
         task = load_demo_task(bare)
     else:
         task = load_task(
-            words.asked,
-            data=words.data,
-            columns=words.columns or None,
-            trust_remote_code=words.trust_remote_code,
+            name,
+            data=choice.data,
+            columns=choice.columns or None,
+            choices_from=choice.choices_from,
+            trust_remote_code=choice.trust_remote_code,
         )
-    return with_shots(task, pool, words.few_shot, seed)
+    return with_shots(task, pool, shots, seed)
 
 
-def examples_for(words: TaskWords, *, model_is_demo: bool) -> tuple[Item, ...]:
+def examples_for(choice: TaskChoice, *, model_is_demo: bool) -> tuple[Item, ...]:
     """The items that are set apart to be shown, answered, before the task's own.
 
     Raises `UsageError` where there are none.
     """
     from talo_export.tasks.sources import load_examples
 
-    if _demo_name(words.asked, model_is_demo=model_is_demo) is not None:
-        raise UsageError(f"{words.asked} is the demo's, which has no split to take examples from.")
-    return load_examples(words.asked, data=words.data, trust_remote_code=words.trust_remote_code)
+    name = choice.task or DEFAULT_TASK
+    if _demo_name(name, model_is_demo=model_is_demo) is not None:
+        raise UsageError(f"{name} is the demo's, which has no split to take examples from.")
+    return load_examples(name, data=choice.data, trust_remote_code=choice.trust_remote_code)
 
 
 def meaning(asked: str | None, *, model_is_demo: bool) -> str:
@@ -116,28 +107,20 @@ def meaning(asked: str | None, *, model_is_demo: bool) -> str:
     return f"task {bare}: {others[0]}, of {title}; the bundled demo's own is {DEMO}/{bare}"
 
 
-def absolute_name(words: TaskWords, *, model_is_demo: bool) -> str:
+def absolute_name(task: str | None, *, model_is_demo: bool) -> str:
     """The same task from any directory and for any model: a run is read again by this."""
     from talo_export.tasks.files import find_task_file
 
-    bare = _demo_name(words.asked, model_is_demo=model_is_demo)
+    name = task or DEFAULT_TASK
+    bare = _demo_name(name, model_is_demo=model_is_demo)
     if bare is not None:
         return f"{DEMO}/{bare}"
-    file = find_task_file(words.asked)
+    file = find_task_file(name)
     if file is not None:
         category = f":{file.category}" if file.category else ""
         return f"{file.path.resolve()}{category}"
-    path = Path(words.asked)
-    return str(path.resolve()) if path.is_file() else words.asked
-
-
-def with_columns(words: TaskWords, text: str | None) -> TaskWords:
-    """The words with the columns of an option's text, `question=stem,choices=options`."""
-    if text is None:
-        return words
-    from talo_export.tasks.columns import parse_columns
-
-    return replace(words, columns=parse_columns(text))
+    path = Path(name)
+    return str(path.resolve()) if path.is_file() else name
 
 
 def _demo_name(asked: str, *, model_is_demo: bool) -> str | None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from talo_export.codec import Recorded
 from talo_export.demo import ITEMS, demo_task_chance, demo_task_descriptions
 from talo_export.errors import UsageError
-from talo_export.jobs.task_words import DEMO, TaskWords, load_words
+from talo_export.jobs.evaluate import Note, silent
+from talo_export.jobs.task_words import load_chosen, meaning
+from talo_export.requests.readings import TasksRequest
+from talo_export.requests.settings import DEMO, TaskWithShots
 from talo_export.tasks.catalogue import list_tasks
 from talo_export.tasks.check import TaskReport, describe_task
+
+if TYPE_CHECKING:
+    from talo_export.jobs.show_items import ShownItems
 
 SHOTS = 20
 """The default number of probing items: what is left of a task confirms."""
@@ -52,6 +59,18 @@ class TaskCheck(TaskReport):
     best_case_gain: float | None
 
 
+def run_tasks(request: TasksRequest, *, note: Note = silent) -> TaskCheck | TaskList | ShownItems:
+    """List the tasks, show one's first items, or check a file, whichever was asked for."""
+    if request.checks:
+        return check_tasks(request)
+    if request.show is None:
+        return list_known_tasks(request.task)
+    from talo_export.jobs.show_items import show_items
+
+    note(meaning(request.task, model_is_demo=request.is_demo))
+    return show_items(request)
+
+
 def list_known_tasks(pattern: str | None = None) -> TaskList:
     """Every task whose name matches, the demo's first.
 
@@ -79,7 +98,7 @@ def list_known_tasks(pattern: str | None = None) -> TaskList:
     return TaskList(tuple(tasks))
 
 
-def check_tasks(words: TaskWords, *, against: str | None = None) -> TaskCheck:
+def check_tasks(request: TasksRequest) -> TaskCheck:
     """Counts, balance, warnings, and the power of the items.
 
     `against` is another task or split, with which neither items nor pictures should be shared.
@@ -87,17 +106,24 @@ def check_tasks(words: TaskWords, *, against: str | None = None) -> TaskCheck:
     # Statistics take seconds to import, which listing the tasks must not wait for.
     from talo_export.evidence.power import TYPICAL_CHANGED, smallest_confirmable
 
-    if words.name is None:
-        raise UsageError("tasks check needs a file of items, or the name of a task.")
-    task = load_words(words, model_is_demo=False)
+    choice = TaskWithShots(
+        request.file,
+        data=request.data,
+        columns=request.columns,
+        choices_from=request.choices_from,
+        few_shot=request.few_shot,
+        seed=request.seed,
+        trust_remote_code=request.trust_remote_code,
+    )
+    task = load_chosen(choice, model_is_demo=False)
     other = None
-    if against is not None:
-        other = load_words(replace(words, name=against, few_shot=0), model_is_demo=False)
+    if request.against is not None:
+        other = load_chosen(replace(choice, task=request.against, few_shot=0), model_is_demo=False)
     left = max(0, len(task) - SHOTS)
     report = describe_task(task, other)
     return TaskCheck(
         **{field.name: getattr(report, field.name) for field in fields(TaskReport)},
-        against=against,
+        against=request.against,
         confirm_items=left,
         changed_share=TYPICAL_CHANGED,
         confirmable_gain=smallest_confirmable(left) if left else None,

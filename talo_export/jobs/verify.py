@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import WrapSerializer
@@ -15,8 +14,9 @@ from talo_export.checkpoint.proof import LoadReport, prove_export
 from talo_export.checkpoint.verify import FileReport, FileVerdicts, TensorVerdicts, verify_files
 from talo_export.codec import Recorded
 from talo_export.errors import ProofError
-from talo_export.jobs.asking import model_reference
 from talo_export.models.reference import resolve
+from talo_export.requests.checkpoints import VerifyRequest
+from talo_export.requests.settings import model_reference
 
 
 @dataclass(frozen=True)
@@ -55,19 +55,15 @@ class VerifyResult(Recorded):
 
 
 def run_verify(
-    directory: Path,
-    *,
-    base: str | None = None,
-    trust_remote_code: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    request: VerifyRequest, progress: Callable[[int, int], None] | None = None
 ) -> VerifyResult:
     """Compare every file and tensor, then load it in a fresh process and compare logits.
 
-    `base` is the checkpoint it was made from, by default the one that the manifest names.
     `progress` is called with the bytes hashed so far and the bytes to hash.
     """
+    directory = request.directory
     manifest = read_manifest(directory)
-    origin = resolve(base or base_reference(manifest))
+    origin = resolve(request.base or base_reference(manifest))
     files = verify_files(directory, origin.place, progress)
     problems = _problems(files)
     load = logits = None
@@ -78,7 +74,7 @@ def run_verify(
                 origin.place,
                 manifest.knockout,
                 is_adapter=manifest.storage == ADAPTER,
-                trust_remote_code=trust_remote_code,
+                trust_remote_code=request.trust_remote_code,
             )
         except ProofError as error:
             problems.append(str(error))

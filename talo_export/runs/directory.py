@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from talo_export.codec import from_json
 from talo_export.checkpoint.staging import write_atomically
@@ -33,7 +33,7 @@ class RunRequest:
 
     scores: Mapping[str, str]
     """Everything an outcome depends on: what the journal is kept under."""
-    dtype: str
+    dtype: Literal["auto", "float32", "bfloat16", "float16"]
     scoring: Scoring
     task_reference: str
     """The task's name, as it is understood from any directory."""

@@ -33,6 +33,7 @@ from talo_export.jobs.verify import run_verify
 from talo_export.knockout import Knockout
 from talo_export.models.finding import find_decoder
 from talo_export.models.switching import knocked_out
+from talo_export.requests.checkpoints import VerifyRequest
 
 IDS = torch.tensor([[3, 9, 27, 17, 51, 25]])
 SIZES = {
@@ -142,7 +143,7 @@ def test_a_layer_whose_keys_others_read_too_is_switched_off_and_verified(tmp_pat
     write_adapter(plan_adapter(base, Knockout(1)), out, base=str(base))
     with pytest.raises(UsageError, match="--scope o_proj"):
         plan_export(base, Knockout(1), checkpoint_anatomy(base))
-    report = run_verify(out).to_json()
+    report = run_verify(VerifyRequest(out)).to_json()
     assert report["ok"], report["problems"]
 
 
@@ -151,17 +152,17 @@ def test_verify_runs_an_adapter_on_its_base_and_notices_a_changed_vector(
 ) -> None:
     out, base = tmp_path / "out", str(bases["gpt2"])
     write_adapter(plan_adapter(bases["gpt2"], Knockout(1)), out, base=base)
-    report = run_verify(out).to_json()
+    report = run_verify(VerifyRequest(out)).to_json()
     assert report["ok"], report["problems"]
     assert report["logits"]["max_abs_difference_to_knockout"] == 0.0
     assert report["logits"]["max_abs_difference_to_base"] > 0.0
     (vector,) = report["tensors"]["filled"]
 
     save_file({vector: torch.ones(32, 1, dtype=torch.bfloat16)}, out / WEIGHTS)
-    assert run_verify(out).tensors.other == (vector,)
+    assert run_verify(VerifyRequest(out)).tensors.other == (vector,)
     (out / "stranger.bin").write_bytes(b"")
     (out / WEIGHTS).unlink()
-    files = run_verify(out).to_json()["files"]
+    files = run_verify(VerifyRequest(out)).to_json()["files"]
     assert (files["missing"], files["extra"]) == ([WEIGHTS], ["stranger.bin"])
 
 

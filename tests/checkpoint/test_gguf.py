@@ -25,13 +25,19 @@ from talo_export.checkpoint.undo import undo_export
 from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export
 from talo_export.errors import TaloError, UsageError
-from talo_export.jobs.export import ExportRequest, run_export
+from talo_export.jobs.export import run_export
 from talo_export.jobs.inspect import run_inspect
 from talo_export.jobs.undo import run_undo
 from talo_export.jobs.verify import run_verify
 from talo_export.knockout import Knockout
 from talo_export.models.finding import find_decoder
 from talo_export.models.switching import knocked_out
+from talo_export.requests.checkpoints import (
+    ExportRequest,
+    InspectRequest,
+    UndoRequest,
+    VerifyRequest,
+)
 
 Q = GGMLQuantizationType
 HIDDEN, LAYERS, HEADS, VOCABULARY = 256, 2, 4, 64
@@ -298,12 +304,12 @@ def test_without_the_gguf_package_a_sentence_says_what_to_install(tiny: Path, co
 
 
 def test_the_commands_take_the_file_that_was_exported(tiny: Path, tmp_path: Path) -> None:
-    document = run_inspect(str(tiny)).to_json()
+    document = run_inspect(InspectRequest(str(tiny))).to_json()
     assert (document["architecture"], len(document["layers"])) == ("llama", LAYERS)
     assert document["layers"][0]["knockout"] == {"attention": None, "o_proj": None}
     run_export(ExportRequest(model=str(tiny), layer=1, out=tmp_path / "out"))
-    run_undo(tmp_path / "out", tmp_path / "back")
+    run_undo(UndoRequest(tmp_path / "out", out=tmp_path / "back"))
     assert (tmp_path / "back" / tiny.name).read_bytes() == tiny.read_bytes()
-    report = run_verify(tmp_path / "out").to_json()
+    report = run_verify(VerifyRequest(tmp_path / "out")).to_json()
     assert report["ok"], report["problems"]
     assert report["tensors"]["filled"]

@@ -12,12 +12,11 @@ from planted_case import LAYERS, PLANTED, Planted
 
 from talo_export.errors import UsageError
 from talo_export.jobs.analyze import run_analysis
-from talo_export.jobs.asking import Setup
 from talo_export.jobs.probe import run_probe
 from talo_export.jobs.probe_many import run_probes
-from talo_export.jobs.probe_request import ProbeRequest
 from talo_export.jobs.report import run_report
-from talo_export.probing.settings import Scoring
+from talo_export.requests.measurements import ProbeRequest
+from talo_export.requests.readings import AnalyzeRequest, ReportRequest
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +35,11 @@ def request_for(planted: Planted, folder: Path):
 
     def make(task: Path, **options: Any) -> ProbeRequest:
         asked = ProbeRequest(
-            setup=Setup(model=str(planted.model)),
+            model=str(planted.model),
             task=str(task),
             out=folder / "runs" / task.stem,
             shots=25,
-            scoring=Scoring("likelihood"),
+            scoring="likelihood",
             criterion="accuracy",
             checkpoint=False,
         )
@@ -98,9 +97,11 @@ def test_a_run_with_a_prior_and_a_noise_floor_of_former_versions_is_still_read(
     manifest["result"]["evidence"]["noise_floor"] = floor
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest))
     (tmp_path / "run" / "report.html").unlink()
-    run_report([tmp_path / "run"])
+    run_report(ReportRequest([tmp_path / "run"]))
     assert "first" in (tmp_path / "run" / "report.html").read_text()
-    assert run_analysis("vectors", [tmp_path / "run"], out=tmp_path / "out")["tasks"]
+    assert run_analysis(AnalyzeRequest("vectors", [tmp_path / "run"], out=tmp_path / "out"))[
+        "tasks"
+    ]
 
 
 def test_letters_are_calibrated_in_result_report_and_card(run: Path) -> None:
@@ -130,7 +131,7 @@ def test_a_task_without_items_to_confirm_on_is_cross_validated(
 def test_side_effects_stand_in_result_report_and_card(run: Path, others: list[Path]) -> None:
     card = run / "checkpoint" / "README.md"
     assert "Nobody has measured what it does to other tasks" in card.read_text()
-    found = run_analysis("side-effects", [run, *others], out=run / "analysis")
+    found = run_analysis(AnalyzeRequest("side-effects", [run, *others], out=run / "analysis"))
     assert set(found["tasks"]) == {"first", "last"}
     text = card.read_text()
     assert "The same knockout on 2 other tasks" in text
@@ -148,7 +149,7 @@ def test_side_effects_stand_in_result_report_and_card(run: Path, others: list[Pa
 def test_every_analysis_is_told_in_a_sentence(
     run: Path, others: list[Path], tmp_path: Path, kind: str, of: int
 ) -> None:
-    found = run_analysis(kind, [run, *others][:of], out=tmp_path)
+    found = run_analysis(AnalyzeRequest(kind, [run, *others][:of], out=tmp_path))
     assert found["sentence"].endswith(".")
     assert json.loads((tmp_path / f"{kind}.json").read_text())["sentence"] == found["sentence"]
     assert {Path(file).suffix for file in found["files"]} >= {".json", ".png", ".svg"}
@@ -159,7 +160,7 @@ def test_an_analysis_of_one_run_says_how_to_do_several(
     run: Path, others: list[Path], tmp_path: Path, kind: str
 ) -> None:
     with pytest.raises(UsageError, match=f"{kind} is about one run, and 3 were named: call it"):
-        run_analysis(kind, [run, *others], out=tmp_path)
+        run_analysis(AnalyzeRequest(kind, [run, *others], out=tmp_path))
 
 
 def test_the_page_draws_every_layers_interval(run: Path) -> None:
@@ -185,7 +186,7 @@ def test_every_pair_of_layers_is_measured_and_its_cost_told(
 ) -> None:
     task = folder / "last.jsonl"
     run_probe(request_for(task, shots=4, out=tmp_path / "run"))
-    found = run_analysis("pairs", [tmp_path / "run"], out=tmp_path, full=True)
+    found = run_analysis(AnalyzeRequest("pairs", [tmp_path / "run"], out=tmp_path, full=True))
     assert found["pairs_evaluated"] == LAYERS * (LAYERS - 1) // 2
     assert found["layers"] == list(range(LAYERS))
     assert all(gain is not None for row in found["gains"] for gain in row)
@@ -195,4 +196,4 @@ def test_every_pair_of_layers_is_measured_and_its_cost_told(
     assert (tmp_path / "pairs.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "pairs.svg").read_text()
     with pytest.raises(UsageError, match="--full is about pairs"):
-        run_analysis("vectors", [tmp_path / "run"], out=tmp_path, full=True)
+        run_analysis(AnalyzeRequest("vectors", [tmp_path / "run"], out=tmp_path, full=True))

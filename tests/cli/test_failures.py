@@ -6,12 +6,12 @@ import errno
 
 import pytest
 
-from talo_export.cli.failures import told
+from talo_export.cli.failures import exit_on_known_errors
 from talo_export.errors import TaloError, UsageError
 
 
 def status_of(error: BaseException) -> int:
-    with pytest.raises(SystemExit) as ended, told():
+    with pytest.raises(SystemExit) as ended, exit_on_known_errors():
         raise error
     assert isinstance(ended.value.code, int)
     return ended.value.code
@@ -54,5 +54,5 @@ def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_bug_keeps_its_traceback() -> None:
-    with pytest.raises(RuntimeError, match="shapes"), told():
+    with pytest.raises(RuntimeError, match="shapes"), exit_on_known_errors():
         raise RuntimeError("shapes do not match")

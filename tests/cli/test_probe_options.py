@@ -13,7 +13,8 @@ from transformers import LlamaForCausalLM
 from typer.testing import CliRunner
 
 from talo_export.cli.app import app
-from talo_export.jobs.asking import Setup
+from talo_export.jobs.loading import load_for_inference
+from talo_export.requests.settings import InferenceSettings
 
 
 def run(planted: Planted, out: Path, *more: object, task: Path | None = None) -> Any:
@@ -119,8 +120,10 @@ def test_a_model_that_stays_on_disk_is_probed_like_one_in_memory(
     assert found["probe"]["gains"] == usual["probe"]["gains"]
     assert found["confirm"] == usual["confirm"]
     assert found["cost"]["layer_evaluations"] == usual["cost"]["layer_evaluations"]
-    setup = Setup(str(planted.model), device_map="disk", offload=tmp_path / "weights")
-    assert {one.device.type for one in setup.load().model.parameters()} == {"meta"}
+    settings = InferenceSettings(
+        str(planted.model), device_map="disk", offload=tmp_path / "weights"
+    )
+    assert {one.device.type for one in load_for_inference(settings).model.parameters()} == {"meta"}
 
 
 @pytest.mark.parametrize("layers", [0, 1])

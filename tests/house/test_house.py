@@ -17,7 +17,7 @@ PACKAGE = ROOT / "talo_export"
 
 ROOMS = (
     "tasks", "models", "probing", "evidence", "checkpoint", "baselines", "demo", "runs", "publish",
-    "jobs", "cli",
+    "requests", "jobs", "cli",
 )  # fmt: skip
 """In the order data flows: a room imports from itself and from rooms before it."""
 SHARED = ("codec", "errors", "foreign_text", "knockout", "wording")

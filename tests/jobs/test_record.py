@@ -13,8 +13,7 @@ from results import CALIBRATION, MANIFEST, RECORD, comparison, probe_result, row
 
 from talo_export.checkpoint.manifest import parse_manifest
 from talo_export.jobs import probe
-from talo_export.jobs.asking import Setup
-from talo_export.jobs.probe_request import ProbeRequest
+from talo_export.requests.measurements import ProbeRequest
 from talo_export.runs.record import record_of_manifest, record_of_run, without_folders
 from talo_export.tasks.hub_source import HubSource, hub_source
 
@@ -26,7 +25,7 @@ def test_the_picture_on_the_card_names_no_folder_of_this_machine(
 ) -> None:
     drawn: dict[str, Any] = {}
     monkeypatch.setattr(probe, "draw_layers", lambda *given, **options: drawn.update(options))
-    request = ProbeRequest(setup=Setup(model="/home/me/my-vlm"), task="/home/me/shots.jsonl")
+    request = ProbeRequest("/home/me/my-vlm", task="/home/me/shots.jsonl")
     findings = SimpleNamespace(
         probed=SimpleNamespace(table=None), selection=None, confirmation=None, knockout=None
     )

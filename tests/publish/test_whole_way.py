@@ -19,12 +19,10 @@ from transformers import AutoModelForCausalLM
 
 from talo_export.checkpoint.verify import verify_files
 from talo_export.errors import TaloError
-from talo_export.jobs.asking import Setup
 from talo_export.jobs.probe_many import run_probes
-from talo_export.jobs.probe_request import ProbeRequest
-from talo_export.jobs.push import PushRequest, run_push
-from talo_export.probing.settings import Scoring
-from talo_export.publish.push import Terms
+from talo_export.jobs.push import run_push
+from talo_export.requests.checkpoints import PushRequest
+from talo_export.requests.measurements import ProbeRequest
 
 OPTIONS = ("--scoring", "likelihood", "--criterion", "accuracy", "--shots", 30)
 
@@ -140,11 +138,11 @@ def runs(published: Published, tmp_path: Path) -> Path:
     """Two tasks probed on the base, each with its run: one confirmed, one not."""
     tasks = plant_two_tasks(published.planted, tmp_path / "tasks.jsonl")
     request = ProbeRequest(
-        setup=Setup(model="someone/base@v1"),
+        model="someone/base@v1",
         task=f"{tasks}:*",
         out=tmp_path / "runs",
         shots=30,
-        scoring=Scoring("likelihood"),
+        scoring="likelihood",
         criterion="accuracy",
         min_gain=-1.0,
     )
@@ -176,7 +174,7 @@ def the_card_says_what_the_knockout_does_to_the_other_task(run: Path) -> None:
 def test_many_tasks_go_into_one_repository_with_a_table(
     published: Published, runs: Path, tmp_path: Path
 ) -> None:
-    hub, terms = published.hub, Terms(allow_unconfirmed=True)
+    hub = published.hub
     the_card_says_what_the_knockout_does_to_the_other_task(planted_run(runs))
 
     # The confirmed one alone, and why the other stays at home.
@@ -187,7 +185,7 @@ def test_many_tasks_go_into_one_repository_with_a_table(
     folders = {name.split("/")[0] for name in alone.files if "/" in name}
     assert folders == {"tasks-planted"}
 
-    both = run_push(replace(request, terms=terms), progress=False)
+    both = run_push(replace(request, allow_unconfirmed=True), progress=False)
     card = ModelCard(hub.files("owner/many")["README.md"].decode())
     rows = [line for line in card.text.splitlines() if line.startswith("| tasks/")]
     assert [row.split(" | ")[0] for row in rows] == ["| tasks/other", "| tasks/planted"]

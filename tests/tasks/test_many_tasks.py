@@ -15,9 +15,9 @@ from talo_export.cli.output import Sink
 from talo_export.cli.progress_many import ManyProgress
 from talo_export.cli.show_many import show_failures, show_many
 from talo_export.errors import TaloError
-from talo_export.jobs.asking import Setup
 from talo_export.jobs.many import each_task, means_many, references, write_table
 from talo_export.probing.progress import Progress
+from talo_export.requests.settings import InferenceSettings, TaskChoice
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,9 @@ def test_a_model_that_does_not_load_is_tried_once(llm: Path, tmp_path: Path) -> 
         return {}
 
     with pytest.raises(TaloError, match="damaged or cut short"):
-        each_task(["a", "b"], Setup(str(broken)), load, note=print, begin=lambda *told: None)
+        each_task(
+            ["a", "b"], InferenceSettings(str(broken)), load, note=print, begin=lambda *told: None
+        )
     assert tried == ["a"]
 
 
@@ -125,7 +127,11 @@ def test_a_bug_in_one_task_is_told_with_its_traceback_and_loses_no_other(
 
     told: list[str] = []
     outcomes = each_task(
-        ["good", "bad", "fine"], Setup(str(llm)), do, note=told.append, begin=lambda *told: None
+        ["good", "bad", "fine"],
+        InferenceSettings(str(llm)),
+        do,
+        note=told.append,
+        begin=lambda *told: None,
     )
     assert len(outcomes.documents) == 2
     assert outcomes.failed == [{"task": "bad", "error": "ZeroDivisionError: division by zero"}]
@@ -141,10 +147,10 @@ def test_patterns_mean_many(pattern: str) -> None:
 
 
 def test_all_means_the_demos_tasks_or_the_catalogues() -> None:
-    assert set(references("all", model_is_demo=True)) == set(
-        references("demo/*", model_is_demo=False)
+    assert set(references(TaskChoice("all"), model_is_demo=True)) == set(
+        references(TaskChoice("demo/*"), model_is_demo=False)
     )
-    assert len(references("all", model_is_demo=False)) > 150
+    assert len(references(TaskChoice("all"), model_is_demo=False)) > 150
 
 
 def test_one_failure_of_many_tasks_is_said_once() -> None:

@@ -1,0 +1,102 @@
+"""From a request class to a command of Typer's: its options, its help, and the request itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, Signature
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+
+import typer
+
+from talo_export.cli.failures import exit_on_known_errors
+from talo_export.cli.output import Sink
+from talo_export.requests.fields import REQUIRED, Argument, Flag, Request, Setting, settings
+from talo_export.requests.settings import OUTPUT, PANELS
+
+RequestT = TypeVar("RequestT", bound=Request)
+
+JSON = Flag("--json", OUTPUT, "One JSON document on stdout.")
+QUIET = Flag("--quiet -q", OUTPUT, "Only the sentence that matters.")
+
+
+def command(
+    request: type[RequestT],
+) -> Callable[[Callable[[RequestT, Sink], None]], Callable[..., None]]:
+    """Make a function of a request and where its words go into a command of all its options.
+
+    A request that cannot be ends in its sentence before the function is called.
+    """
+
+    def decorate(run: Callable[[RequestT, Sink], None]) -> Callable[..., None]:
+        @wraps(run)
+        def called(*, json: bool, quiet: bool, **values: Any) -> None:
+            with exit_on_known_errors():
+                follows = int(os.environ.get("RANK", "0")) > 0
+                sink = Sink(json_mode=json, quiet=quiet or follows)
+                run(request(**_given(request, values)), sink)
+
+        parameters = [
+            *(_parameter(s.name, _type(s), s.flag, _default(s)) for s in settings(request)),
+            _parameter("json", bool, JSON, False),
+            _parameter("quiet", bool, QUIET, False),
+        ]
+        parameters.sort(key=_place)
+        called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        called.__annotations__ = {p.name: p.annotation for p in parameters}
+        called.__doc__ = request.__doc__
+        del called.__wrapped__  # Its signature is not the command's.
+        return called
+
+    return decorate
+
+
+def _parameter(name: str, kind: Any, flag: Flag, default: Any) -> Parameter:
+    place = isinstance(flag, Argument)
+    about: dict[str, Any] = {
+        "metavar": flag.metavar,
+        "help": flag.help,
+        "show_default": flag.default or (default is not None and default is not False),
+    }
+    if flag.panel:
+        about["rich_help_panel"] = flag.panel
+    info = typer.Argument(**about) if place else typer.Option(*flag.names, **about)
+    return Parameter(
+        name,
+        Parameter.KEYWORD_ONLY,
+        annotation=Annotated[kind, info],
+        default=Parameter.empty if default is REQUIRED else default,
+    )
+
+
+def _type(setting: Setting) -> Any:
+    """What Typer reads: the words as they are where we read them, else the value's own type."""
+    if isinstance(setting.flag, Argument) and setting.choices:
+        return str  # The help would fold all the choices into a narrow column.
+    if setting.flag.parse is not None:
+        return str | None
+    if get_origin(setting.holds) is tuple:
+        return list[get_args(setting.holds)[0]]  # type: ignore[misc]
+    return setting.holds
+
+
+def _default(setting: Setting) -> Any:
+    if setting.flag.parse is None or setting.default in (None, REQUIRED):
+        return setting.default
+    return setting.flag.write(setting.default)
+
+
+def _given(request: type[Request], values: dict[str, Any]) -> dict[str, Any]:
+    """The values of the request, read from the words where they are words."""
+    read = {s.name: s.flag.parse for s in settings(request)}
+    return {
+        name: parse(value) if (parse := read[name]) and isinstance(value, str) else value
+        for name, value in values.items()
+    }
+
+
+def _place(parameter: Parameter) -> int:
+    """Arguments first, then the options panel by panel."""
+    info = get_args(parameter.annotation)[1]
+    return PANELS.index(info.rich_help_panel) if info.rich_help_panel else -1

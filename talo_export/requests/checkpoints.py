@@ -1,0 +1,202 @@
+"""What can be asked of checkpoints: cut one, prove it, undo it, compare two, look, publish."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from talo_export.errors import UsageError
+from talo_export.requests.fields import (
+    Argument,
+    Coerced,
+    Flag,
+    MaybePath,
+    MaybeReference,
+    OnePath,
+    OneReference,
+    Request,
+    frozen,
+    path,
+    path_if_any,
+    reference,
+    reference_if_any,
+)
+from talo_export.requests.settings import (
+    HUB,
+    MODEL,
+    OUTPUT,
+    SEARCH,
+    FillName,
+    ModelChoice,
+    Scope,
+    TrustCode,
+)
+from talo_export.requests.values import read_layer
+
+if TYPE_CHECKING:
+    from talo_export.publish.push import Terms
+
+
+@frozen
+class ExportRequest(ModelChoice):
+    """Cut one layer's attention out of the weights on disk; everything else stays byte for byte."""
+
+    _: KW_ONLY
+    layer: Annotated[int | None, Flag(
+        "--layer -k K", SEARCH,
+        "The decoder layer, counted from 0.",
+        parse=read_layer
+    )] = None  # fmt: skip
+    run: Annotated[MaybePath, Flag(
+        "--run DIR", SEARCH, "Take model, layer, scope and fill from a finished run."
+    )] = Coerced(path_if_any, default=None)  # fmt: skip
+    out: Annotated[MaybePath, Flag(
+        "--out -o DIR", OUTPUT, "Directory to write; it must not exist."
+    )] = Coerced(path_if_any, default=None)  # fmt: skip
+    scope: Scope = "attention"
+    fill: FillName = "zero"
+    form: Annotated[Literal["checkpoint", "adapter"], Flag(
+        "--as FORM", OUTPUT, "checkpoint: a whole one. adapter: a PEFT adapter of a few kilobytes."
+    )] = "checkpoint"  # fmt: skip
+    link: Annotated[bool, Flag(
+        "--link", OUTPUT, "Hard-link the files that stay unchanged instead of copying them."
+    )] = False  # fmt: skip
+    link_cache: Annotated[bool, Flag(
+        "--link-cache", OUTPUT,
+        "The same even for files in the Hub cache, whose bytes are then shared with it."
+    )] = False  # fmt: skip
+    keep_undo: Annotated[bool, Flag(
+        "--keep-undo", OUTPUT, "Keep the original tensors beside, so that `undo` needs no base."
+    )] = False  # fmt: skip
+    comparison: Annotated[MaybePath, Flag(
+        "--comparison DIR", OUTPUT,
+        "With --run: state this comparison, by `talo-export compare`, in the card."
+    )] = Coerced(path_if_any, default=None)  # fmt: skip
+    dry_run: Annotated[bool, Flag("--dry-run", OUTPUT, "Show the plan, write nothing.")] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.run is not None and (self.layer is not None or self.model is not None):
+            raise UsageError("--run names the model and the layer already: leave out the others.")
+        if self.run is None and self.comparison is not None:
+            raise UsageError(
+                "a comparison stands in the card of a run's layer: give --run as well."
+            )
+        if self.run is None and self.layer is None:
+            raise UsageError("export needs --layer K, or --run DIR to take the layer from a run.")
+        if self.out is None and not self.dry_run:
+            raise UsageError("export needs --out DIR, a directory that does not exist yet.")
+
+
+@frozen
+class VerifyRequest(Request):
+    """Compare every file and tensor, then load it in a fresh process and compare logits.
+
+    Exit status 1 when anything is not as planned.
+    """
+
+    directory: Annotated[OnePath, Argument("DIR", "An exported checkpoint.")] = Coerced(path)
+    _: KW_ONLY
+    base: Annotated[MaybeReference, Flag(
+        "--base REF", MODEL,
+        "The checkpoint it was made from.",
+        default="the base in the manifest"
+    )] = Coerced(reference_if_any, default=None)  # fmt: skip
+    trust_remote_code: TrustCode = False
+
+
+@frozen
+class UndoRequest(Request):
+    """Rebuild the base's bytes; every file must have the hash that the manifest recorded."""
+
+    directory: Annotated[OnePath, Argument("DIR", "An exported checkpoint.")] = Coerced(path)
+    _: KW_ONLY
+    out: Annotated[OnePath, Flag(
+        "--out -o DIR", OUTPUT, "Directory to write; it must not exist."
+    )] = Coerced(path)  # fmt: skip
+    base: Annotated[MaybeReference, Flag(
+        "--base REF", MODEL,
+        "Where the original tensors come from.",
+        default="the undo file, else the base in the manifest"
+    )] = Coerced(reference_if_any, default=None)  # fmt: skip
+
+
+@frozen
+class DiffRequest(Request):
+    """Compare two checkpoints tensor by tensor, byte by byte, whatever shards they lie in."""
+
+    a: Annotated[OneReference, Argument("A", "Directory or Hub id.")] = Coerced(reference)
+    b: Annotated[OneReference, Argument("B", "Directory or Hub id.")] = Coerced(reference)
+
+
+@frozen
+class InspectRequest(ModelChoice):
+    """Layers, their token mixers and tensors on disk, what can be knocked out. Loads no weights."""
+
+    model: Annotated[MaybeReference, Argument(
+        "MODEL",
+        "Directory or Hub id.",
+        default="the bundled demo"
+    )] = Coerced(reference_if_any, default=None)  # fmt: skip
+
+
+Form = Literal["checkpoint", "adapter"]
+
+
+@frozen
+class PushRequest(Request):
+    """Check the directory, the card, the token and the target; upload; compare checksums.
+
+    The token comes from HF_TOKEN or `hf auth login` and is written nowhere. Interrupted uploads go
+    on when the same line is run again.
+    """
+
+    directory: Annotated[OnePath, Argument(
+        "DIR", "A run, or an exported checkpoint or adapter."
+    )] = Coerced(path)  # fmt: skip
+    repo_id: Annotated[str, Argument("OWNER/NAME", "Where it goes.")]
+    _: KW_ONLY
+    private: Annotated[bool, Flag("--private", HUB, "Make a new repository private.")] = False
+    revision: Annotated[str | None, Flag(
+        "--revision BRANCH", HUB,
+        "A branch other than main, made if new.",
+        default="main"
+    )] = None  # fmt: skip
+    create_pr: Annotated[bool, Flag("--pr", HUB, "Open a pull request instead.")] = False
+    form: Annotated[Form | None, Flag(
+        "--as FORM", HUB,
+        "checkpoint, or adapter: a PEFT adapter of a few kilobytes, made from DIR.",
+        default="what DIR holds"
+    )] = None  # fmt: skip
+    collection: Annotated[bool, Flag(
+        "--collection", HUB,
+        "DIR holds runs or exports of many tasks: an adapter for each, and a table."
+    )] = False  # fmt: skip
+    allow_unconfirmed: Annotated[bool, Flag(
+        "--allow-unconfirmed", HUB, "Publish although no gain was confirmed; the card says so."
+    )] = False  # fmt: skip
+    accept_base_terms: Annotated[bool, Flag(
+        "--accept-base-terms", HUB,
+        "The base is gated or restricted, and its terms allow passing it on."
+    )] = False  # fmt: skip
+    dry_run: Annotated[bool, Flag("--dry-run", OUTPUT, "Check all, send nothing.")] = False
+    trust_remote_code: TrustCode = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.collection and self.form == "checkpoint":
+            raise UsageError("a collection is of adapters: leave out --as checkpoint.")
+
+    @property
+    def terms(self) -> Terms:
+        """How it is sent."""
+        from talo_export.publish.push import Terms
+
+        return Terms(
+            private=self.private,
+            revision=self.revision,
+            create_pr=self.create_pr,
+            dry_run=self.dry_run,
+            allow_unconfirmed=self.allow_unconfirmed,
+            accept_base_terms=self.accept_base_terms,
+        )
