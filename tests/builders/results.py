@@ -6,8 +6,6 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from talo_export.runs.result import Evidence, LayerConfirmation, ProbeResult, RunCost
-
 from talo_export.baselines.summary import Row
 from talo_export.baselines.verdict import Verdict
 from talo_export.checkpoint.manifest import FileRecord, Manifest
@@ -22,6 +20,7 @@ from talo_export.publish.base_card import BaseCard
 from talo_export.publish.subject import Subject
 from talo_export.runs.comparison import Compared, Comparison
 from talo_export.runs.record import BaseRecord, Record, TaskRecord
+from talo_export.runs.result import Evidence, LayerConfirmation, ProbeResult, RunCost
 
 CONFIRMED = LayerConfirmation(
     n=180,

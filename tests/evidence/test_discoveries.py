@@ -8,7 +8,6 @@ from functools import cache
 import numpy as np
 import pytest
 from results import probe_result
-from talo_export.runs.result import Evidence, ProbeResult
 
 from talo_export.errors import TaloError
 from talo_export.evidence.confirmation import Confirmation, confirm
@@ -17,6 +16,7 @@ from talo_export.evidence.layer_tests import LayerTest, LayerTests
 from talo_export.evidence.paired import Clusters, sign_flip_p_value
 from talo_export.jobs.evidence import discoveries
 from talo_export.knockout import Knockout
+from talo_export.runs.result import Evidence, ProbeResult
 
 
 def confirmation(p_value: float, gain: float) -> Confirmation:
