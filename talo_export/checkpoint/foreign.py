@@ -56,6 +56,12 @@ def foreign_anatomy(layout: Layout) -> Decoder:
 
     Raises TaloError where it cannot be told from config, names and shapes.
     """
+    classes = (*layout.config.get("auto_map", ()), *(layout.config.get("architectures") or ()))
+    if any("MaskedLM" in name for name in classes) and not any("Causal" in n for n in classes):
+        raise TaloError(
+            f"{layout.directory} is an encoder ({next(n for n in classes if 'MaskedLM' in n)}), in "
+            "which every token sees those after it: only decoders that generate text can be cut"
+        )
     found = [
         decoder
         for part in _parts(layout.config)

@@ -45,6 +45,8 @@ def _knockout(layer: InspectedLayer, mixer: InspectedMixer) -> str:
     """Whether `export` would cut it, or why not."""
     if mixer.kind != "self-attention":
         return mixer.declined or "-"
+    if layer.cut:
+        return "cut already"
     refusal = layer.knockout["attention"]
     if refusal is None:
         return "yes"
@@ -53,7 +55,7 @@ def _knockout(layer: InspectedLayer, mixer: InspectedMixer) -> str:
 
 def _alike(layer: InspectedLayer) -> object:
     """What makes two layers look the same in the table."""
-    return tuple(
+    return layer.cut, tuple(
         (
             mixer.kind,
             mixer.declined,

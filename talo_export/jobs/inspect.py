@@ -12,6 +12,7 @@ from talo_export.checkpoint.foreign import is_foreign
 from talo_export.checkpoint.formats import storage_format, stored_tensors
 from talo_export.checkpoint.layout import Layout, read_layout
 from talo_export.checkpoint.plan import edits_on
+from talo_export.checkpoint.verify import holds_fill
 from talo_export.codec import Field, Recorded
 from talo_export.errors import TaloError
 from talo_export.knockout import Knockout, Scope
@@ -50,6 +51,8 @@ class InspectedLayer:
     layer: int
     knockout: Mapping[Scope, str | None]
     """Why `export` would refuse this scope, None where it would not."""
+    cut: bool
+    """Whether its attention puts out nothing already."""
     mixers: tuple[InspectedMixer, ...]
 
 
@@ -88,6 +91,7 @@ def run_inspect(request: InspectRequest) -> Inspection:
             InspectedLayer(
                 layer=layer.index,
                 knockout={scope: refusal(layout, anatomy, layer.index, scope) for scope in SCOPES},
+                cut=is_cut(layout, anatomy, layer.index),
                 mixers=tuple(
                     InspectedMixer(mixer.kind, mixer.declined, tensors(layout, mixer))
                     for mixer in layer.mixers
@@ -123,6 +127,18 @@ def refusal(layout: Layout, anatomy: Decoder, layer: int, scope: Scope) -> str |
     except TaloError as error:
         return str(error)
     return None
+
+
+def is_cut(layout: Layout, anatomy: Decoder, layer: int) -> bool:
+    """Whether the layer's attention puts out nothing as it is: its output projections are zero.
+
+    Of a layer that is not cut, only the first bytes are read.
+    """
+    try:
+        edits = edits_on(layout, storage_format(layout.config), Knockout(layer, "o_proj"), anatomy)
+    except TaloError:
+        return False
+    return bool(edits) and all(holds_fill(layout.source(edit.file), edit) for edit in edits)
 
 
 def tensors(layout: Layout, mixer: Mixer) -> tuple[StoredTensor, ...]:

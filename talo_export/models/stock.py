@@ -18,6 +18,9 @@ from transformers.models.auto.modeling_auto import (
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as VISION_LANGUAGE,
 )
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED,
+)
 
 from talo_export.errors import TaloError
 
@@ -34,6 +37,11 @@ def is_vision_language(config: Any) -> bool:
         return True
     if "AutoModelForImageTextToText" in auto_map:
         return True
+    if is_encoder(config):
+        raise TaloError(
+            f"model type {kind!r}{f' ({name})' if name else ''} is an encoder, in which tokens see "
+            "those after them: only decoders that generate text can be probed"
+        )
     if kind in CAUSAL or "AutoModelForCausalLM" in auto_map:
         return False
     if name in CAUSAL.values():
@@ -43,6 +51,21 @@ def is_vision_language(config: Any) -> bool:
     raise TaloError(
         f"model type {kind!r} is neither a vision-language model (image-text-to-text) nor a "
         "causal language model: only decoders that generate text can be probed"
+    )
+
+
+def is_encoder(config: Any) -> bool:
+    """Whether weights are of a class that fills in masks, though its kind can be set to generate.
+
+    BERT and its kin generate with `is_decoder` in their config, or in the class made for that.
+    """
+    kind = config.model_type
+    return (
+        kind in CAUSAL
+        and kind in MASKED
+        and not getattr(config, "is_encoder_decoder", False)
+        and getattr(config, "is_decoder", None) is False
+        and named_class(config) != CAUSAL[kind]
     )
 
 

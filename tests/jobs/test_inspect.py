@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from proving import make_subject
+from transformers import BertConfig, BertForMaskedLM, BertLMHeadModel, BertModel
+from typer.testing import CliRunner
 
-from talo_export.errors import UsageError
+from talo_export.cli.app import app
+from talo_export.errors import TaloError, UsageError
 from talo_export.jobs.export import run_export
 from talo_export.jobs.inspect import run_inspect
 from talo_export.requests.checkpoints import ExportRequest, InspectRequest
@@ -38,6 +41,47 @@ def test_every_layer_has_its_mixers_tensors_and_what_export_would_say(gemma: Pat
     with pytest.raises(UsageError) as refusal:
         run_export(ExportRequest(model=str(gemma), layer=0, dry_run=True))
     assert str(refusal.value) == lender["knockout"]["attention"]
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_a_layer_that_is_cut_already_is_named(kind: str, tmp_path: Path) -> None:
+    make_subject("causal-lm", kind, tmp_path / "base")
+    base = str(tmp_path / "base")
+    assert not any(layer.cut for layer in run_inspect(InspectRequest(base)).layers)
+    for scope in ("attention", "o_proj"):
+        out = tmp_path / scope
+        run_export(ExportRequest(model=base, layer=1, scope=scope, out=out))
+        cut = [layer.layer for layer in run_inspect(InspectRequest(str(out))).layers if layer.cut]
+        assert cut == [1]
+        said = CliRunner().invoke(app, ["inspect", str(out)]).stdout
+        assert said.count("cut already") == 1
+    run_export(ExportRequest(model=base, layer=1, fill="uniform", out=tmp_path / "uniform"))
+    assert not any(
+        layer.cut for layer in run_inspect(InspectRequest(str(tmp_path / "uniform"))).layers
+    )
+
+
+def test_an_encoder_is_not_listed_as_a_decoder(tmp_path: Path) -> None:
+    config = BertConfig(
+        vocab_size=40, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+        num_attention_heads=2,
+    )  # fmt: skip
+    for model in (BertForMaskedLM(config), BertModel(config)):
+        model.save_pretrained(tmp_path / "encoder")
+        with pytest.raises(TaloError, match=r"'bert' \(Bert.*\) is an encoder"):
+            run_inspect(InspectRequest(str(tmp_path / "encoder")))
+    config.is_decoder = True
+    BertLMHeadModel(config).save_pretrained(tmp_path / "decoder")
+    assert len(run_inspect(InspectRequest(str(tmp_path / "decoder"))).layers) == 2
+
+
+def test_an_encoder_with_code_of_its_own_is_not_either(gemma: Path) -> None:
+    config = json.loads((gemma / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoModelForMaskedLM": "own.OwnForMaskedLM"}}
+    config["architectures"] = ["OwnForMaskedLM"]
+    (gemma / "config.json").write_text(json.dumps(config))
+    with pytest.raises(TaloError, match="is an encoder"):
+        run_inspect(InspectRequest(str(gemma)))
 
 
 def test_a_format_that_cannot_be_cut_is_said_for_every_layer(gemma: Path) -> None:
