@@ -18,8 +18,8 @@ from talo_export.models.anatomy import Decoder
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.cost import Cost, metered, side_by_side
 from talo_export.probing.distributed import ALONE, World
-from talo_export.probing.engines.checked import Checked
-from talo_export.probing.engines.checked import EngineName as EngineName
+from talo_export.probing.engines.checking import CheckedEngine
+from talo_export.probing.engines.checking import EngineName as EngineName
 from talo_export.probing.journal import Cell, Journal
 from talo_export.probing.progress import Watch, Watcher
 from talo_export.probing.scores import ScoreTable
@@ -82,7 +82,7 @@ def sweep(
 
     with (
         metered(loaded.model, loaded.decoder) as meter,
-        Checked(
+        CheckedEngine(
             loaded,
             scoring,
             meter,
