@@ -28,7 +28,7 @@ from talo_export.jobs.many import (
 )
 from talo_export.jobs.probe import run_probe
 from talo_export.jobs.side_effects import note_side_effects
-from talo_export.probing.team import ALONE, Team
+from talo_export.probing.distributed import ALONE, World
 from talo_export.requests.measurements import ProbeRequest
 from talo_export.runs.directory import default_directory
 from talo_export.runs.result import ProbeResult
@@ -60,7 +60,7 @@ class TaskRow:
 class ManyResult(Recorded):
     """Many probes of one model: the document of `probe --task 'PATTERN' --json`.
 
-    `table` and the like are None in a process of a team that is not the first: it writes nothing.
+    `table` and the like are None in a process that is not rank zero: it writes nothing.
     """
 
     model: str
@@ -82,7 +82,7 @@ def run_probes(
     note: Note = silent,
     progress: Watch = unwatched,
     begin: Begin = unannounced,
-    team: Team = ALONE,
+    world: World = ALONE,
 ) -> ManyResult:
     """Probe every task that `request.task` names; below `request.out` a run for each.
 
@@ -95,7 +95,7 @@ def run_probes(
     def probe(reference: str, model: SharedModel) -> ProbeResult:
         run = folder / default_directory("", reference).name
         one = replace(request, task=reference, out=run)
-        return run_probe(one, note=note, progress=progress, load=model, team=team)
+        return run_probe(one, note=note, progress=progress, load=model, world=world)
 
     outcomes = each_task(wanted, request, probe, note=note, begin=begin)
     results = outcomes.results
@@ -107,7 +107,7 @@ def run_probes(
         runs=tuple(result.run for result in results),
         results=tuple(results),
     )
-    if not team.leads:
+    if not world.is_rank_zero:
         return many
     trusted = request.trust_remote_code
     note_side_effects(many.runs, data=request.data, trusted=trusted)
