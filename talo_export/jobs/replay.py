@@ -76,7 +76,7 @@ def replay(
         run = run_stock(
             directory,
             inputs,
-            dtype=str(loaded.model.dtype).removeprefix("torch."),
+            dtype=loaded.dtype,
             device=str(loaded.device),
             new_tokens=scoring.new_tokens(True) if scoring.kind == "generate" else None,
             pad_token=loaded.tokenizer.pad_token_id,

@@ -107,7 +107,8 @@ class ModelSettings(ModelChoice):
         Literal["auto", "float32", "bfloat16", "float16"],
         Flag(
             "--dtype", metavar="DTYPE", panel=MODEL,
-            help="Compute in float32, bfloat16 or float16; auto is as stored.",
+            help="Compute in float32, bfloat16 or float16; auto is as stored, or float32 "
+            "where the processor would emulate that.",
         ),
     ] = "auto"  # fmt: skip
     device: Annotated[
