@@ -86,7 +86,9 @@ class ModelSettings(ModelChoice):
 
     _: KW_ONLY
     dtype: Annotated[Literal["auto", "float32", "bfloat16", "float16"], Flag(
-        "--dtype DTYPE", MODEL, "Compute in float32, bfloat16 or float16; auto is as stored."
+        "--dtype DTYPE", MODEL,
+        "Compute in float32, bfloat16 or float16; auto is as stored, or float32 where the "
+        "processor would emulate that."
     )] = "auto"  # fmt: skip
     device: Annotated[str, Flag(
         "--device DEVICE", MODEL, "auto, cpu, cuda, cuda:N or mps."

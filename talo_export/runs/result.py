@@ -102,6 +102,8 @@ class ProbeResult(Recorded):
     """The line that gives this run again."""
     cost: RunCost
     evidence: Annotated[Evidence | None, maybe] = None
+    dtype: Annotated[str | None, maybe] = None
+    """The number format it was computed in; None where an earlier version did not say."""
     side_effects: Annotated[SideEffects | None, maybe] = None
     """What the knockout does to other tasks, once that was measured."""
 
