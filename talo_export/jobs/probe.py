@@ -54,10 +54,12 @@ def run_probe(
     task, split, fingerprint = world.on_all_ranks(lambda: _prepared(request, note))
     run = RunDirectory(request.out or default_directory(request.model_name, task.name))
 
-    # A run of an earlier version goes on in the format it was begun in, which is as stored.
-    as_stored = not request.fresh and run.manifest.exists() and run.request().dtype == "auto"
-    if not as_stored:
-        request = team.lead(lambda: settle_dtype(request, note))
+    def settled() -> ProbeRequest:
+        # A run of an earlier version goes on in the format it was begun in, which is as stored.
+        as_stored = not request.fresh and run.manifest.exists() and run.request().dtype == "auto"
+        return request if as_stored else settle_dtype(request, note)
+
+    request = world.on_rank_zero(settled)
 
     def opened() -> ProbeResult | None:
         run.open(recorded(request, task, fingerprint), fresh=request.fresh)
