@@ -15,7 +15,7 @@ from talo_export.evidence.layer_plot import draw_layers
 from talo_export.evidence.power import power_of
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
 from talo_export.jobs.evidence import evidence_of, letters_scored_throughout
-from talo_export.jobs.loading import load_for_inference
+from talo_export.jobs.loading import load_for_inference, settle_dtype
 from talo_export.jobs.probe_measure import Findings, measure
 from talo_export.jobs.probe_request import command_line_of, recorded, score_identity
 from talo_export.jobs.probe_write import write_and_prove
@@ -53,6 +53,13 @@ def run_probe(
     """
     task, split, fingerprint = world.on_all_ranks(lambda: _prepared(request, note))
     run = RunDirectory(request.out or default_directory(request.model_name, task.name))
+
+    def settled() -> ProbeRequest:
+        # A run of an earlier version goes on in the format it was begun in, which is as stored.
+        as_stored = not request.fresh and run.manifest.exists() and run.request().dtype == "auto"
+        return request if as_stored else settle_dtype(request, note)
+
+    request = world.on_rank_zero(settled)
 
     def opened() -> ProbeResult | None:
         run.open(recorded(request, task, fingerprint), fresh=request.fresh)
@@ -141,6 +148,7 @@ def _result(
         proof=None,
         run=run.path,
         command=command_line_of(request),
+        dtype=loaded.dtype,
         cost=RunCost.of(findings.cost, torch.get_num_threads()),
     )
 

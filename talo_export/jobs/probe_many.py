@@ -14,6 +14,7 @@ from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import Field, Recorded, to_json
 from talo_export.evidence.confirmation import Verdict
 from talo_export.evidence.discoveries import Discoveries
+from talo_export.foreign_text import csv_cell
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
 from talo_export.jobs.evidence import discoveries
 from talo_export.jobs.many import (
@@ -161,5 +162,5 @@ def table_csv(rows: Sequence[dict[str, object]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(TaskRow)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: csv_cell(cell) for key, cell in row.items()} for row in rows)
     return text.getvalue()
