@@ -125,18 +125,20 @@ def prove_export(
             ],
             None,
         )  # fmt: skip
+        live_report = json.loads(printed.splitlines()[-1])
         exported = run_stock(
             base if is_adapter else export,
             given,
             gguf=base.name if base.suffix == GGUF else None,
             adapter=export if is_adapter else None,
+            dtype=live_report["dtype"],
             trust_remote_code=trust_remote_code,
         )
     knocked_out, original = _part(live, "knockout/"), _part(live, "base/")
     return LogitProof(
         class_name=exported.class_name,
         load=exported.load,
-        base_load=LoadReport.of(json.loads(printed.splitlines()[-1])),
+        base_load=LoadReport.of(live_report),
         max_abs_difference_to_knockout=max_difference(exported.found, knocked_out),
         max_abs_difference_to_base=max_difference(exported.found, original),
         largest_logit=max(float(np.abs(logits).max()) for logits in knocked_out.values()),

@@ -19,6 +19,7 @@ from talo_export.baselines.verdict import verdicts
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import Recorded
 from talo_export.evidence.selection import DEFAULT_CRITERION
+from talo_export.jobs.loading import settle_dtype
 from talo_export.jobs.task_words import load_chosen
 from talo_export.models.four_bit import require_bitsandbytes
 from talo_export.models.identity import model_fingerprint
@@ -46,6 +47,9 @@ def run_compare(
         f"task {task.name}: {len(task)} items, {len(draws[0].test)} of them to test on; "
         f"chance {percent(task.chance, 0)}"
     )
+    base = resolve(request.model_reference)
+    if not request.load_in_4bit:
+        request = settle_dtype(request, note)
     out = request.out or compare_directory(request.model_name, task.name)
     journal = out / "cells"
     if request.fresh:
@@ -55,7 +59,6 @@ def run_compare(
     if not items_file.exists():
         write_items(task, items_file)
     methods = request.to_methods()
-    base = resolve(request.model_reference)
     template = CellRequest(
         model=ModelSource(
             reference=request.model_reference,

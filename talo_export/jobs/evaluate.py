@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scipy.stats import binomtest
 
 from talo_export.codec import Recorded
-from talo_export.jobs.loading import load_for_inference
+from talo_export.jobs.loading import load_for_inference, settle_dtype
 from talo_export.jobs.task_words import load_chosen, meaning
 from talo_export.models.loading import LoadedModel
 from talo_export.models.proof import refuse_broken_weights
@@ -67,6 +67,8 @@ class EvaluateResult(Recorded):
     """Answers that could not be read; they count as wrong."""
     items: tuple[Answer, ...]
     seconds: float
+    dtype: str
+    """The number format it was computed in."""
 
 
 def run_evaluate(
@@ -88,7 +90,7 @@ def run_evaluate(
     if request.limit is not None and request.limit < len(items):
         items = split_task(found, request.limit, request.seed).probe
     note(f"{found.name}: {len(items)} of {len(found)} items from {found.source}")
-    loaded = load_for_inference(request) if load is None else load()
+    loaded = load_for_inference(settle_dtype(request, note)) if load is None else load()
     result = sweep(
         loaded,
         items,
@@ -128,4 +130,5 @@ def run_evaluate(
             for column, item in enumerate(answered)
         ),
         seconds=result.cost.seconds,
+        dtype=loaded.dtype,
     )

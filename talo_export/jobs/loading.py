@@ -2,8 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from talo_export.models.dtypes import settled_dtype
 from talo_export.models.loading import LoadedModel, load_model
-from talo_export.requests.settings import InferenceSettings
+from talo_export.requests.settings import InferenceSettings, ModelSettings
+
+Settings = TypeVar("Settings", bound=ModelSettings)
+
+
+def settle_dtype(settings: Settings, note: Callable[[str], None]) -> Settings:
+    """The settings with a number format that this processor does not emulate; says where it acts.
+
+    Raises TaloError where the model cannot be found or read.
+    """
+    dtype: Any = settled_dtype(
+        settings.dtype,
+        settings.model_reference,
+        device=settings.device,
+        device_map=settings.device_map,
+        trust_remote_code=settings.trust_remote_code,
+    )
+    if dtype == settings.dtype:
+        return settings
+    note(
+        "this processor only emulates the number format the model is stored in: it computes in "
+        "float32, which is faster here; --dtype bfloat16 or float16 keeps the format"
+    )
+    return replace(settings, dtype=dtype)
 
 
 def load_for_inference(settings: InferenceSettings) -> LoadedModel:

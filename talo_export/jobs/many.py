@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 from talo_export.demo import demo_task_names
 from talo_export.errors import TaloError, UsageError
 from talo_export.jobs.evaluate import Note
-from talo_export.jobs.loading import load_for_inference
+from talo_export.jobs.loading import load_for_inference, settle_dtype
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import follow_adapter, resolve
 from talo_export.requests.settings import DEFAULT_TASK, DEMO, InferenceSettings, TaskChoice
@@ -58,15 +58,16 @@ def references(choice: TaskChoice, *, model_is_demo: bool) -> tuple[str, ...]:
 class SharedModel:
     """Loads the model at the first call, for all tasks; `failure` is what kept it from loading."""
 
-    def __init__(self, settings: InferenceSettings) -> None:
+    def __init__(self, settings: InferenceSettings, note: Note) -> None:
         self._settings = settings
+        self._note = note
         self._loaded: LoadedModel | None = None
         self.failure: BaseException | None = None
 
     def __call__(self) -> LoadedModel:
         if self._loaded is None:
             try:
-                self._loaded = load_for_inference(self._settings)
+                self._loaded = load_for_inference(settle_dtype(self._settings, self._note))
             except BaseException as error:
                 self.failure = error
                 raise
@@ -101,7 +102,7 @@ def each_task(
 ) -> Outcomes[T]:
     """Do every task in its turn. Raises only what concerns them all: a model that is not there."""
     resolve(follow_adapter(settings.model_reference)[0])
-    model = SharedModel(settings)
+    model = SharedModel(settings, note)
     outcomes: Outcomes[T] = Outcomes()
     for number, reference in enumerate(wanted, start=1):
         begin(number, len(wanted), reference)

@@ -76,7 +76,7 @@ def replay(
         run = run_stock(
             directory,
             inputs,
-            dtype=str(loaded.model.dtype).removeprefix("torch."),
+            dtype=loaded.dtype,
             device=str(loaded.device),
             new_tokens=max(scoring.new_tokens(bool(item.choices)) for item in items)
             if scoring.kind == "generate"

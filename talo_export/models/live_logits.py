@@ -9,7 +9,8 @@ INPUTS is a safetensors file whose tensors are named EXAMPLE/ARGUMENT (`0/input_
 one example is made up of the least that the model runs on, mostly a few text tokens, and written
 where `--write-inputs` says, for the other half. OUT gets two tensors of float32 logits an example,
 named `base/EXAMPLE` (before the knockout) and `knockout/EXAMPLE`. Standard output gets one JSON
-line: the keys that were missing, unexpected or mismatched when the base was loaded.
+line: the keys that were missing, unexpected or mismatched when the base was loaded, and the
+`dtype` that the model was loaded with.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from torch import Tensor
 
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
+from talo_export.models.dtypes import settled_dtype
 from talo_export.models.finding import find_decoder
 from talo_export.models.loading import load_reported, read_config
 from talo_export.models.proof import BaseAnswer, logits_of
@@ -43,6 +45,7 @@ def live_logits(
     inputs: Path | None = None,
     *,
     write_inputs: Path | None = None,
+    dtype: str = "auto",
     trust_remote_code: bool = False,
 ) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
     """Logits (B, T, vocabulary) of every example, without and with `knockout`, on the CPU, and the
@@ -56,7 +59,7 @@ def live_logits(
     torch.manual_seed(SEED)
     model: Any
     model, report = load_reported(
-        resolved, config, device="cpu", trust_remote_code=trust_remote_code
+        resolved, config, dtype=dtype, device="cpu", trust_remote_code=trust_remote_code
     )
     keys = {kind: sorted(map(str, report[kind])) for kind in KEYS}
     given = read_examples(inputs) if inputs else {"0": BaseAnswer.of(model).example}
@@ -123,15 +126,19 @@ def main() -> None:
     parser.add_argument("--trust-remote-code", action="store_true")
     given = parser.parse_args()
     knockout = Knockout(given.layer, given.scope, given.fill)
+    dtype = settled_dtype(
+        "auto", given.base, device="cpu", trust_remote_code=given.trust_remote_code
+    )
     logits, keys = live_logits(
         given.base,
         knockout,
         given.inputs,
         write_inputs=given.write_inputs,
+        dtype=dtype,
         trust_remote_code=given.trust_remote_code,
     )
     save_file(logits, given.out)
-    print(json.dumps(keys))
+    print(json.dumps({**keys, "dtype": dtype}))
 
 
 if __name__ == "__main__":

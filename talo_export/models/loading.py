@@ -64,6 +64,11 @@ class LoadedModel(LoadedProcessor):
     decoder: Decoder
 
     @property
+    def dtype(self) -> str:
+        """The number format it computes in, as `--dtype` spells it."""
+        return str(self.model.dtype).removeprefix("torch.")
+
+    @property
     def device(self) -> torch.device:
         """Where the inputs go: the device of the token embeddings."""
         return input_device(self.model)

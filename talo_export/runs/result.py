@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from talo_export.codec import Field, Recorded, from_json, maybe
-from talo_export.evidence.analyses.side_effects import SideEffects
+from talo_export.codec import Recorded, from_json, maybe
 from talo_export.evidence.analyses.answers import AnswerCalibration
+from talo_export.evidence.analyses.side_effects import SideEffects
 from talo_export.evidence.confirmation import Confirmation, Verdict
 from talo_export.evidence.cross_validation import CrossValidated
 from talo_export.evidence.layer_tests import LayerTests
@@ -102,6 +102,8 @@ class ProbeResult(Recorded):
     """The line that gives this run again."""
     cost: RunCost
     evidence: Annotated[Evidence | None, maybe] = None
+    dtype: Annotated[str | None, maybe] = None
+    """The number format it was computed in; None where an earlier version did not say."""
     side_effects: Annotated[SideEffects | None, maybe] = None
     """What the knockout does to other tasks, once that was measured."""
 
