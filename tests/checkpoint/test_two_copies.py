@@ -15,7 +15,7 @@ from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.undo import undo_export
 from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export
-from talo_export.jobs.inspect import run_inspect
+from talo_export.commands.inspect import run_inspect
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder
 from talo_export.requests.checkpoints import InspectRequest

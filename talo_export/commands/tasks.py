@@ -7,17 +7,17 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from talo_export.codec import Recorded
+from talo_export.commands.evaluate import Note, silent
 from talo_export.demo import ITEMS, demo_task_chance, demo_task_descriptions
 from talo_export.errors import UsageError
-from talo_export.jobs.evaluate import Note, silent
-from talo_export.jobs.task_words import load_chosen, meaning
 from talo_export.requests.readings import TasksRequest
 from talo_export.requests.settings import DEMO, TaskWithShots
+from talo_export.runs.chosen_task import load_chosen, meaning
 from talo_export.tasks.catalogue import list_tasks
 from talo_export.tasks.check import TaskReport, describe_task
 
 if TYPE_CHECKING:
-    from talo_export.jobs.show_items import ShownItems
+    from talo_export.commands.shown_items import ShownItems
 
 SHOTS = 20
 """The default number of probing items: what is left of a task confirms."""
@@ -65,7 +65,7 @@ def run_tasks(request: TasksRequest, *, note: Note = silent) -> TaskCheck | Task
         return check_tasks(request)
     if request.show is None:
         return list_known_tasks(request.task)
-    from talo_export.jobs.show_items import show_items
+    from talo_export.commands.shown_items import show_items
 
     note(meaning(request.task, model_is_demo=request.is_demo))
     return show_items(request)
