@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from talo_export.codec import Recorded
-from talo_export.commands.evaluate import Note, silent
 from talo_export.demo import ITEMS, demo_task_chance, demo_task_descriptions
 from talo_export.errors import UsageError
 from talo_export.requests.readings import TasksRequest
@@ -59,7 +59,9 @@ class TaskCheck(TaskReport):
     best_case_gain: float | None
 
 
-def run_tasks(request: TasksRequest, *, note: Note = silent) -> TaskCheck | TaskList | ShownItems:
+def run_tasks(
+    request: TasksRequest, *, note: Callable[[str], None] = lambda text: None
+) -> TaskCheck | TaskList | ShownItems:
     """List the tasks, show one's first items, or check a file, whichever was asked for."""
     if request.checks:
         return check_tasks(request)
