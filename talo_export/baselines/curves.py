@@ -29,8 +29,7 @@ def draw_curves(
     base = next((row for row in rows if row.method == "base"), None)
     most = max((row.peak_memory_bytes or 0 for row in rows), default=0)
     unit, bytes_ = ("GiB", 2**30) if most >= 2**30 else ("MiB", 2**20)
-    with figure(path, 9.0, 4.0, svg=True) as drawing:
-        drawing.suptitle(title, x=0.01, ha="left", fontsize=11)
+    with figure(path, 9.0, 4.0, title=title, svg=True) as drawing:
         accuracy, memory = drawing.subplots(1, 2)
         for place, method in enumerate(methods):
             mine = sorted(

@@ -17,8 +17,8 @@ from talo_export.requests.settings import OUTPUT, PANELS
 
 RequestT = TypeVar("RequestT", bound=Request)
 
-JSON = Flag("--json", panel=OUTPUT, help="One JSON document on stdout.")
-QUIET = Flag("--quiet", "-q", panel=OUTPUT, help="Only the sentence that matters.")
+JSON = Flag("--json", OUTPUT, "One JSON document on stdout.")
+QUIET = Flag("--quiet -q", OUTPUT, "Only the sentence that matters.")
 
 
 def command(

@@ -19,7 +19,7 @@ def show_evaluate(result: EvaluateResult, to: Console) -> None:
     low, high = result.ci95
     to.print(
         f"{result.model} on {result.task}: {percent(result.accuracy)} of "
-        f"{result.n} items (95 % interval {percent(low)} to {percent(high)}, chance "
+        f"{result.n} items (exact 95 % interval {percent(low)} to {percent(high)}, chance "
         f"{percent(result.chance, 0)}), scored by {result.scoring}",
     )
     if result.too_long:
@@ -56,7 +56,7 @@ def show_evaluations(result: EvaluationsResult, to: Console) -> None:
 
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("task", overflow="fold")
-    for name in ("items", "accuracy", "95 % interval", "chance", "unread"):
+    for name in ("items", "accuracy", "exact 95 % interval", "chance", "unread"):
         table.add_column(name, justify="right")
     for row in result.tasks:
         low, high = row.ci95

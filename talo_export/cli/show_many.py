@@ -45,8 +45,8 @@ def show_many(many: ManyResult, to: Console) -> None:
         )
     to.print(table)
     to.print(
-        "gains in points of accuracy, with 95 % intervals on items never probed; where the base "
-        "was kept, its accuracy is on the probing items, and what led them is in parentheses",
+        "gains in points of accuracy, with paired 95 % intervals on items never probed; where the "
+        "base was kept, its accuracy is on the probing items, and what led them is in parentheses",
         style="dim",
     )
     to.print(many_summary(many))

@@ -6,7 +6,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from talo_export.cli.strip import strip
-from talo_export.wording import percent
+from talo_export.wording import interval, p_value, percent, points
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,14 +47,15 @@ def show_probe(result: ProbeResult, to: Console) -> None:
         _row(to, "", f"NaN or Inf among the logits without layer {', '.join(layers)}")
     _row(to, "choice", probe.reason)
     if confirmation is not None:
-        low, high = confirmation.ci95
         _row(
             to,
             "confirm",
             f"{confirmation.n} other items: {percent(confirmation.base_accuracy)} -> "
-            f"{percent(confirmation.accuracy)}, {100 * confirmation.gain:+.1f} points, "
-            f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}, p = {confirmation.p_value:.2g}",
+            f"{percent(confirmation.accuracy)}, {points(confirmation.gain)}, "
+            f"paired {interval(confirmation.ci95)}, exact p {p_value(confirmation.p_value)}",
         )
+        if confirmation.edge is not None:
+            _row(to, "", confirmation.edge)
     for sentence in () if result.evidence is None else result.evidence.sentences:
         _row(to, "", sentence)
     # Why the base is kept was said as the choice.
@@ -83,7 +84,7 @@ def summary(result: ProbeResult) -> str:
         return "every item was swept (--shots all): nothing was selected or confirmed."
     if layer is None or found is None:
         return f"keep the base: {result.probe.reason}"
-    gain = f"{100 * found.gain:+.1f} points on {found.n} items never probed"
+    gain = f"{points(found.gain)} on {found.n} items never probed"
     if found.verdict == "confirmed":
         return f"confirmed: knocking out layer {layer}'s attention gives {gain}."
     if found.verdict == "unconfirmed":

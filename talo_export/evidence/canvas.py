@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from talo_export.wording import one_line
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
@@ -44,6 +46,8 @@ _STYLE: dict[str, Any] = {
     "axes.spines.right": False,
     "legend.frameon": False,
     "legend.fontsize": 8,
+    # Names of tasks and models are text, whatever stands in them.
+    "text.parse_math": False,
     "svg.hashsalt": "talo-export",
     "svg.fonttype": "none",
 }
@@ -66,7 +70,7 @@ def figure(
     with matplotlib.rc_context(_STYLE):
         drawing = Figure(figsize=(width, height), dpi=160, layout="constrained", facecolor="white")
         if title is not None:
-            drawing.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+            drawing.suptitle(one_line(title), x=0.01, ha="left", fontsize=11, fontweight="bold")
         yield drawing
         path.parent.mkdir(parents=True, exist_ok=True)
         FigureCanvasAgg(drawing).print_png(str(path), metadata={"Software": None})
@@ -120,6 +124,7 @@ def symmetric_limit(points: NDArray[np.float64], share: float = 0.97) -> float:
 
 def shortened(text: str, most: int = 34) -> str:
     """A label that leaves room for the figure. Its end stays: it often tells two tasks apart."""
+    text = one_line(text)
     if len(text) <= most:
         return text
     tail = most // 3

@@ -63,6 +63,22 @@ class Confirmation(Recorded):
             f"{signed(high)}, exact p {p_value(self.p_value)}): {tail}."
         )
 
+    @property
+    def edge(self) -> str | None:
+        """A sentence where the interval and the exact test fall on two sides; None else.
+
+        One is a bootstrap, the other exact: near 5 % they may differ.
+        """
+        if self.ci95 is None or self.p_value is None:
+            return None
+        includes = self.ci95[0] <= 0 <= self.ci95[1]
+        if (self.p_value < 0.05) != includes:
+            return None
+        return (
+            f"The paired interval {'includes' if includes else 'excludes'} 0 and the exact test "
+            f"says p {p_value(self.p_value)}: this is at the edge of what so many items can show."
+        )
+
 
 def confirm(
     table: ScoreTable, knockout: Knockout | None, *, seed: int, level: float = 0.95
@@ -121,17 +137,3 @@ def verdict_of(interval: tuple[float, float]) -> Verdict:
     if low > 0:
         return "confirmed"
     return "harmful" if high < 0 else "unconfirmed"
-
-
-def at_the_edge(ci95: tuple[float, float], p: float) -> str | None:
-    """A sentence where the interval and the exact test fall on two sides; None where they agree.
-
-    One is a bootstrap, the other an exact test: near 5 % they may differ.
-    """
-    if (p < 0.05) != (ci95[0] <= 0 <= ci95[1]):
-        return None
-    interval = "includes" if ci95[0] <= 0 <= ci95[1] else "excludes"
-    return (
-        f"The paired interval {interval} 0 and the exact test says p {p_value(p)}: this is at the "
-        "edge of what so many items can show."
-    )

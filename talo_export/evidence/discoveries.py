@@ -69,11 +69,11 @@ Tested = tuple[int, int, float, float]
 def discover(confirmations: Mapping[str, Confirmation], *, rate: float = 0.05) -> Discoveries:
     """`discover_from` of confirmations as they are at hand."""
     tested: dict[str, Tested | None] = {}
-    for name, one in confirmations.items():
-        if one.knockout is None or one.gain is None or one.p_value is None:
+    for name, judged in confirmations.items():
+        if judged.knockout is None or judged.gain is None or judged.p_value is None:
             tested[name] = None
         else:
-            tested[name] = (one.knockout.layer, one.n, one.gain, one.p_value)
+            tested[name] = (judged.knockout.layer, judged.n, judged.gain, judged.p_value)
     return discover_from(tested, rate=rate)
 
 
@@ -91,10 +91,10 @@ def discover_from(
         raise UsageError(f"A false discovery rate lies between 0 and 1, not at {rate}.")
     if not tested:
         raise TaloError("There are no confirmations to correct. Name at least one finished run.")
-    known = {name: one for name, one in tested.items() if one is not None}
+    known = {name: test for name, test in tested.items() if test is not None}
     p_values = np.array([p for *_, p in known.values()], dtype=np.float64)
     q_values = false_discovery_control(p_values, method="bh") if len(p_values) else p_values
-    found = [
+    tasks = [
         Discovery(
             task=name,
             layer=layer,
@@ -110,7 +110,7 @@ def discover_from(
     ]
     return Discoveries(
         rate=rate,
-        tasks=tuple(sorted(found, key=lambda d: (d.q_value, -d.gain, d.task))),
+        tasks=tuple(sorted(tasks, key=lambda d: (d.q_value, -d.gain, d.task))),
         kept=tuple(sorted(set(tested) - set(known))),
         swept=swept,
     )

@@ -31,7 +31,7 @@ from talo_export.evidence.paired import layer_gains
 from talo_export.evidence.selection import Selection
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
-from talo_export.wording import count, percent, points, signed
+from talo_export.wording import count, one_line, percent, points, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,9 @@ def draw_layers(
         _draw_ceiling(left, bars.ceiling, top)
         did = "probed with" if selection.knockout is None else "chosen on"
         base = f"the base answers {percent(selection.base_accuracy, 0)} right"
-        left.set_title(f"{title}\n{did} {count(selection.n, 'item')} · {base}", fontsize=9.5)
+        left.set_title(
+            f"{one_line(title)}\n{did} {count(selection.n, 'item')} · {base}", fontsize=9.5
+        )
         _draw_confirmation(right, selection, shown)
         drawing.legend(
             handles=_legend(bars, selection),
@@ -111,7 +113,8 @@ def finding(selection: Selection, confirmation: Confirmation | None) -> str:
         return f"Keep the base: {earns} on {count(selection.n, 'item')}"
     if confirmation is None or confirmation.accuracy is None:
         gain = selection.gain or 0.0
-        return f"{_without(knockout)}: {points(gain)} on the items that chose it, none were left"
+        items = f"the {count(selection.n, 'item')} that chose it"
+        return f"{_without(knockout)} {points(gain)} on {items}; none were left to judge it"
     before, after = confirmation.base_accuracy or 0.0, confirmation.accuracy
     # Whole per cents, unless they would hide the difference.
     digits = 0 if abs(after - before) >= 0.02 or after == before else 1

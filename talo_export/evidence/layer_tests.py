@@ -52,12 +52,12 @@ class LayerTests(Recorded):
     @property
     def best(self) -> LayerTest:
         """The layer with the smallest p_gain, the larger gain on a tie."""
-        return min(self.layers, key=lambda one: (one.p_gain, -one.gain))
+        return min(self.layers, key=lambda test: (test.p_gain, -test.gain))
 
     @property
     def most_any_layer_gains(self) -> float:
         """No layer gains more than this, at the stated level."""
-        return max(one.simultaneous_interval[1] for one in self.layers)
+        return max(test.simultaneous_interval[1] for test in self.layers)
 
 
 def correct_over_layers(

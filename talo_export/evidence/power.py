@@ -26,8 +26,6 @@ TYPICAL_CHANGED = 0.15
 CHANCE = 0.8
 """Probability with which a gain is to be confirmed where it is called confirmable."""
 
-Meaning = Literal["none", "too few items", "nothing read"]
-
 
 @dataclass(frozen=True)
 class Power(Recorded):
@@ -57,7 +55,7 @@ class Power(Recorded):
 class NullResult(Recorded):
     """What it means that no layer was found to help."""
 
-    meaning: Meaning
+    meaning: Literal["none", "too few items"]
     n: int
     base_accuracy: float = 0.0
     """0 in runs of earlier versions, which did not record it."""
@@ -68,19 +66,11 @@ class NullResult(Recorded):
     """Items at which a gain of `smallest_of_interest` is confirmed with probability `CHANCE`."""
     changed_share: float = TYPICAL_CHANGED
     """Of the answers, as assumed for `items_needed`."""
-    unread: int = 0
-    """Answers of the base that could not be read."""
 
     @derived
     def sentence(self) -> str:
         """One sentence for a person, in points."""
         most, least = 100 * self.most_any_layer_gains, 100 * self.smallest_of_interest
-        if self.meaning == "nothing read":
-            return (
-                f"{self.unread} of the base's {self.n} answers could not be read, so that nothing "
-                "is known of any layer: give the model more room with --max-new-tokens, or compare "
-                "the choices with --scoring likelihood."
-            )
         if self.base_accuracy == 1:
             return f"The base answers all {self.n} items right: there is nothing to gain on them."
         if self.meaning == "none":
@@ -187,7 +177,6 @@ def explain_null(
     tests: LayerTests,
     *,
     base_accuracy: float,
-    unread: int = 0,
     smallest_of_interest: float = 0.05,
     changed: float = TYPICAL_CHANGED,
 ) -> NullResult:
@@ -195,20 +184,17 @@ def explain_null(
 
     "none" where the limit that holds for all layers at once lies below the gain of interest. No
     layer gains more than what the base leaves to gain on these items, and no more answers are
-    taken to change than can where that much is left. "nothing read" where most of the base's
-    answers could not be (`unread`).
+    taken to change than can where that much is left.
     """
     left = 1 - base_accuracy
     most = min(tests.most_any_layer_gains, left)
     changed = max(smallest_of_interest, min(changed, 2 * left - smallest_of_interest))
-    meaning: Meaning = "none" if most < smallest_of_interest - 1e-9 else "too few items"
     return NullResult(
-        meaning="nothing read" if 2 * unread > tests.n else meaning,
+        meaning="none" if most < smallest_of_interest - 1e-9 else "too few items",
         n=tests.n,
         base_accuracy=base_accuracy,
         smallest_of_interest=smallest_of_interest,
         most_any_layer_gains=most,
         items_needed=items_needed(smallest_of_interest, changed=changed),
         changed_share=changed,
-        unread=unread,
     )

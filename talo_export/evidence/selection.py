@@ -25,6 +25,12 @@ DEFAULT_CRITERION = "auto"
 WITH_SCORES = "kept-t"
 """The criterion that did best where choices are scored: examples/selection_study."""
 
+UNREADABLE = (
+    "Nothing could be read in {unparsed} of {n} answers of the unmodified model, so no layer can "
+    "be judged: give the model more room with --max-new-tokens, or compare the choices with "
+    "--scoring likelihood."
+)
+
 
 @dataclass(frozen=True)
 class Selection(Recorded):
@@ -51,8 +57,15 @@ class Selection(Recorded):
     """One sentence for a person."""
     ids: tuple[str, ...] = ()
     """Of all probing items."""
+    base_unparsed: int = 0
+    """Answers of the base that could not be read."""
     knockout: Annotated[Knockout | None, Field(exclude=True)] = None
     """None: keep the base."""
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether so few of the base's answers could be read that no layer can be judged."""
+        return 2 * self.base_unparsed >= self.n
 
     @property
     def gain(self) -> float | None:
@@ -73,8 +86,9 @@ def select(
 
     `min_gain` is a gain in accuracy, as a share, that a layer must exceed whatever else is weighed;
     without it a layer must gain accuracy only where the criterion says so. Never chosen: a layer
-    with a NaN or Inf among its logits, and one that did not see every item the base saw. `n_layers`
-    is the decoder's depth where layers at its end were not swept.
+    with a NaN or Inf among its logits, one that did not see every item the base saw, and one that
+    gains no accuracy while most of its answers cannot be read. `n_layers` is the decoder's depth
+    where layers at its end were not swept.
 
     Raises UsageError for an unknown criterion or one that needs scores where only text was
     generated, TaloError where the table has no such knockouts or the base's logits are broken.
@@ -97,7 +111,10 @@ def select(
     moments = layer_moments(table, rows)
     complete = np.array([bool(table.scored[row][table.scored[base]].all()) for row in rows])
     finite = np.array([bool(table.finite[row][table.scored[row]].all()) for row in rows])
-    allowed = complete & finite
+    unread = np.array([int((table.scored[row] & ~table.parsed[row]).sum()) for row in rows])
+    # Probabilities in the middle of a model's thoughts are no answers.
+    guessed = (2 * unread >= table.scored[rows].sum(axis=1)) & (moments.accuracy.mean <= 0)
+    allowed = complete & finite & ~guessed
     chosen = int(choose(rule, moments, allowed, min_gain))
     knockout = knockouts[chosen] if chosen >= 0 else None
 
@@ -105,16 +122,20 @@ def select(
 
     def by_layer(values: NDArray) -> tuple[Any, ...]:
         spread: list[Any] = [None] * depth
-        for one, value in zip(knockouts, values.tolist(), strict=True):
-            spread[one.layer] = None if value != value else value
+        for variant, value in zip(knockouts, values.tolist(), strict=True):
+            spread[variant.layer] = None if value != value else value
         return tuple(spread)
 
     seen = table.scored[rows]
     answers = right(table)
     n = int(table.scored[base].sum())
+    unparsed = int((table.scored[base] & ~table.parsed[base]).sum())
     return Selection(
         knockout=knockout,
-        reason=_reason(rule.name, rule.says, knockout, moments, chosen, n, finite),
+        reason=UNREADABLE.format(unparsed=unparsed, n=n)
+        if knockout is None and 2 * unparsed >= n
+        else _reason(rule.name, rule.says, knockout, moments, chosen, n, finite),
+        base_unparsed=unparsed,
         criterion=rule.name,
         min_gain=min_gain,
         n=n,
@@ -125,7 +146,7 @@ def select(
         probability_gains=(
             None if moments.probability is None else by_layer(moments.probability.mean)
         ),
-        unparsed=by_layer((seen & ~table.parsed[rows]).sum(axis=1)),
+        unparsed=by_layer(unread),
         non_finite=by_layer((seen & ~table.finite[rows]).sum(axis=1)),
         ids=table.item_ids,
     )

@@ -62,12 +62,12 @@ def run_analysis(request: AnalyzeRequest, progress: Watch = unwatched) -> dict[s
 
 def _by_task(finished: Sequence[FinishedRun]) -> dict[str, FinishedRun]:
     """The runs by their tasks. Raises UsageError for several models, and for one task twice."""
-    if len({one.request.scores["model_fingerprint"] for one in finished}) > 1:
-        models = " and ".join(sorted({one.result.model for one in finished}))
+    if len({run.request.scores["model_fingerprint"] for run in finished}) > 1:
+        models = " and ".join(sorted({run.result.model for run in finished}))
         raise UsageError(
             f"the runs are about different models ({models}): analyse one model at a time."
         )
-    names = [one.task.name for one in finished]
+    names = [run.task.name for run in finished]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"two of the runs are about the same task, {name}: name one of them.")

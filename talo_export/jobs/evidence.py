@@ -54,13 +54,11 @@ def evidence_of(
     return Evidence(
         power=power,
         layer_tests=tests,
-        # That no layer helps is said only where every layer could be tested.
-        null=explain_null(
-            tests,
-            base_accuracy=selection.base_accuracy,
-            unread=int((~probed.parsed & probed.scored)[probed.row(None)].sum()),
-        )
-        if selection.knockout is None and len(sweep.layers) == len(probed.variants) - 1
+        # That no layer helps is said only where every layer could be tested, on answers.
+        null=explain_null(tests, base_accuracy=selection.base_accuracy)
+        if selection.knockout is None
+        and not selection.unreadable
+        and len(sweep.layers) == len(probed.variants) - 1
         else None,
         cross_validation=_cross_validated(sweep, selection, seed) if few else None,
         calibration=calibration,

@@ -21,7 +21,7 @@ from talo_export.checkpoint.proof import run_stock
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
-from talo_export.probing.answers import by_likelihood, by_text
+from talo_export.probing.answers import by_likelihood, by_tokens
 from talo_export.probing.encoding import Encoded, encode
 from talo_export.probing.scores import Outcome, ScoreTable
 from talo_export.probing.settings import Scoring
@@ -78,7 +78,9 @@ def replay(
             inputs,
             dtype=loaded.dtype,
             device=str(loaded.device),
-            new_tokens=scoring.new_tokens(True) if scoring.kind == "generate" else None,
+            new_tokens=max(scoring.new_tokens(bool(item.choices)) for item in items)
+            if scoring.kind == "generate"
+            else None,
             pad_token=loaded.tokenizer.pad_token_id,
         )
     if not run.load.clean:
@@ -123,9 +125,9 @@ def _outcome(
     scoring: Scoring,
 ) -> Outcome:
     if scoring.kind == "generate":
-        tokens = found[str(index)].tolist()
-        text = loaded.tokenizer.decode(tokens, skip_special_tokens=True)
-        return by_text(one.item, text, None, finite=True)
+        # An item that may say less than another says the beginning of it.
+        tokens = found[str(index)].tolist()[: scoring.new_tokens(bool(one.item.choices))]
+        return by_tokens(loaded, one, tokens, None, finite=True)
     sums = [float(found[f"{index}.{choice}"]) for choice in range(len(one.continuations))]
     return by_likelihood(one, sums, scoring.normalise)
 

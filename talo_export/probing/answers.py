@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from talo_export.knockout import Knockout
+from talo_export.models.loading import LoadedProcessor
 from talo_export.probing.encoding import Encoded
 from talo_export.probing.scores import Outcome
 from talo_export.probing.settings import Normalise
-from talo_export.tasks.answers import read_answer
-from talo_export.tasks.item import Item
+from talo_export.tasks.answers import is_right, read_answer
+from talo_export.tasks.thoughts import is_mark, left_open
+
+END_OF_PROMPT = 16
+"""Tokens at a prompt's end that hold whatever mark opens the model's thoughts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +50,7 @@ def by_likelihood(encoded: Encoded, sums: Sequence[float], normalise: Normalise)
     scores = sums if encoded.lettered else normalised(encoded, sums, normalise)
     choice = max(range(len(scores)), key=lambda index: (scores[index], -index))
     return Outcome(
-        correct=choice == item.answer,
+        correct=is_right(item, choice),
         parsed=True,
         answer=item.choices[choice],
         choice=choice,
@@ -53,11 +58,18 @@ def by_likelihood(encoded: Encoded, sums: Sequence[float], normalise: Normalise)
     )
 
 
-def by_text(item: Item, text: str, letter_scores: Sequence[float] | None, finite: bool) -> Outcome:
-    """The answer read out of generated text; `letter_scores` are the letters' nats, if any."""
+def by_tokens(
+    loaded: LoadedProcessor,
+    encoded: Encoded,
+    tokens: Sequence[int],
+    letter_scores: Sequence[float] | None,
+    finite: bool,
+) -> Outcome:
+    """The answer read out of generated tokens; `letter_scores` are the letters' nats, if any."""
     if not finite:
         return BROKEN
-    reading = read_answer(text, item)
+    text = spoken(loaded.tokenizer, encoded.inputs["input_ids"][0].tolist(), tokens)
+    reading = read_answer(text, encoded.item)
     return Outcome(
         correct=reading.correct,
         parsed=reading.parsed,
@@ -65,6 +77,24 @@ def by_text(item: Item, text: str, letter_scores: Sequence[float] | None, finite
         choice=reading.choice,
         scores=None if letter_scores is None else tuple(letter_scores),
     )
+
+
+def spoken(tokenizer: Any, prompt: Sequence[int], tokens: Sequence[int]) -> str:
+    """The text of generated tokens, without special ones but for those that mark thoughts.
+
+    It begins with the mark that the prompt's own end opens the thoughts with, if any: what
+    follows is no answer until they end.
+    """
+    special = {
+        token: added.content
+        for token, added in getattr(tokenizer, "added_tokens_decoder", {}).items()
+        if added.special
+    }
+    opened = left_open(tokenizer.decode(prompt[-END_OF_PROMPT:]))
+    if not any(is_mark(special.get(token, "")) for token in tokens):
+        return opened + tokenizer.decode(tokens, skip_special_tokens=True)
+    kept = [token for token in tokens if token not in special or is_mark(special[token])]
+    return opened + tokenizer.decode(kept)
 
 
 def normalised(encoded: Encoded, sums: Sequence[float], normalise: Normalise) -> list[float]:

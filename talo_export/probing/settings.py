@@ -38,6 +38,11 @@ class Scoring:
             raise UsageError(
                 f"max_new_tokens is {self.max_new_tokens}: an answer needs at least one token."
             )
+        if self.kind == "likelihood" and self.max_new_tokens is not None:
+            raise UsageError(
+                "max_new_tokens is how long an answer may get, but likelihood writes none: use it "
+                "with scoring generate."
+            )
         if self.kind == "generate" and (self.choice_text is not None or self.normalise != "none"):
             raise UsageError(
                 "choice_text and normalise compare likelihoods: use them with scoring likelihood."

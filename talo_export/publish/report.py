@@ -198,7 +198,8 @@ def _layers(run: RunPage) -> list[_Layer]:
 
 def _gains(layers: Sequence[_Layer], selected: int | None) -> dict[str, object]:
     ends = [end for layer in layers for end in (layer.interval or ())]
-    axis = scale([*(layer.gain for layer in layers), *ends])
+    # Five points each way at least: an axis that fits noise makes cliffs of it.
+    axis = scale([*(layer.gain for layer in layers), *ends, -0.05, 0.05])
     bars = [_bar(layer, axis, layer.layer == selected) for layer in layers]
     n = len(bars)
     step = every(n, most=12)

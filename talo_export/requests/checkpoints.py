@@ -42,67 +42,37 @@ class ExportRequest(ModelChoice):
     """Cut one layer's attention out of the weights on disk; everything else stays byte for byte."""
 
     _: KW_ONLY
-    layer: Annotated[
-        int | None,
-        Flag(
-            "--layer", "-k", metavar="K", panel=SEARCH, parse=read_layer,
-            help="The decoder layer, counted from 0.",
-        ),
-    ] = None  # fmt: skip
-    run: Annotated[
-        MaybePath,
-        Flag(
-            "--run", metavar="DIR", panel=SEARCH,
-            help="Take model, layer, scope and fill from a finished run.",
-        ),
-    ] = Coerced(path_if_any, default=None)  # fmt: skip
-    out: Annotated[
-        MaybePath,
-        Flag(
-            "--out", "-o", metavar="DIR", panel=OUTPUT,
-            help="Directory to write; it must not exist.",
-        ),
-    ] = Coerced(path_if_any, default=None)  # fmt: skip
+    layer: Annotated[int | None, Flag(
+        "--layer -k K", SEARCH,
+        "The decoder layer, counted from 0.",
+        parse=read_layer
+    )] = None  # fmt: skip
+    run: Annotated[MaybePath, Flag(
+        "--run DIR", SEARCH, "Take model, layer, scope and fill from a finished run."
+    )] = Coerced(path_if_any, default=None)  # fmt: skip
+    out: Annotated[MaybePath, Flag(
+        "--out -o DIR", OUTPUT, "Directory to write; it must not exist."
+    )] = Coerced(path_if_any, default=None)  # fmt: skip
     scope: Scope = "attention"
     fill: FillName = "zero"
-    form: Annotated[
-        Literal["checkpoint", "adapter"],
-        Flag(
-            "--as", metavar="FORM", panel=OUTPUT,
-            help="checkpoint: a whole one. adapter: a PEFT adapter of a few kilobytes.",
-        ),
-    ] = "checkpoint"  # fmt: skip
-    link: Annotated[
-        bool,
-        Flag(
-            "--link", panel=OUTPUT,
-            help="Hard-link the files that stay unchanged instead of copying them.",
-        ),
-    ] = False  # fmt: skip
-    link_cache: Annotated[
-        bool,
-        Flag(
-            "--link-cache", panel=OUTPUT,
-            help="The same even for files in the Hub cache, whose bytes are then shared with it.",
-        ),
-    ] = False  # fmt: skip
-    keep_undo: Annotated[
-        bool,
-        Flag(
-            "--keep-undo", panel=OUTPUT,
-            help="Keep the original tensors beside, so that `undo` needs no base.",
-        ),
-    ] = False  # fmt: skip
-    comparison: Annotated[
-        MaybePath,
-        Flag(
-            "--comparison", metavar="DIR", panel=OUTPUT,
-            help="With --run: state this comparison, by `talo-export compare`, in the card.",
-        ),
-    ] = Coerced(path_if_any, default=None)  # fmt: skip
-    dry_run: Annotated[
-        bool, Flag("--dry-run", panel=OUTPUT, help="Show the plan, write nothing.")
-    ] = False
+    form: Annotated[Literal["checkpoint", "adapter"], Flag(
+        "--as FORM", OUTPUT, "checkpoint: a whole one. adapter: a PEFT adapter of a few kilobytes."
+    )] = "checkpoint"  # fmt: skip
+    link: Annotated[bool, Flag(
+        "--link", OUTPUT, "Hard-link the files that stay unchanged instead of copying them."
+    )] = False  # fmt: skip
+    link_cache: Annotated[bool, Flag(
+        "--link-cache", OUTPUT,
+        "The same even for files in the Hub cache, whose bytes are then shared with it."
+    )] = False  # fmt: skip
+    keep_undo: Annotated[bool, Flag(
+        "--keep-undo", OUTPUT, "Keep the original tensors beside, so that `undo` needs no base."
+    )] = False  # fmt: skip
+    comparison: Annotated[MaybePath, Flag(
+        "--comparison DIR", OUTPUT,
+        "With --run: state this comparison, by `talo-export compare`, in the card."
+    )] = Coerced(path_if_any, default=None)  # fmt: skip
+    dry_run: Annotated[bool, Flag("--dry-run", OUTPUT, "Show the plan, write nothing.")] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -125,15 +95,13 @@ class VerifyRequest(Request):
     Exit status 1 when anything is not as planned.
     """
 
-    directory: Annotated[OnePath, Argument("DIR", help="An exported checkpoint.")] = Coerced(path)
+    directory: Annotated[OnePath, Argument("DIR", "An exported checkpoint.")] = Coerced(path)
     _: KW_ONLY
-    base: Annotated[
-        MaybeReference,
-        Flag(
-            "--base", metavar="REF", panel=MODEL, default="the base in the manifest",
-            help="The checkpoint it was made from.",
-        ),
-    ] = Coerced(reference_if_any, default=None)  # fmt: skip
+    base: Annotated[MaybeReference, Flag(
+        "--base REF", MODEL,
+        "The checkpoint it was made from.",
+        default="the base in the manifest"
+    )] = Coerced(reference_if_any, default=None)  # fmt: skip
     trust_remote_code: TrustCode = False
 
 
@@ -141,41 +109,35 @@ class VerifyRequest(Request):
 class UndoRequest(Request):
     """Rebuild the base's bytes; every file must have the hash that the manifest recorded."""
 
-    directory: Annotated[OnePath, Argument("DIR", help="An exported checkpoint.")] = Coerced(path)
+    directory: Annotated[OnePath, Argument("DIR", "An exported checkpoint.")] = Coerced(path)
     _: KW_ONLY
-    out: Annotated[
-        OnePath,
-        Flag(
-            "--out", "-o", metavar="DIR", panel=OUTPUT,
-            help="Directory to write; it must not exist.",
-        ),
-    ] = Coerced(path)  # fmt: skip
-    base: Annotated[
-        MaybeReference,
-        Flag(
-            "--base", metavar="REF", panel=MODEL,
-            default="the undo file, else the base in the manifest",
-            help="Where the original tensors come from.",
-        ),
-    ] = Coerced(reference_if_any, default=None)  # fmt: skip
+    out: Annotated[OnePath, Flag(
+        "--out -o DIR", OUTPUT, "Directory to write; it must not exist."
+    )] = Coerced(path)  # fmt: skip
+    base: Annotated[MaybeReference, Flag(
+        "--base REF", MODEL,
+        "Where the original tensors come from.",
+        default="the undo file, else the base in the manifest"
+    )] = Coerced(reference_if_any, default=None)  # fmt: skip
 
 
 @frozen
 class DiffRequest(Request):
     """Compare two checkpoints tensor by tensor, byte by byte, whatever shards they lie in."""
 
-    a: Annotated[OneReference, Argument("A", help="Directory or Hub id.")] = Coerced(reference)
-    b: Annotated[OneReference, Argument("B", help="Directory or Hub id.")] = Coerced(reference)
+    a: Annotated[OneReference, Argument("A", "Directory or Hub id.")] = Coerced(reference)
+    b: Annotated[OneReference, Argument("B", "Directory or Hub id.")] = Coerced(reference)
 
 
 @frozen
 class InspectRequest(ModelChoice):
     """Layers, their token mixers and tensors on disk, what can be knocked out. Loads no weights."""
 
-    model: Annotated[
-        MaybeReference,
-        Argument("MODEL", default="the bundled demo", help="Directory or Hub id."),
-    ] = Coerced(reference_if_any, default=None)
+    model: Annotated[MaybeReference, Argument(
+        "MODEL",
+        "Directory or Hub id.",
+        default="the bundled demo"
+    )] = Coerced(reference_if_any, default=None)  # fmt: skip
 
 
 Form = Literal["checkpoint", "adapter"]
@@ -189,53 +151,35 @@ class PushRequest(Request):
     on when the same line is run again.
     """
 
-    directory: Annotated[
-        OnePath, Argument("DIR", help="A run, or an exported checkpoint or adapter.")
-    ] = Coerced(path)
-    repo_id: Annotated[str, Argument("OWNER/NAME", help="Where it goes.")]
+    directory: Annotated[OnePath, Argument(
+        "DIR", "A run, or an exported checkpoint or adapter."
+    )] = Coerced(path)  # fmt: skip
+    repo_id: Annotated[str, Argument("OWNER/NAME", "Where it goes.")]
     _: KW_ONLY
-    private: Annotated[
-        bool, Flag("--private", panel=HUB, help="Make a new repository private.")
-    ] = False
-    revision: Annotated[
-        str | None,
-        Flag(
-            "--revision", metavar="BRANCH", panel=HUB, default="main",
-            help="A branch other than main, made if new.",
-        ),
-    ] = None  # fmt: skip
-    create_pr: Annotated[bool, Flag("--pr", panel=HUB, help="Open a pull request instead.")] = False
-    form: Annotated[
-        Form | None,
-        Flag(
-            "--as", metavar="FORM", panel=HUB, default="what DIR holds",
-            help="checkpoint, or adapter: a PEFT adapter of a few kilobytes, made from DIR.",
-        ),
-    ] = None  # fmt: skip
-    collection: Annotated[
-        bool,
-        Flag(
-            "--collection", panel=HUB,
-            help="DIR holds runs or exports of many tasks: an adapter for each, and a table.",
-        ),
-    ] = False  # fmt: skip
-    allow_unconfirmed: Annotated[
-        bool,
-        Flag(
-            "--allow-unconfirmed", panel=HUB,
-            help="Publish although no gain was confirmed; the card says so.",
-        ),
-    ] = False  # fmt: skip
-    accept_base_terms: Annotated[
-        bool,
-        Flag(
-            "--accept-base-terms", panel=HUB,
-            help="The base is gated or restricted, and its terms allow passing it on.",
-        ),
-    ] = False  # fmt: skip
-    dry_run: Annotated[bool, Flag("--dry-run", panel=OUTPUT, help="Check all, send nothing.")] = (
-        False
-    )
+    private: Annotated[bool, Flag("--private", HUB, "Make a new repository private.")] = False
+    revision: Annotated[str | None, Flag(
+        "--revision BRANCH", HUB,
+        "A branch other than main, made if new.",
+        default="main"
+    )] = None  # fmt: skip
+    create_pr: Annotated[bool, Flag("--pr", HUB, "Open a pull request instead.")] = False
+    form: Annotated[Form | None, Flag(
+        "--as FORM", HUB,
+        "checkpoint, or adapter: a PEFT adapter of a few kilobytes, made from DIR.",
+        default="what DIR holds"
+    )] = None  # fmt: skip
+    collection: Annotated[bool, Flag(
+        "--collection", HUB,
+        "DIR holds runs or exports of many tasks: an adapter for each, and a table."
+    )] = False  # fmt: skip
+    allow_unconfirmed: Annotated[bool, Flag(
+        "--allow-unconfirmed", HUB, "Publish although no gain was confirmed; the card says so."
+    )] = False  # fmt: skip
+    accept_base_terms: Annotated[bool, Flag(
+        "--accept-base-terms", HUB,
+        "The base is gated or restricted, and its terms allow passing it on."
+    )] = False  # fmt: skip
+    dry_run: Annotated[bool, Flag("--dry-run", OUTPUT, "Check all, send nothing.")] = False
     trust_remote_code: TrustCode = False
 
     def __post_init__(self) -> None:

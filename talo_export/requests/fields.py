@@ -44,35 +44,38 @@ REQUIRED: Any = object()
 
 
 class Flag:
-    """A field as an option. The names are as typed; `--yes/--no` where a bool has a name for each.
+    """A field as an option: `Flag("--out -o DIR", PANEL, "What it is for.")`.
 
-    `default` says in words what a None stands for. `parse` and `write` turn the text of the option
-    into the value and back, where the type alone does not. `least` is the smallest number.
-    `python` is the help where the value is not written as on the command line.
+    A bool may have a name for either value, `--yes/--no`. `default` says in words what a None
+    stands for. `parse` and `write` turn the option's text into the value and back, where the type
+    alone does not. `least` is the smallest number. `python` is the help where the value is not
+    written as on the command line.
     """
 
     def __init__(
         self,
-        *names: str,
+        spelling: str,
+        panel: str | None,
         help: str,
-        metavar: str | None = None,
-        panel: str | None = None,
+        *,
         default: str | None = None,
         parse: Callable[[str], Any] | None = None,
         write: Callable[[Any], str] = str,
         least: int | None = None,
         python: str | None = None,
     ) -> None:
-        self.names, self.help, self.metavar, self.panel = names, help, metavar, panel
-        self.default, self.parse, self.write, self.least = default, parse, write, least
-        self.python = python or help
+        words = spelling.split()
+        self.names = tuple(word for word in words if word.startswith("-"))
+        self.metavar = next((word for word in words if not word.startswith("-")), None)
+        self.panel, self.help, self.default, self.least = panel, help, default, least
+        self.parse, self.write, self.python = parse, write, python or help
 
 
 class Argument(Flag):
-    """A field that the command takes by its place."""
+    """A field that the command takes by its place: `Argument("DIR", "What it is.")`."""
 
-    def __init__(self, metavar: str, *, help: str, default: str | None = None) -> None:
-        super().__init__(help=help, metavar=metavar, default=default)
+    def __init__(self, metavar: str, help: str, *, default: str | None = None) -> None:
+        super().__init__(metavar, None, help, default=default)
 
 
 class Coerced(Generic[Given, Kept]):

@@ -37,13 +37,10 @@ from talo_export.requests.values import (
 if TYPE_CHECKING:
     from talo_export.baselines.settings import Training
 
-SkipTooLong = Annotated[
-    bool,
-    Flag(
-        "--skip-too-long", panel=TASK,
-        help="Leave out items that the model's context does not hold, and count them.",
-    ),
-]  # fmt: skip
+SkipTooLong = Annotated[bool, Flag(
+    "--skip-too-long", TASK,
+    "Leave out items that the model's context does not hold, and count them."
+)]  # fmt: skip
 
 
 @frozen
@@ -56,58 +53,40 @@ class ProbeRequest(ScoringSettings, TaskWithShots, InferenceSettings):
     """
 
     _: KW_ONLY
-    shots: Annotated[
-        int | None,
-        Flag(
-            "--shots", metavar="N|all", panel=SEARCH, parse=read_shots, write=write_shots, least=1,
-            help="Items to probe with; the others confirm. `all` sweeps every item, selects none.",
-            python="Items to probe with; the others confirm. None sweeps every item, selects none.",
-        ),
-    ] = 20  # fmt: skip
-    min_gain: Annotated[
-        float | None,
-        Flag(
-            "--min-gain", metavar="POINTS", panel=SEARCH, default="what --criterion asks",
-            parse=read_points, write=write_points,
-            help="Keep the base unless a layer gains more than this, in points of accuracy.",
-            python="Keep the base unless a layer gains more than this share: 0.05 is five points.",
-        ),
-    ] = None  # fmt: skip
-    criterion: Annotated[
-        str,
-        Flag(
-            "--criterion", metavar="NAME", panel=SEARCH,
-            help="What makes a layer the best one: kept-t, accuracy, margin, probability, ...; "
-            "auto is kept-t where choices are scored, else accuracy.",
-        ),
-    ] = "auto"  # fmt: skip
+    shots: Annotated[int | None, Flag(
+        "--shots N|all", SEARCH,
+        "Items to probe with; the others confirm. `all` sweeps every item, selects none.",
+        parse=read_shots, write=write_shots, least=1,
+        python="Items to probe with; the others confirm. None sweeps every item, selects none."
+    )] = 20  # fmt: skip
+    min_gain: Annotated[float | None, Flag(
+        "--min-gain POINTS", SEARCH,
+        "Keep the base unless a layer gains more than this, in points of accuracy.",
+        default="what --criterion asks", parse=read_points, write=write_points,
+        python="Keep the base unless a layer gains more than this share: 0.05 is five points."
+    )] = None  # fmt: skip
+    criterion: Annotated[str, Flag(
+        "--criterion NAME", SEARCH,
+        "What makes a layer the best one: kept-t, accuracy, margin, probability, ...; auto is "
+        "kept-t where choices are scored, else accuracy."
+    )] = "auto"  # fmt: skip
     scope: Scope = "attention"
     fill: FillName = "zero"
-    engine: Annotated[
-        Literal["auto", "naive"],
-        Flag(
-            "--engine", metavar="NAME", panel=SEARCH,
-            help="naive runs a whole stock pass for every layer and item: slower, same answers.",
-        ),
-    ] = "auto"  # fmt: skip
+    engine: Annotated[Literal["auto", "naive"], Flag(
+        "--engine NAME", SEARCH,
+        "naive runs a whole stock pass for every layer and item: slower, same answers."
+    )] = "auto"  # fmt: skip
     skip_too_long: SkipTooLong = False
-    out: Annotated[
-        MaybePath,
-        Flag(
-            "--out", "-o", metavar="DIR", panel=OUTPUT, default="runs/<model>/<task>",
-            help="Directory of the run.",
-        ),
-    ] = Coerced(path_if_any, default=None)  # fmt: skip
-    checkpoint: Annotated[
-        bool,
-        Flag(
-            "--checkpoint/--no-checkpoint", panel=OUTPUT,
-            help="Write the patched checkpoint when a layer earns it.",
-        ),
-    ] = True  # fmt: skip
-    fresh: Annotated[
-        bool, Flag("--fresh", panel=OUTPUT, help="Start over an earlier run in --out.")
-    ] = False
+    out: Annotated[MaybePath, Flag(
+        "--out -o DIR", OUTPUT,
+        "Directory of the run.",
+        default="runs/<model>/<task>"
+    )] = Coerced(path_if_any, default=None)  # fmt: skip
+    checkpoint: Annotated[bool, Flag(
+        "--checkpoint/--no-checkpoint", OUTPUT,
+        "Write the patched checkpoint when a layer earns it."
+    )] = True  # fmt: skip
+    fresh: Annotated[bool, Flag("--fresh", OUTPUT, "Start over an earlier run in --out.")] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -126,10 +105,11 @@ class EvaluateRequest(ScoringSettings, TaskWithShots, InferenceSettings):
     """Accuracy of any checkpoint on any task, item for item."""
 
     _: KW_ONLY
-    limit: Annotated[
-        int | None,
-        Flag("--limit", metavar="N", panel=TASK, least=1, help="Only N items, drawn by the seed."),
-    ] = None
+    limit: Annotated[int | None, Flag(
+        "--limit N", TASK,
+        "Only N items, drawn by the seed.",
+        least=1
+    )] = None  # fmt: skip
     skip_too_long: SkipTooLong = False
 
 
@@ -138,35 +118,21 @@ class TrainingSettings(Request):
     """How adapters are trained."""
 
     _: KW_ONLY
-    epochs: Annotated[
-        int,
-        Flag(
-            "--epochs", metavar="N", panel=TRAINING, least=1, help="At most so many passes."
-        ),
-    ] = 20  # fmt: skip
-    lr: Annotated[
-        float | None,
-        Flag(
-            "--lr", metavar="RATE", panel=TRAINING, default="the adapter's own",
-            help="Learning rate.",
-        ),
-    ] = None  # fmt: skip
-    rank: Annotated[
-        int,
-        Flag("--rank", metavar="N", panel=TRAINING, least=1, help="Rank of LoRA and its kin."),
-    ] = 8
-    batch_size: Annotated[
-        int,
-        Flag("--batch-size", metavar="N", panel=TRAINING, least=1,
-             help="Items an optimizer step."),
-    ] = 4  # fmt: skip
-    gradient_checkpointing: Annotated[
-        bool,
-        Flag(
-            "--gradient-checkpointing", panel=TRAINING,
-            help="Recompute activations: less memory, more time.",
-        ),
-    ] = False  # fmt: skip
+    epochs: Annotated[int, Flag("--epochs N", TRAINING, "At most so many passes.", least=1)] = 20
+    lr: Annotated[float | None, Flag(
+        "--lr RATE", TRAINING,
+        "Learning rate.",
+        default="the adapter's own"
+    )] = None  # fmt: skip
+    rank: Annotated[int, Flag("--rank N", TRAINING, "Rank of LoRA and its kin.", least=1)] = 8
+    batch_size: Annotated[int, Flag(
+        "--batch-size N", TRAINING,
+        "Items an optimizer step.",
+        least=1
+    )] = 4  # fmt: skip
+    gradient_checkpointing: Annotated[bool, Flag(
+        "--gradient-checkpointing", TRAINING, "Recompute activations: less memory, more time."
+    )] = False  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -195,64 +161,41 @@ class CompareRequest(ScoringSettings, TrainingSettings, TaskChoice, ModelSetting
     """
 
     _: KW_ONLY
-    methods: Annotated[
-        Coerced[Sequence[str], tuple[str, ...]],
-        Flag(
-            "--methods", metavar="NAMES|all", panel=RIVALS,
-            default="knockout, calibration, knockout+calibration, few-shot, lora",
-            parse=read_list, write=write_list,
-            help="Also knockout+lora, dora, rslora, ia3, oft, prompt-tuning, ln-tuning.",
-        ),
-    ] = Coerced(tuple, default=DEFAULT_METHODS)  # fmt: skip
-    shots: Annotated[
-        Coerced[Sequence[int], tuple[int, ...]],
-        Flag(
-            "--shots", metavar="N,N,...", panel=RIVALS, parse=read_numbers, write=write_list,
-            help="Labelled items to learn from; several numbers draw a curve.",
-        ),
-    ] = Coerced(tuple, default=(20,))  # fmt: skip
-    seeds: Annotated[
-        int,
-        Flag("--seeds", metavar="N", panel=RIVALS, least=1, help="How many seeds: 0, 1, ..."),
-    ] = 3
-    test_limit: Annotated[
-        int | None,
-        Flag(
-            "--test-limit", metavar="N", panel=RIVALS, least=1,
-            help="Test on N of the other items only.",
-        ),
-    ] = None  # fmt: skip
-    estimate: Annotated[
-        bool,
-        Flag(
-            "--estimate", panel=RIVALS,
-            help="Run nothing: predict the memory from the model's config alone.",
-        ),
-    ] = False  # fmt: skip
-    tokens: Annotated[
-        int,
-        Flag(
-            "--tokens", metavar="N", panel=RIVALS, least=1,
-            help="With --estimate: tokens of a prompt.",
-        ),
-    ] = 512  # fmt: skip
-    load_in_4bit: Annotated[
-        bool,
-        Flag(
-            "--load-in-4bit", panel=MODEL,
-            help="The decoder's matrices as NF4; running it needs bitsandbytes.",
-        ),
-    ] = False  # fmt: skip
-    out: Annotated[
-        MaybePath,
-        Flag(
-            "--out", "-o", metavar="DIR", panel=OUTPUT, default="runs/<model>/<task>.compare",
-            help="Where finished cells are kept.",
-        ),
-    ] = Coerced(path_if_any, default=None)  # fmt: skip
-    fresh: Annotated[
-        bool, Flag("--fresh", panel=OUTPUT, help="Run finished cells again as well.")
-    ] = False
+    methods: Annotated[Coerced[Sequence[str], tuple[str, ...]], Flag(
+        "--methods NAMES|all", RIVALS,
+        "Also knockout+lora, dora, rslora, ia3, oft, prompt-tuning, ln-tuning.",
+        default="knockout, calibration, knockout+calibration, few-shot, lora",
+        parse=read_list,
+        write=write_list
+    )] = Coerced(tuple, default=DEFAULT_METHODS)  # fmt: skip
+    shots: Annotated[Coerced[Sequence[int], tuple[int, ...]], Flag(
+        "--shots N,N,...", RIVALS,
+        "Labelled items to learn from; several numbers draw a curve.",
+        parse=read_numbers, write=write_list
+    )] = Coerced(tuple, default=(20,))  # fmt: skip
+    seeds: Annotated[int, Flag("--seeds N", RIVALS, "How many seeds: 0, 1, ...", least=1)] = 3
+    test_limit: Annotated[int | None, Flag(
+        "--test-limit N", RIVALS,
+        "Test on N of the other items only.",
+        least=1
+    )] = None  # fmt: skip
+    estimate: Annotated[bool, Flag(
+        "--estimate", RIVALS, "Run nothing: predict the memory from the model's config alone."
+    )] = False  # fmt: skip
+    tokens: Annotated[int, Flag(
+        "--tokens N", RIVALS,
+        "With --estimate: tokens of a prompt.",
+        least=1
+    )] = 512  # fmt: skip
+    load_in_4bit: Annotated[bool, Flag(
+        "--load-in-4bit", MODEL, "The decoder's matrices as NF4; running it needs bitsandbytes."
+    )] = False  # fmt: skip
+    out: Annotated[MaybePath, Flag(
+        "--out -o DIR", OUTPUT,
+        "Where finished cells are kept.",
+        default="runs/<model>/<task>.compare"
+    )] = Coerced(path_if_any, default=None)  # fmt: skip
+    fresh: Annotated[bool, Flag("--fresh", OUTPUT, "Run finished cells again as well.")] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -36,27 +36,20 @@ from talo_export.requests.settings import (
 
 @frozen
 class AnalyzeRequest(Request):
-    kind: Annotated[str, Argument("ANALYSIS", help="One of the analyses named above.")]
-    runs: Annotated[
-        Paths,
-        Argument("RUN", help="Finished runs of one model; side-effects: its own first."),
-    ] = Coerced(paths)
+    kind: Annotated[str, Argument("ANALYSIS", "One of the analyses named above.")]
+    runs: Annotated[Paths, Argument(
+        "RUN", "Finished runs of one model; side-effects: its own first."
+    )] = Coerced(paths)  # fmt: skip
     _: KW_ONLY
-    out: Annotated[
-        MaybePath,
-        Flag(
-            "--out", "-o", metavar="DIR", panel=OUTPUT, default="analysis in the first run",
-            help="Where JSON and figures go.",
-        ),
-    ] = Coerced(path_if_any, default=None)  # fmt: skip
-    svg: Annotated[bool, Flag("--svg/--no-svg", panel=OUTPUT, help="Draw SVG beside PNG.")] = True
-    full: Annotated[
-        bool,
-        Flag(
-            "--full", panel=SEARCH,
-            help="With pairs: every layer with every other, not only the best with all.",
-        ),
-    ] = False  # fmt: skip
+    out: Annotated[MaybePath, Flag(
+        "--out -o DIR", OUTPUT,
+        "Where JSON and figures go.",
+        default="analysis in the first run"
+    )] = Coerced(path_if_any, default=None)  # fmt: skip
+    svg: Annotated[bool, Flag("--svg/--no-svg", OUTPUT, "Draw SVG beside PNG.")] = True
+    full: Annotated[bool, Flag(
+        "--full", SEARCH, "With pairs: every layer with every other, not only the best with all."
+    )] = False  # fmt: skip
     seed: Seed = 0
     data: Data = Coerced(path_if_any, default=None)
     trust_remote_code: TrustCode = False
@@ -74,8 +67,8 @@ class AnalyzeRequest(Request):
 AnalyzeRequest.__doc__ = "\n".join(
     (
         "One of the paper's analyses, as JSON and a figure.\n",
-        *(f"- `{name}`: {summary(name)}" for name in names()),
-        "\ntransfer, side-effects, fills, modules and pairs score what the runs lack, once; the "
+        *(f"- `{name}`: {summary(name)}\n" for name in names()),
+        "transfer, side-effects, fills, modules and pairs score what the runs lack, once; the "
         "others read the journalled scores alone.",
     )
 )
@@ -88,22 +81,18 @@ class ReportRequest(Request):
     It needs no network and no JavaScript, in light and in dark.
     """
 
-    runs: Annotated[Paths, Argument("RUN", help="Finished runs.")] = Coerced(paths)
+    runs: Annotated[Paths, Argument("RUN", "Finished runs.")] = Coerced(paths)
     _: KW_ONLY
-    out: Annotated[
-        MaybePath,
-        Flag(
-            "--out", "-o", metavar="FILE", panel=OUTPUT, default="report.html in the first run",
-            help="The page to write.",
-        ),
-    ] = Coerced(path_if_any, default=None)  # fmt: skip
-    comparison: Annotated[
-        MaybePath,
-        Flag(
-            "--comparison", metavar="DIR", panel=OUTPUT, default="RUN.compare",
-            help="Show this comparison, made by `talo-export compare`.",
-        ),
-    ] = Coerced(path_if_any, default=None)  # fmt: skip
+    out: Annotated[MaybePath, Flag(
+        "--out -o FILE", OUTPUT,
+        "The page to write.",
+        default="report.html in the first run"
+    )] = Coerced(path_if_any, default=None)  # fmt: skip
+    comparison: Annotated[MaybePath, Flag(
+        "--comparison DIR", OUTPUT,
+        "Show this comparison, made by `talo-export compare`.",
+        default="RUN.compare"
+    )] = Coerced(path_if_any, default=None)  # fmt: skip
     data: Data = Coerced(path_if_any, default=None)
     trust_remote_code: TrustCode = False
 
@@ -122,39 +111,28 @@ class TasksRequest(PromptSettings, TaskWithShots, ModelChoice):
     is sent, and saves the pictures.
     """
 
-    task: Annotated[
-        MaybeReference,
-        Argument(
-            "PATTERN",
-            help="Names to list, such as 'mmstar/*'; or `check`, followed by a file of items.",
-        ),
-    ] = Coerced(reference_if_any, default=None)
-    file: Annotated[
-        MaybeReference, Argument("FILE", help="With `check`: the file to validate.")
-    ] = Coerced(reference_if_any, default=None)
+    task: Annotated[MaybeReference, Argument(
+        "PATTERN", "Names to list, such as 'mmstar/*'; or `check`, followed by a file of items."
+    )] = Coerced(reference_if_any, default=None)  # fmt: skip
+    file: Annotated[MaybeReference, Argument(
+        "FILE", "With `check`: the file to validate."
+    )] = Coerced(reference_if_any, default=None)  # fmt: skip
     _: KW_ONLY
     model: Model = Coerced(reference_if_any, default=None)
-    show: Annotated[
-        int | None,
-        Flag(
-            "--show", metavar="N", panel=TASK, least=1,
-            help="Print the prompts of the task's first N items as --model is sent them.",
-        ),
-    ] = None  # fmt: skip
-    against: Annotated[
-        MaybeReference,
-        Flag(
-            "--against", metavar="TASK", panel=TASK,
-            help="With `check`: another split or task, with which nothing should be shared.",
-        ),
-    ] = Coerced(reference_if_any, default=None)  # fmt: skip
-    out: Annotated[
-        MaybePath,
-        Flag(
-            "--out", "-o", metavar="DIR", panel=OUTPUT, default="shown/<task>",
-            help="With --show: where the pictures are saved.",
-        ),
-    ] = Coerced(path_if_any, default=None)  # fmt: skip
+    show: Annotated[int | None, Flag(
+        "--show N", TASK,
+        "Print the prompts of the task's first N items as --model is sent them.",
+        least=1
+    )] = None  # fmt: skip
+    against: Annotated[MaybeReference, Flag(
+        "--against TASK", TASK,
+        "With `check`: another split or task, with which nothing should be shared."
+    )] = Coerced(reference_if_any, default=None)  # fmt: skip
+    out: Annotated[MaybePath, Flag(
+        "--out -o DIR", OUTPUT,
+        "With --show: where the pictures are saved.",
+        default="shown/<task>"
+    )] = Coerced(path_if_any, default=None)  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()

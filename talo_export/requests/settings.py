@@ -34,44 +34,26 @@ DEMO = "demo"
 DEFAULT_TASK = "maps"
 DEFAULT_PROMPT: Literal["lmms-eval"] = "lmms-eval"
 
-Model = Annotated[
-    MaybeReference,
-    Flag(
-        "--model", "-m", metavar="REF", panel=MODEL, default="the bundled demo",
-        help="A local directory or a Hub id, OWNER/NAME or OWNER/NAME@REVISION.",
-    ),
-]  # fmt: skip
-TrustCode = Annotated[
-    bool,
-    Flag(
-        "--trust-remote-code", panel=MODEL,
-        help="Run the code that the model's repository or the task's YAML names. Else never.",
-    ),
-]  # fmt: skip
-Data = Annotated[
-    MaybePath,
-    Flag(
-        "--data", metavar="DIR", panel=TASK,
-        help="A local copy of the catalogue's data sets, Parquet as the Hub serves it.",
-    ),
-]  # fmt: skip
-Seed = Annotated[
-    int, Flag("--seed", metavar="N", panel=TASK, help="Seed of the split and the bootstrap.")
-]
-Scope = Annotated[
-    Literal["attention", "o_proj"],
-    Flag(
-        "--scope", metavar="SCOPE", panel=SEARCH,
-        help="attention: q, k, v and output; o_proj: the output alone (the same function).",
-    ),
-]  # fmt: skip
-FillName = Annotated[
-    Fill,
-    Flag(
-        "--fill", metavar="FILL", panel=SEARCH,
-        help="What stands in its place: zero, uniform or mean.",
-    ),
-]  # fmt: skip
+Model = Annotated[MaybeReference, Flag(
+    "--model -m REF", MODEL,
+    "A local directory or a Hub id, OWNER/NAME or OWNER/NAME@REVISION.",
+    default="the bundled demo"
+)]  # fmt: skip
+TrustCode = Annotated[bool, Flag(
+    "--trust-remote-code", MODEL,
+    "Run the code that the model's repository or the task's YAML names. Else never."
+)]  # fmt: skip
+Data = Annotated[MaybePath, Flag(
+    "--data DIR", TASK, "A local copy of the catalogue's data sets, Parquet as the Hub serves it."
+)]  # fmt: skip
+Seed = Annotated[int, Flag("--seed N", TASK, "Seed of the split and the bootstrap.")]
+Scope = Annotated[Literal["attention", "o_proj"], Flag(
+    "--scope SCOPE", SEARCH,
+    "attention: q, k, v and output; o_proj: the output alone (the same function)."
+)]  # fmt: skip
+FillName = Annotated[Fill, Flag(
+    "--fill FILL", SEARCH, "What stands in its place: zero, uniform or mean."
+)]  # fmt: skip
 
 
 @frozen
@@ -103,32 +85,21 @@ class ModelSettings(ModelChoice):
     """A model and how it is loaded."""
 
     _: KW_ONLY
-    dtype: Annotated[
-        Literal["auto", "float32", "bfloat16", "float16"],
-        Flag(
-            "--dtype", metavar="DTYPE", panel=MODEL,
-            help="Compute in float32, bfloat16 or float16; auto is as stored, or float32 "
-            "where the processor would emulate that.",
-        ),
-    ] = "auto"  # fmt: skip
-    device: Annotated[
-        str,
-        Flag("--device", metavar="DEVICE", panel=MODEL, help="auto, cpu, cuda, cuda:N or mps."),
-    ] = "auto"
-    device_map: Annotated[
-        str | None,
-        Flag(
-            "--device-map", metavar="MAP", panel=MODEL,
-            help="Spread a large model over devices: auto, balanced, sequential, or disk.",
-        ),
-    ] = None  # fmt: skip
-    offload: Annotated[
-        MaybePath,
-        Flag(
-            "--offload", metavar="DIR", panel=MODEL,
-            help="Directory for the layers that fit on no device.",
-        ),
-    ] = Coerced(path_if_any, default=None)  # fmt: skip
+    dtype: Annotated[Literal["auto", "float32", "bfloat16", "float16"], Flag(
+        "--dtype DTYPE", MODEL,
+        "Compute in float32, bfloat16 or float16; auto is as stored, or float32 where the "
+        "processor would emulate that."
+    )] = "auto"  # fmt: skip
+    device: Annotated[str, Flag(
+        "--device DEVICE", MODEL, "auto, cpu, cuda, cuda:N or mps."
+    )] = "auto"  # fmt: skip
+    device_map: Annotated[str | None, Flag(
+        "--device-map MAP", MODEL,
+        "Spread a large model over devices: auto, balanced, sequential, or disk."
+    )] = None  # fmt: skip
+    offload: Annotated[MaybePath, Flag(
+        "--offload DIR", MODEL, "Directory for the layers that fit on no device."
+    )] = Coerced(path_if_any, default=None)  # fmt: skip
 
 
 @frozen
@@ -136,53 +107,42 @@ class InferenceSettings(ModelSettings):
     """A model and how it answers."""
 
     _: KW_ONLY
-    max_memory: Annotated[
-        Mapping[str, str] | None,
-        Flag(
-            "--max-memory", metavar="LIMITS", panel=MODEL, parse=read_memory, write=write_pairs,
-            help="With --device-map: at most so much on each device, 0=20GB,cpu=50GB.",
-            python='With --device-map: the most on each device, {"0": "20GB", "cpu": "50GB"}.',
-        ),
-    ] = None  # fmt: skip
-    batch_size: Annotated[
-        int | Literal["auto"],
-        Flag(
-            "--batch-size", metavar="N|auto", panel=MODEL, parse=read_batch_size, least=1,
-            help="Items in work at a time; no pass mixes them.",
-        ),
-    ] = "auto"  # fmt: skip
+    max_memory: Annotated[Mapping[str, str] | None, Flag(
+        "--max-memory LIMITS", MODEL,
+        "With --device-map: at most so much on each device, 0=20GB,cpu=50GB.",
+        parse=read_memory, write=write_pairs,
+        python='With --device-map: the most on each device, {"0": "20GB", "cpu": "50GB"}.'
+    )] = None  # fmt: skip
+    batch_size: Annotated[int | Literal["auto"], Flag(
+        "--batch-size N|auto", MODEL,
+        "Items in work at a time; no pass mixes them.",
+        parse=read_batch_size, least=1
+    )] = "auto"  # fmt: skip
 
 
 @frozen
 class TaskChoice(Request):
     """Which items. `task` None is `maps`."""
 
-    task: Annotated[
-        MaybeReference,
-        Flag(
-            "--task", "-t", metavar="TASK", panel=TASK, default=DEFAULT_TASK,
-            help="A task's name (see `talo-export tasks`) or a file of items; FILE:CATEGORY "
-            "picks one, FILE:* or 'demo/*' means each.",
-        ),
-    ] = Coerced(reference_if_any, default=None)  # fmt: skip
+    task: Annotated[MaybeReference, Flag(
+        "--task -t TASK", TASK,
+        "A task's name (see `talo-export tasks`) or a file of items; FILE:CATEGORY picks one, "
+        "FILE:* or 'demo/*' means each.",
+        default=DEFAULT_TASK
+    )] = Coerced(reference_if_any, default=None)  # fmt: skip
     _: KW_ONLY
     data: Data = Coerced(path_if_any, default=None)
-    columns: Annotated[
-        Mapping[str, str] | None,
-        Flag(
-            "--columns", metavar="OURS=THEIRS", panel=TASK, parse=read_columns,
-            write=write_pairs,
-            help="Your data's own names of the fields: question=stem, choices=options.text.",
-            python='Item field to your data\'s own name of it: {"question": "stem"}.',
-        ),
-    ] = None  # fmt: skip
-    choices_from: Annotated[
-        Literal["answer"] | None,
-        Flag(
-            "--choices-from", metavar="answer", panel=TASK, default="the items' own",
-            help="answer: every answer in the data becomes a choice of each item.",
-        ),
-    ] = None  # fmt: skip
+    columns: Annotated[Mapping[str, str] | None, Flag(
+        "--columns OURS=THEIRS", TASK,
+        "Your data's own names of the fields: question=stem, choices=options.text.",
+        parse=read_columns, write=write_pairs,
+        python='Item field to your data\'s own name of it: {"question": "stem"}.'
+    )] = None  # fmt: skip
+    choices_from: Annotated[Literal["answer"] | None, Flag(
+        "--choices-from answer", TASK,
+        "answer: every answer in the data becomes a choice of each item.",
+        default="the items' own"
+    )] = None  # fmt: skip
     trust_remote_code: TrustCode = False
 
 
@@ -191,13 +151,11 @@ class TaskWithShots(TaskChoice):
     """Which items, and what is drawn for them."""
 
     _: KW_ONLY
-    few_shot: Annotated[
-        int,
-        Flag(
-            "--few-shot", metavar="N", panel=TASK, least=0,
-            help="Answered examples before every item, from the benchmark's own split for them.",
-        ),
-    ] = 0  # fmt: skip
+    few_shot: Annotated[int, Flag(
+        "--few-shot N", TASK,
+        "Answered examples before every item, from the benchmark's own split for them.",
+        least=0
+    )] = 0  # fmt: skip
     seed: Seed = 0
 
 
@@ -206,19 +164,13 @@ class PromptSettings(Request):
     """How an item is worded."""
 
     _: KW_ONLY
-    prompt: Annotated[
-        Literal["lmms-eval", "vlmevalkit"],
-        Flag(
-            "--prompt", metavar="STYLE", panel=TASK, help="Whose wording: lmms-eval or vlmevalkit."
-        ),
-    ] = DEFAULT_PROMPT  # fmt: skip
-    system: Annotated[
-        str | None,
-        Flag(
-            "--system", metavar="TEXT", panel=TASK,
-            help="A system message before everything else, through the model's chat template.",
-        ),
-    ] = None  # fmt: skip
+    prompt: Annotated[Literal["lmms-eval", "vlmevalkit"], Flag(
+        "--prompt STYLE", TASK, "Whose wording: lmms-eval or vlmevalkit."
+    )] = DEFAULT_PROMPT  # fmt: skip
+    system: Annotated[str | None, Flag(
+        "--system TEXT", TASK,
+        "A system message before everything else, through the model's chat template."
+    )] = None  # fmt: skip
 
 
 @frozen
@@ -226,35 +178,23 @@ class ScoringSettings(PromptSettings):
     """How an answer is scored."""
 
     _: KW_ONLY
-    scoring: Annotated[
-        Literal["generate", "likelihood"],
-        Flag(
-            "--scoring", metavar="KIND", panel=TASK,
-            help="generate: read the answer. likelihood: compare the choices.",
-        ),
-    ] = "generate"  # fmt: skip
-    choice_text: Annotated[
-        bool | None,
-        Flag(
-            "--choice-text/--choice-letter", panel=TASK, default="text for verbatim prompts",
-            help="With likelihood: compare the choices' texts, or their letters.",
-        ),
-    ] = None  # fmt: skip
-    normalise: Annotated[
-        Literal["none", "tokens", "characters"],
-        Flag(
-            "--normalise", metavar="UNIT", panel=TASK,
-            help="With --choice-text: divide by a choice's tokens or characters, or none.",
-        ),
-    ] = "none"  # fmt: skip
-    max_new_tokens: Annotated[
-        int | None,
-        Flag(
-            "--max-new-tokens", metavar="N", panel=TASK, least=1,
-            default="16, or 64 without choices",
-            help="Length of an answer; a model that thinks first needs thousands.",
-        ),
-    ] = None  # fmt: skip
+    scoring: Annotated[Literal["generate", "likelihood"], Flag(
+        "--scoring KIND", TASK, "generate: read the answer. likelihood: compare the choices."
+    )] = "generate"  # fmt: skip
+    choice_text: Annotated[bool | None, Flag(
+        "--choice-text/--choice-letter", TASK,
+        "With likelihood: compare the choices' texts, or their letters.",
+        default="text for verbatim prompts"
+    )] = None  # fmt: skip
+    normalise: Annotated[Literal["none", "tokens", "characters"], Flag(
+        "--normalise UNIT", TASK,
+        "With --choice-text: divide by a choice's tokens or characters, or none."
+    )] = "none"  # fmt: skip
+    max_new_tokens: Annotated[int | None, Flag(
+        "--max-new-tokens N", TASK,
+        "Length of an answer; a model that thinks first needs thousands.",
+        least=1, default="16, or 64 without choices"
+    )] = None  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from talo_export.errors import TaloError, UsageError
-from talo_export.evidence.confirmation import at_the_edge, confirm
+from talo_export.evidence.confirmation import confirm
 from talo_export.knockout import Knockout
 
 
@@ -92,12 +93,17 @@ def test_without_any_effect_at_most_a_fortieth_of_runs_is_confirmed(make_table):
     assert 0 < verdicts["harmful"] / runs <= 0.03
 
 
-def test_an_interval_and_an_exact_test_that_disagree_are_said_to_be_at_the_edge():
-    assert at_the_edge((0.01, 0.09), 0.012) is None
-    assert at_the_edge((-0.01, 0.09), 0.12) is None
-    said = at_the_edge((0.01, 0.2), 0.065)
-    assert said.startswith("The paired interval excludes 0 and the exact test says p 0.065")
-    assert at_the_edge((-0.01, 0.2), 0.04).startswith("The paired interval includes 0")
+def test_an_interval_and_an_exact_test_that_disagree_are_said_to_be_at_the_edge(make_table):
+    judged = confirm(make_table([0] * 20, [[1] * 20]), Knockout(0), seed=0)
+
+    def edge(ci95, p_value):
+        return dataclasses.replace(judged, ci95=ci95, p_value=p_value).edge
+
+    assert edge((0.01, 0.09), 0.012) is None
+    assert edge((-0.01, 0.09), 0.12) is None
+    excludes = "The paired interval excludes 0 and the exact test says p 0.065"
+    assert edge((0.01, 0.2), 0.065).startswith(excludes)
+    assert edge((-0.01, 0.2), 0.04).startswith("The paired interval includes 0")
 
 
 def test_the_sentence_names_its_interval_and_its_test(make_table):

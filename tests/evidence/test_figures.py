@@ -171,3 +171,11 @@ def test_noise_is_not_drawn_as_a_cliff(plant, make_table, tmp_path):
     effects = side_effects(Knockout(0), {"a": table, "b": table}, seed=0)
     text = drawn(draw_side_effects(effects, tmp_path / "e.png", title="Effects", svg=True))
     assert {-4.0, 4.0} <= set(axis_numbers(text))
+
+
+def test_a_tasks_name_is_text_and_no_formula(random_table, tmp_path):
+    name = "prices $\\frac and \x1b[31m$ red"
+    vectors = interaction_vectors({name: random_table(3), "other": random_table(3, seed=1)})
+    text = drawn(draw_vectors(vectors, tmp_path / "v.png", title=name, svg=True))
+    assert r"prices $\frac" in text
+    assert "\x1b" not in text

@@ -129,11 +129,3 @@ def test_a_base_that_answers_everything_right_leaves_nothing_to_gain(plant):
     _, null = null_of(plant, 20, 1.0)
     assert null.meaning == "none"
     assert null.sentence == "The base answers all 20 items right: there is nothing to gain on them."
-
-
-def test_answers_that_could_not_be_read_say_nothing_about_layers(plant):
-    tests = correct_over_layers(plant(np.random.default_rng(0), 40, [0.0] * 10), seed=0)
-    null = explain_null(tests, base_accuracy=0.0, unread=39)
-    assert null.meaning == "nothing read"
-    assert null.sentence.startswith("39 of the base's 40 answers could not be read")
-    assert explain_null(tests, base_accuracy=0.4, unread=5).meaning != "nothing read"

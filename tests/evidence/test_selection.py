@@ -217,3 +217,36 @@ def test_the_minimum_gain_is_one_of_accuracy_under_every_criterion(make_table, c
     assert select(table, criterion=criterion).knockout == Knockout(0)
     assert select(table, criterion=criterion, min_gain=0.19).knockout == Knockout(0)
     assert select(table, criterion=criterion, min_gain=0.2).knockout is None
+
+
+def unreadable(table, variant, count):
+    """The table with the first answers of one variant unread."""
+    parsed = table.parsed.copy()
+    parsed[table.row(variant), :count] = False
+    return dataclasses.replace(table, parsed=parsed)
+
+
+def test_where_most_answers_of_the_base_cannot_be_read_the_reason_says_so(make_table):
+    nothing = [0] * 10
+    chosen = select(unreadable(make_table(nothing, [nothing]), None, 10), criterion="accuracy")
+    assert chosen.knockout is None
+    assert chosen.unreadable
+    assert chosen.reason.startswith("Nothing could be read in 10 of 10 answers of the unmodified")
+    assert "--max-new-tokens" in chosen.reason
+
+
+def test_a_few_answers_that_cannot_be_read_change_no_reason(make_table):
+    chosen = select(unreadable(make_table(BASE, [BASE]), None, 4), criterion="accuracy")
+    assert (chosen.unreadable, chosen.base_unparsed) == (False, 4)
+    assert chosen.reason.startswith("No layer's knockout")
+
+
+def test_probabilities_of_answers_that_cannot_be_read_choose_no_layer(make_table):
+    table = make_table(BASE, [BASE], scores=scores_with_margins(0.0, 2.0))
+    assert select(table, criterion="margin").knockout == Knockout(0)
+    assert select(unreadable(table, Knockout(0), 8), criterion="margin").knockout is None
+
+
+def test_a_layer_that_makes_answers_readable_may_be_chosen(make_table):
+    table = unreadable(make_table([0] * 10, [TWO_BETTER]), None, 10)
+    assert select(table, criterion="accuracy").knockout == Knockout(0)

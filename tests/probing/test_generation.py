@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from probe_models import loaded_llama
+from tiny_models import byte_tokenizer
 
+from talo_export.evidence.selection import select
+from talo_export.jobs.evidence import evidence_of
 from talo_export.knockout import Knockout
+from talo_export.probing.answers import spoken
 from talo_export.probing.encoding import encode
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import sweep
@@ -68,3 +73,34 @@ def test_sampling_defaults_of_a_model_are_not_followed(text_model, make_items):
     finally:
         config.do_sample, config.temperature = False, 1.0
     assert runs[0] == runs[1]
+
+
+THINKS = "{% for turn in messages %}{{ turn.content }}\n{% endfor %}<think>\n"
+
+
+def test_a_budget_that_ends_in_the_thoughts_gives_a_result_that_says_so(make_items):
+    loaded = loaded_llama(tokenizer=byte_tokenizer(THINKS))
+    knockouts = tuple(Knockout(layer) for layer in range(4))
+    table = sweep(loaded, make_items(6), (None, *knockouts), Scoring(max_new_tokens=4)).table
+    assert all(answer.startswith("<think>") for answer in table.answers[0])
+    assert not table.parsed.any()
+    selection = select(table)
+    assert selection.knockout is None
+    assert "Nothing could be read in 6 of 6 answers" in selection.reason
+    evidence = evidence_of(
+        table, selection, None, None, scope="attention", fill="zero", seed=0, by_letter=True
+    )
+    assert evidence["null"] is None
+
+
+def test_special_tokens_that_mark_thoughts_are_read_and_others_are_not():
+    tokenizer = byte_tokenizer()
+    marks = ["<|channel|>", "<|message|>", "<|end|>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>", *marks]})
+    said = "<|channel|>analysis<|message|>A?<|end|><|channel|>final<|message|>B</s>"
+    tokens = tokenizer(said, add_special_tokens=False)["input_ids"]
+    assert spoken(tokenizer, [1], tokens) == (
+        "<|channel|>analysis<|message|>A?<|channel|>final<|message|>B"
+    )
+    tokens = tokenizer("B<|end|></s>", add_special_tokens=False)["input_ids"]
+    assert spoken(tokenizer, [1], tokens) == "B"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from talo_export.errors import UsageError
 from talo_export.knockout import Knockout
 from talo_export.models.switching import knocked_out
+from talo_export.probing.answers import by_likelihood
 from talo_export.probing.encoding import encode
 from talo_export.probing.engines import naive
 from talo_export.probing.settings import Scoring
@@ -106,3 +109,18 @@ def test_a_knockout_changes_the_scores_and_leaves_the_model_as_it_was(text_model
 def test_options_of_likelihood_make_no_sense_when_generating():
     with pytest.raises(UsageError, match="scoring likelihood"):
         Scoring("generate", normalise="tokens")
+
+
+def test_a_limit_on_tokens_makes_no_sense_where_none_are_generated():
+    with pytest.raises(UsageError, match="scoring generate"):
+        Scoring("likelihood", max_new_tokens=4)
+
+
+def test_a_choice_that_repeats_the_right_text_is_as_right(text_model, make_items):
+    item = replace(make_items(1)[0], choices=("same", "same "), answer=1)
+    scoring = Scoring("likelihood", choice_text=True, normalise="characters")
+    encoded = encode(text_model, item, scoring)
+    outcome = by_likelihood(encoded, [-1.0, -9.0], scoring.normalise)
+    assert (outcome.choice, outcome.correct) == (0, True)
+    other = replace(encoded, item=replace(item, choices=("same", "Same")))
+    assert not by_likelihood(other, [-1.0, -9.0], scoring.normalise).correct

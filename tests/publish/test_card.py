@@ -91,6 +91,12 @@ def test_the_confirmed_gain_stands_with_its_n_and_interval_in_the_first_paragrap
     assert "95 % interval +1.0 to +9.0" in first
 
 
+def test_an_interval_and_an_exact_test_that_disagree_are_explained() -> None:
+    assert "paired 95 % interval | p, exact test |" in body(FULL)
+    assert "at the edge" not in body(FULL)
+    assert "at the edge" in body(subject(confirmation=replace(CONFIRMED, p_value=0.07)))
+
+
 @pytest.mark.parametrize(
     ("verdict", "ci95", "says"),
     [

@@ -90,6 +90,21 @@ def test_every_layer_has_a_bar_and_a_row_and_only_the_chosen_one_is_marked(n: in
     assert slots[n // 2]["title"] == f"layer {n // 2}: +20.0 points, accuracy 75.0 %, chosen"
 
 
+def test_a_layer_chosen_without_a_gain_is_marked_but_not_as_a_gain() -> None:
+    flat = run(8)
+    probe = flat.result.probe
+    gains = tuple(0.0 if layer == 4 else gain for layer, gain in enumerate(probe.gains))
+    shown = page(replace(flat, result=replace(flat.result, probe=replace(probe, gains=gains))))
+    assert [slot["class"] for slot in shown.having("slot")].count("slot chosen flat") == 1
+    assert len(shown.having("flat")) == 2  # Its bar, and its row of the table.
+
+
+def test_an_interval_and_an_exact_test_that_disagree_are_explained() -> None:
+    assert "p, exact test" in page(run()).text
+    assert "at the edge" not in page(run()).text
+    assert "at the edge" in page(run(confirm=replace(CONFIRMED, p_value=0.07))).text
+
+
 def test_what_was_not_measured_is_said_to_be_so() -> None:
     bare = RunPage(run(evidence=None, side_effects=None).result)
     text = page(bare).text

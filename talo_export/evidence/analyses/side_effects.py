@@ -82,25 +82,25 @@ def side_effects(
             f"No other task was scored with layer {knockout.layer} knocked out. "
             "Probe more tasks on the same model, then ask again."
         )
-    found = {name: confirm(table, knockout, seed=seed) for name, table in others.items()}
-    found = dict(sorted(found.items(), key=lambda pair: (-(pair[1].gain or 0.0), pair[0])))
-    gains = np.array([c.gain for c in found.values()], dtype=np.float64)
-    sizes = np.array([c.n for c in found.values()], dtype=np.float64)
+    judged = {name: confirm(table, knockout, seed=seed) for name, table in others.items()}
+    judged = dict(sorted(judged.items(), key=lambda pair: (-(pair[1].gain or 0.0), pair[0])))
+    gains = np.array([c.gain for c in judged.values()], dtype=np.float64)
+    sizes = np.array([c.n for c in judged.values()], dtype=np.float64)
     error = np.sqrt(sum(_variance(table, knockout) for table in others.values())) / len(others)
     reach = float(norm.ppf(0.975)) * float(error)
     macro = float(gains.mean())
-    corrected = discover(found)
-    sure = [one for one in corrected.tasks if one.q_value <= corrected.rate]
+    corrected = discover(judged)
+    sure = [task for task in corrected.tasks if task.q_value <= corrected.rate]
     return SideEffects(
         layer=knockout.layer,
         own_task=own_task,
-        macro_base_accuracy=float(np.mean([c.base_accuracy for c in found.values()])),
+        macro_base_accuracy=float(np.mean([c.base_accuracy for c in judged.values()])),
         macro_gain=macro,
         macro_ci95=(max(-1.0, macro - reach), min(1.0, macro + reach)),
         micro_gain=float((gains * sizes).sum() / sizes.sum()),
-        better=tuple(one.task for one in sure if one.gain > 0),
-        worse=tuple(one.task for one in sure if one.gain < 0),
-        tasks=found,
+        better=tuple(task.task for task in sure if task.gain > 0),
+        worse=tuple(task.task for task in sure if task.gain < 0),
+        tasks=judged,
     )
 
 
@@ -127,26 +127,26 @@ def analyse(runs: Runs) -> Analysed:
     return Analysed(result, partial(draw_side_effects, result, title=title))
 
 
-def draw_side_effects(found: SideEffects, path: Path, *, title: str, svg: bool = False) -> Path:
+def draw_side_effects(effects: SideEffects, path: Path, *, title: str, svg: bool = False) -> Path:
     """Gain with its interval for every other task, best first, and the macro average."""
-    count = len(found.tasks)
+    count = len(effects.tasks)
     height = 1.7 + max(0.15 * count, 0.24 * min(count, 14))
     with figure(path, 7.2, height, title=title, svg=svg) as drawing:
         axes = drawing.add_subplot()
         axes.grid(axis="x", color=FAINT, linewidth=0.6, zorder=0)
-        for row, (name, task) in enumerate(found.tasks.items()):
+        for row, (name, task) in enumerate(effects.tasks.items()):
             assert task.gain is not None
             assert task.ci95 is not None
-            colour = GAIN if name in found.better else LOSS if name in found.worse else NEUTRAL
+            colour = GAIN if name in effects.better else LOSS if name in effects.worse else NEUTRAL
             low, high = (100 * bound for bound in task.ci95)
             axes.hlines(row, low, high, color=colour, linewidth=1.2, zorder=2)
             axes.plot([100 * task.gain], [row], "o", color=colour, markersize=4, zorder=3)
-        low, high = (100 * bound for bound in found.macro_ci95)
+        low, high = (100 * bound for bound in effects.macro_ci95)
         axes.hlines(count + 0.4, low, high, color=INK, linewidth=2, zorder=2)
-        axes.plot([100 * found.macro_gain], [count + 0.4], "D", color=INK, markersize=5, zorder=3)
+        axes.plot([100 * effects.macro_gain], [count + 0.4], "D", color=INK, markersize=5, zorder=3)
         axes.set_yticks([*range(count), count + 0.4])
         axes.set_yticklabels(
-            [*(f"{shortened(name)} ({task.n})" for name, task in found.tasks.items()),
+            [*(f"{shortened(name)} ({task.n})" for name, task in effects.tasks.items()),
              "macro average"],
             fontsize=8 if count <= 40 else 6.5,
         )  # fmt: skip
@@ -156,8 +156,8 @@ def draw_side_effects(found: SideEffects, path: Path, *, title: str, svg: bool =
         span_at_least(axes, -5, 5, horizontal=True)
         axes.set_xlabel("gain in accuracy (points), paired 95 % intervals; in brackets: items")
         axes.set_title(
-            f"layer {found.layer} knocked out: {len(found.better)} better, "
-            f"{len(found.worse)} worse at a 5 % false discovery rate",
+            f"layer {effects.layer} knocked out: {len(effects.better)} better, "
+            f"{len(effects.worse)} worse at a 5 % false discovery rate",
             fontsize=8.5,
         )
     return path

@@ -20,7 +20,7 @@ from talo_export.models.loading import LoadedModel
 from talo_export.models.memory import is_out_of_memory
 from talo_export.models.proof import BaseAnswer, refuse_broken_weights
 from talo_export.models.switching import knocked_out
-from talo_export.probing.answers import Answered, by_likelihood, by_text
+from talo_export.probing.answers import Answered, by_likelihood, by_tokens
 from talo_export.probing.cost import Meter
 from talo_export.probing.encoding import Encoded
 from talo_export.probing.engines.width import too_large
@@ -167,8 +167,7 @@ def read_generated(loaded: LoadedModel, encoded: Encoded, made: Any) -> list[Out
         if finite and encoded.continuations:
             first = log_probabilities(steps[0].float())
             letters = [float(first[ids[0]]) for ids in encoded.continuations]
-        text = loaded.tokenizer.decode(tokens, skip_special_tokens=True)
-        outcomes.append(by_text(encoded.item, text, letters, finite))
+        outcomes.append(by_tokens(loaded, encoded, tokens, letters, finite))
     return outcomes
 
 
