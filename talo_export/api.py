@@ -21,6 +21,8 @@ import re
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+from talo_export.cli.notebook import as_html
+from talo_export.codec import shown_in_notebooks_by
 from talo_export.jobs.analyze import run_analysis
 from talo_export.jobs.compare import Estimate, run_compare, run_estimate
 from talo_export.jobs.diff import run_diff
@@ -59,6 +61,8 @@ from talo_export.requests.readings import (
 from talo_export.runs.comparison import Comparison
 from talo_export.runs.result import ProbeResult
 from talo_export.tasks.item import Task
+
+shown_in_notebooks_by(as_html)
 
 P = ParamSpec("P")
 RequestT = TypeVar("RequestT", bound=Request)

@@ -44,6 +44,19 @@ class Recorded:
         """The values of its document, plain."""
         return to_json(self)
 
+    def _repr_html_(self) -> str | None:
+        return None if _notebook is None else _notebook(self)
+
+
+def shown_in_notebooks_by(as_html: Callable[[Recorded], str | None]) -> None:
+    """From now on a notebook shows what `as_html` makes of a value; its `repr` where that is
+    None."""
+    global _notebook
+    _notebook = as_html
+
+
+_notebook: Callable[[Recorded], str | None] | None = None
+
 
 def to_json(value: Any) -> Any:
     """The document of a dataclass: dicts, lists, texts and numbers, as `json.dumps` takes them."""

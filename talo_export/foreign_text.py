@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@")
 """How a cell begins that a spreadsheet computes (OWASP, CSV injection)."""
 
 
@@ -57,8 +57,10 @@ def code(text: str) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """A cell that no spreadsheet computes; numbers are left alone."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    """A cell on one line that no spreadsheet computes; numbers are left alone."""
+    if not isinstance(value, str):
+        return value
+    return f"'{visible(value)}" if value.startswith(FORMULA) else visible(value)
 
 
 def _escape(mark: re.Match[str]) -> str:

@@ -175,6 +175,7 @@ def read_items(path: Path, fingerprint: str) -> Task:
 
 def _item_json(item: Item) -> dict[str, Any]:
     row = {field.name: getattr(item, field.name) for field in fields(item)}
+    row["shots"] = [_item_json(shot) for shot in item.shots]
     row["images"] = [
         {"name": image.name, "data": base64.b64encode(image.read()).decode("ascii")}
         for image in item.images
@@ -187,5 +188,7 @@ def _item(row: dict[str, Any]) -> Item:
         ItemImage(name=image["name"], data=base64.b64decode(image["data"]))
         for image in row["images"]
     )
-    tuples = {name: tuple(row[name]) for name in ("choices", "accepted")}
-    return Item(**{**row, **tuples, "images": images})
+    tuples = {name: tuple(row[name]) for name in ("choices", "accepted", "until")}
+    wordings = tuple((style, text) for style, text in row["wordings"])
+    shots = tuple(_item(shot) for shot in row["shots"])
+    return Item(**{**row, **tuples, "images": images, "wordings": wordings, "shots": shots})

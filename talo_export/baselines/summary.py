@@ -14,6 +14,7 @@ import numpy as np
 from talo_export.baselines.request import CellRequest, CellResult
 from talo_export.codec import Field, Recorded
 from talo_export.evidence.paired import Clusters, cluster, gain_interval, sign_flip_p_value
+from talo_export.foreign_text import csv_cell
 from talo_export.tasks.item import Task
 from talo_export.wording import count
 
@@ -185,7 +186,7 @@ def to_csv(rows: Sequence[Row]) -> str:
         values = row.to_json()
         low, high = row.gain_ci95 or (None, None)
         ends = (low, high, row.not_done, " ".join(row.reasons or ()))
-        writer.writerow([*(values[name] for name in COLUMNS), *ends])
+        writer.writerow(map(csv_cell, [*(values[name] for name in COLUMNS), *ends]))
     return text.getvalue()
 
 

@@ -9,6 +9,7 @@ by the names and dtypes of the tensors; whatever is not recognised in full is re
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -122,9 +123,10 @@ def parameter_stem(name: str) -> str:
 
 def components(layout: Layout, stem: str) -> dict[str, Located]:
     """The stored components of the parameter `stem`, by what follows it; a bias is none."""
+    first, end = (bisect_left(layout.names, stem + last) for last in ("", chr(0x10FFFF)))
     return {
-        name[len(stem) :]: located
-        for name, located in layout.tensors.items()
+        name[len(stem) :]: layout.tensors[name]
+        for name in layout.names[first:end]
         if name.startswith((stem + ".", stem + "_blocks", stem + "_scales"))
         and name != stem + ".bias"
     }

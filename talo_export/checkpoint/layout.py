@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,11 @@ class Layout:
     """One sentence each: weight files that are left alone, tensors that the index forgot."""
     twin: Layout | None = None
     """The same model once more, where an index lies beside the single file."""
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The tensors' names, sorted: what begins alike is together."""
+        return sorted(self.tensors)
 
     def source(self, name: str) -> Path:
         """The resolved path of the file called `name`."""

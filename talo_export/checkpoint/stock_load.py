@@ -36,10 +36,15 @@ def load(arguments: argparse.Namespace) -> tuple[torch.nn.Module, dict[str, list
     options: dict[str, Any] = {"trust_remote_code": arguments.trust_remote_code}
     if arguments.gguf:
         options["gguf_file"] = arguments.gguf
-    config = transformers.AutoConfig.from_pretrained(arguments.directory, **options)
+        # What is read out of one file is a language model; asking for its config would read the
+        # whole header, vocabulary and all, once more.
+        stock: Any = transformers.AutoModelForCausalLM
+    else:
+        config = transformers.AutoConfig.from_pretrained(arguments.directory, **options)
+        stock = stock_class(config)
     # Weights that a checkpoint lacks are drawn at random, here the same in every process.
     torch.manual_seed(0)
-    model, report = stock_class(config).from_pretrained(
+    model, report = stock.from_pretrained(
         arguments.directory, dtype=arguments.dtype, output_loading_info=True, **options
     )
     model.to(arguments.device)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from talo_export.cli.flags import command
 from talo_export.cli.output import Sink
 from talo_export.requests.readings import AnalyzeRequest
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from talo_export.jobs.analyze import AnalysisResult
 
 
 @command(AnalyzeRequest)
@@ -13,11 +20,12 @@ def analyze(request: AnalyzeRequest, sink: Sink) -> None:
     from talo_export.jobs.analyze import run_analysis
 
     with SweepProgress(sink) as progress:
-        document = run_analysis(request, progress)
-    said = document.get("sentence")
-    lines = [*([said] if said else []), *document["files"]]
-    sink.result(
-        document,
-        summary=lines[0],
-        show=lambda to: to.print(*lines, sep="\n"),
-    )
+        result = run_analysis(request, progress)
+    summary = result.sentence or str(result.files[0])
+    sink.result(result, summary=summary, show=lambda to: show_analysis(result, to))
+
+
+def show_analysis(result: AnalysisResult, to: Console) -> None:
+    """What it says, and the files."""
+    for line in (*filter(None, [result.sentence]), *map(str, result.files)):
+        to.print(line)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from talo_export.cli.flags import command
 from talo_export.cli.output import Sink
 from talo_export.requests.checkpoints import DiffRequest
+from talo_export.wording import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,11 +22,16 @@ def diff(request: DiffRequest, sink: Sink) -> None:
 
     with copy_progress(sink, "comparing") as progress:
         result = run_diff(request, progress)
-    sentence = f"{len(result.differences)} tensors differ, {result.identical} are identical"
-    sink.result(result, summary=sentence, show=lambda to: _show(result, sentence, to))
+    sink.result(result, summary=summary(result), show=lambda to: show_diff(result, to))
 
 
-def _show(found: CheckpointDiff, sentence: str, to: Console) -> None:
+def summary(found: CheckpointDiff) -> str:
+    """The one sentence that `--quiet` prints."""
+    tensors = count(len(found.differences), "tensor differs", "tensors differ")
+    return f"{tensors}, {found.identical:,} are identical"
+
+
+def show_diff(found: CheckpointDiff, to: Console) -> None:
     """One line a module that differs."""
     from rich.table import Table
 
@@ -45,7 +51,7 @@ def _show(found: CheckpointDiff, sentence: str, to: Console) -> None:
         )
     if found.differences:
         to.print(table)
-    to.print(sentence)
+    to.print(summary(found))
 
 
 def _words(difference: TensorDifference) -> str:

@@ -24,15 +24,14 @@ def doctor(request: DoctorRequest, sink: Sink) -> None:
     sink.result(
         facts,
         summary="ok" if facts.ok else "not ok",
-        show=lambda to: _show(facts, to),
+        show=lambda to: show_examination(facts, to),
     )
     if not facts.ok:
         raise typer.Exit(1)
 
 
-def _show(facts: Examination, to: Console) -> None:
+def show_examination(facts: Examination, to: Console) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
@@ -61,9 +60,9 @@ def _show(facts: Examination, to: Console) -> None:
     to.print(grid)
     for finding in facts.findings:
         style = "red" if finding.serious else "yellow"
-        to.print(Text(f"{finding.what}: {finding.do}", style=style))
+        to.print(f"{finding.what}: {finding.do}", style=style)
     if not facts.findings:
-        to.print(Text("nothing is missing", style="green"))
+        to.print("nothing is missing", style="green")
 
 
 def _gigabytes(count: int) -> str:

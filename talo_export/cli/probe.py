@@ -18,15 +18,15 @@ def probe(request: ProbeRequest, sink: Sink) -> None:
     from talo_export.jobs.many import means_many
     from talo_export.jobs.probe import run_probe
     from talo_export.jobs.probe_many import run_probes
-    from talo_export.probing.team import in_team
+    from talo_export.probing.distributed import joined_world
 
     if means_many(request.task):
-        with in_team() as team, ManyProgress(sink) as bar:
-            many = run_probes(request, note=bar.note, progress=bar, begin=bar.begin, team=team)
-        if team.leads:
+        with joined_world() as world, ManyProgress(sink) as bar:
+            many = run_probes(request, note=bar.note, progress=bar, begin=bar.begin, world=world)
+        if world.is_rank_zero:
             sink.result(many, summary=many_summary(many), show=lambda to: show_many(many, to))
         raise typer.Exit(1 if many.failed else 0)
-    with in_team() as team, SweepProgress(sink) as progress:
-        result = run_probe(request, note=sink.note, progress=progress, team=team)
-    if team.leads:
+    with joined_world() as world, SweepProgress(sink) as progress:
+        result = run_probe(request, note=sink.note, progress=progress, world=world)
+    if world.is_rank_zero:
         sink.result(result, summary=summary(result), show=lambda to: show_probe(result, to))

@@ -21,10 +21,10 @@ def push(request: PushRequest, sink: Sink) -> None:
     result = run_push(request, progress=sink.live)
     for warning in result.warnings:
         sink.warn(warning)
-    sink.result(result, summary=result.url, show=lambda to: _show(result, to))
+    sink.result(result, summary=result.url, show=lambda to: show_push(result, to))
 
 
-def _show(result: PushResult, to: Console) -> None:
+def show_push(result: PushResult, to: Console) -> None:
     from rich.text import Text
 
     size = sum(result.files.values())

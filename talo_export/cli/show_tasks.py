@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from talo_export.foreign_text import visible
 from talo_export.wording import percent
 
 SHOWN = 5
@@ -22,7 +23,6 @@ def show_tasks(listed: TaskList, to: Console) -> None:
     from itertools import groupby
 
     from rich.table import Table
-    from rich.text import Text
 
     def origin(task: TaskSummary) -> tuple[str, str]:
         return task.source, task.scoring
@@ -30,7 +30,7 @@ def show_tasks(listed: TaskList, to: Console) -> None:
     for number, ((source, scoring), group) in enumerate(groupby(listed.tasks, key=origin)):
         if number:
             to.print()
-        to.print(Text(f"{source}, scored by {scoring}", style="bold"))
+        to.print(f"{source}, scored by {scoring}", style="bold")
         table = Table(box=None, header_style="dim", pad_edge=False)
         table.add_column("items", justify="right", no_wrap=True)
         table.add_column("chance", justify="right", no_wrap=True)
@@ -49,7 +49,7 @@ def _named(task: TaskSummary) -> Text:
     """The name, and what it asks where the name alone does not say it."""
     from rich.text import Text
 
-    words = Text(task.name)
+    words = Text(visible(task.name))
     if task.source == "bundled demo":
         words.append(f"  {task.description}", style="dim")
     return words

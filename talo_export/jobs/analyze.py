@@ -10,13 +10,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from talo_export.checkpoint.staging import write_atomically
+from talo_export.codec import Recorded
 from talo_export.errors import UsageError
 from talo_export.evidence.analyses import analysis
 from talo_export.evidence.analyses.side_effects import SideEffects
-from talo_export.evidence.runs import Runs, SecondSweep, TaskScores
+from talo_export.evidence.runs import Result, Runs, SecondSweep, TaskScores
 from talo_export.jobs.evaluate import Watch, unwatched
 from talo_export.jobs.evidence import letters_scored_throughout
 from talo_export.jobs.more_scores import Load, loader, score_more, second_sweep
@@ -28,7 +30,32 @@ from talo_export.probing.sweep import all_knockouts
 from talo_export.requests.readings import AnalyzeRequest
 
 
-def run_analysis(request: AnalyzeRequest, progress: Watch = unwatched) -> dict[str, Any]:
+@dataclass(frozen=True)
+class AnalysisResult(Recorded):
+    """What an analysis says, and where its values and figures lie."""
+
+    analysis: str
+    runs: tuple[Path, ...]
+    result: Result
+    """`Clusters`, `SideEffects` or another, by the analysis."""
+    files: tuple[Path, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `analyze --json`: the result's own keys between the others."""
+        return {**self.values(), "files": [str(file) for file in self.files]}
+
+    def values(self) -> dict[str, Any]:
+        """What is written beside the figures."""
+        runs = [str(path) for path in self.runs]
+        return {"analysis": self.analysis, "runs": runs, **self.result.to_json()}
+
+    @property
+    def sentence(self) -> str:
+        """One sentence for a person."""
+        return str(self.values().get("sentence", ""))
+
+
+def run_analysis(request: AnalyzeRequest, progress: Watch = unwatched) -> AnalysisResult:
     """Do one analysis over the runs; write `<kind>.json` and figures to `out`.
 
     `full` pairs every layer with every other instead of the best with all. Side effects are also
@@ -44,20 +71,17 @@ def run_analysis(request: AnalyzeRequest, progress: Watch = unwatched) -> dict[s
     more = _More(by_task, loader(finished[0], trusted=trusted), progress)
     scores = {task: _scores(run) for task, run in by_task.items()}
     analysed = analyse(Runs(scores, more, request.seed, request.full))
-    document = {
-        "analysis": kind,
-        "runs": [str(path) for path in request.runs],
-        **analysed.result.to_json(),
-    }
     if isinstance(analysed.result, SideEffects):
         record_side_effects(finished[0], analysed.result, data=data)
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / f"{kind}.json", json.dumps(document, indent=1) + "\n")
+    endings = (".json", *analysed.files, ".png", *((".svg",) if request.svg else ()))
+    files = tuple(out / f"{kind}{ending}" for ending in endings)
+    result = AnalysisResult(kind, tuple(request.runs), analysed.result, files)
+    write_atomically(files[0], json.dumps(result.values(), indent=1) + "\n")
     for ending, write in analysed.files.items():
         write(out / f"{kind}{ending}")
     analysed.draw(out / f"{kind}.png", svg=request.svg)
-    endings = (".json", *analysed.files, ".png", *((".svg",) if request.svg else ()))
-    return document | {"files": [str(out / f"{kind}{ending}") for ending in endings]}
+    return result
 
 
 def _by_task(finished: Sequence[FinishedRun]) -> dict[str, FinishedRun]:

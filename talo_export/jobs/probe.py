@@ -24,8 +24,8 @@ from talo_export.jobs.task_words import load_chosen, meaning
 from talo_export.models.identity import model_fingerprint
 from talo_export.models.loading import LoadedModel, pick_device
 from talo_export.models.reference import parse_reference, resolve
+from talo_export.probing.distributed import ALONE, World
 from talo_export.probing.journal import Journal
-from talo_export.probing.team import ALONE, Team
 from talo_export.requests.measurements import ProbeRequest
 from talo_export.requests.readings import ReportRequest
 from talo_export.runs.directory import RunDirectory, default_directory
@@ -41,29 +41,31 @@ def run_probe(
     note: Note = silent,
     progress: Watch = unwatched,
     load: Callable[[], LoadedModel] | None = None,
-    team: Team = ALONE,
+    world: World = ALONE,
 ) -> ProbeResult:
     """Do the job, go on with it, or show it if it is done.
 
-    `load` gives the model where several probes share it. In a `team` every process calls this;
+    `load` gives the model where several probes share it. In a `world` every process calls this;
     all return a result, and only the first writes anything but scores.
 
     Raises `TaloError` and its kinds, each a sentence for the user; what was scored until then
     stays in the run's journal, and the same request goes on from there.
     """
-    task, split, fingerprint = team.together(lambda: _prepared(request, note))
+    task, split, fingerprint = world.on_all_ranks(lambda: _prepared(request, note))
     run = RunDirectory(request.out or default_directory(request.model_name, task.name))
 
-    # A run of an earlier version goes on in the format it was begun in, which is as stored.
-    as_stored = not request.fresh and run.manifest.exists() and run.request().dtype == "auto"
-    if not as_stored:
-        request = team.lead(lambda: settle_dtype(request, note))
+    def settled() -> ProbeRequest:
+        # A run of an earlier version goes on in the format it was begun in, which is as stored.
+        as_stored = not request.fresh and run.manifest.exists() and run.request().dtype == "auto"
+        return request if as_stored else settle_dtype(request, note)
+
+    request = world.on_rank_zero(settled)
 
     def opened() -> ProbeResult | None:
         run.open(recorded(request, task, fingerprint), fresh=request.fresh)
         return run.result()
 
-    finished = team.lead(opened)
+    finished = world.on_rank_zero(opened)
     if finished is not None:
         note(f"{run.path} holds the finished run; --fresh starts over")
         return finished
@@ -75,11 +77,13 @@ def run_probe(
         run.path.mkdir(parents=True, exist_ok=True)  # Of another host's process, its own.
         return load_for_inference(request) if load is None else load()
 
-    loaded = team.together(made_ready)
-    with Journal.open_own(run.journal, score_identity(request, task, fingerprint), team) as journal:
-        findings = measure(request, loaded, split, journal, progress, team)
+    loaded = world.on_all_ranks(made_ready)
+    with Journal.open_own(
+        run.journal, score_identity(request, task, fingerprint), world
+    ) as journal:
+        findings = measure(request, loaded, split, journal, progress, world)
     result = _result(request, task, loaded, findings, run)
-    if not team.leads:
+    if not world.is_rank_zero:
         return result
     draw_gains(request, task, findings, run)
     evidence = evidence_of(

@@ -14,6 +14,7 @@ from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import Field, Recorded, to_json
 from talo_export.evidence.confirmation import Verdict
 from talo_export.evidence.discoveries import Discoveries
+from talo_export.foreign_text import csv_cell
 from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
 from talo_export.jobs.evidence import discoveries
 from talo_export.jobs.many import (
@@ -27,7 +28,7 @@ from talo_export.jobs.many import (
 )
 from talo_export.jobs.probe import run_probe
 from talo_export.jobs.side_effects import note_side_effects
-from talo_export.probing.team import ALONE, Team
+from talo_export.probing.distributed import ALONE, World
 from talo_export.requests.measurements import ProbeRequest
 from talo_export.runs.directory import default_directory
 from talo_export.runs.result import ProbeResult
@@ -59,7 +60,7 @@ class TaskRow:
 class ManyResult(Recorded):
     """Many probes of one model: the document of `probe --task 'PATTERN' --json`.
 
-    `table` and the like are None in a process of a team that is not the first: it writes nothing.
+    `table` and the like are None in a process that is not rank zero: it writes nothing.
     """
 
     model: str
@@ -81,7 +82,7 @@ def run_probes(
     note: Note = silent,
     progress: Watch = unwatched,
     begin: Begin = unannounced,
-    team: Team = ALONE,
+    world: World = ALONE,
 ) -> ManyResult:
     """Probe every task that `request.task` names; below `request.out` a run for each.
 
@@ -94,7 +95,7 @@ def run_probes(
     def probe(reference: str, model: SharedModel) -> ProbeResult:
         run = folder / default_directory("", reference).name
         one = replace(request, task=reference, out=run)
-        return run_probe(one, note=note, progress=progress, load=model, team=team)
+        return run_probe(one, note=note, progress=progress, load=model, world=world)
 
     outcomes = each_task(wanted, request, probe, note=note, begin=begin)
     results = outcomes.results
@@ -106,7 +107,7 @@ def run_probes(
         runs=tuple(result.run for result in results),
         results=tuple(results),
     )
-    if not team.leads:
+    if not world.is_rank_zero:
         return many
     trusted = request.trust_remote_code
     note_side_effects(many.runs, data=request.data, trusted=trusted)
@@ -161,5 +162,5 @@ def table_csv(rows: Sequence[dict[str, object]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(TaskRow)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: csv_cell(cell) for key, cell in row.items()} for row in rows)
     return text.getvalue()

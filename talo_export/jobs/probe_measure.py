@@ -12,9 +12,9 @@ from talo_export.jobs.evaluate import Watch
 from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.cost import Cost
+from talo_export.probing.distributed import World
 from talo_export.probing.journal import Journal
 from talo_export.probing.sweep import SweepResult, all_knockouts, sweep
-from talo_export.probing.team import Team
 from talo_export.requests.measurements import ProbeRequest
 from talo_export.tasks.item import Item
 from talo_export.tasks.splits import Split
@@ -50,7 +50,7 @@ def measure(
     split: Split,
     journal: Journal,
     progress: Watch,
-    team: Team,
+    world: World,
 ) -> Findings:
     """Sweep the probing items, select, and confirm on the others."""
     knockouts = all_knockouts(loaded.decoder, request.scope, request.fill)
@@ -72,7 +72,7 @@ def measure(
             batch_size=request.batch_size,
             engine=request.engine,
             skip_too_long=request.skip_too_long,
-            team=team,
+            world=world,
             progress=progress(f"{doing} {len(items)} items"),
         )
 

@@ -18,8 +18,8 @@ from typing import cast
 
 from talo_export.errors import TaloError
 from talo_export.knockout import Fill, Knockout, Scope
+from talo_export.probing.distributed import World
 from talo_export.probing.scores import Outcome
-from talo_export.probing.team import Team
 
 FORMAT = "1"
 APPLICATION_ID = 0x74616C6F  # "talo": tells our files from other SQLite files.
@@ -84,21 +84,21 @@ class Journal:
             return cls(path, connection, reading=True)
 
     @classmethod
-    def open_own(cls, path: Path, identity: Mapping[str, str], team: Team) -> Journal:
-        """The journal of this process of a team: `path` itself for the first, one beside it else.
+    def open_own(cls, path: Path, identity: Mapping[str, str], world: World) -> Journal:
+        """The journal of this process: `path` itself for rank zero, one beside it for others.
 
         The first also takes over what journals beside it hold, so that a run goes on whatever the
-        number of processes was before and is now. Every process of the team calls this.
+        number of processes was before and is now. Every process of the world calls this.
         """
         own: list[Journal] = []
 
         def open_mine() -> None:
-            own.append(cls._open_mine(path, identity, team))
+            own.append(cls._open_mine(path, identity, world))
 
         try:
             # One after the other: the first reads files that the others are about to write.
-            team.exchange(open_mine if team.leads else _nothing)
-            team.exchange(_nothing if team.leads else open_mine)
+            world.all_gather(open_mine if world.is_rank_zero else _nothing)
+            world.all_gather(_nothing if world.is_rank_zero else open_mine)
         except TaloError:
             for journal in own:
                 journal.close()
@@ -106,9 +106,9 @@ class Journal:
         return own[0]
 
     @classmethod
-    def _open_mine(cls, path: Path, identity: Mapping[str, str], team: Team) -> Journal:
-        if not team.leads:
-            return cls.open(path.with_name(f"{path.name}.rank-{team.rank}"), identity)
+    def _open_mine(cls, path: Path, identity: Mapping[str, str], world: World) -> Journal:
+        if not world.is_rank_zero:
+            return cls.open(path.with_name(f"{path.name}.rank-{world.rank}"), identity)
         journal = cls.open(path, identity)
         try:
             for beside in sorted(path.parent.glob(f"{path.name}.rank-*")):

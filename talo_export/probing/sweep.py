@@ -17,8 +17,8 @@ from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.anatomy import Decoder
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.cost import Cost, metered, side_by_side
-from talo_export.probing.engines.checked import Checked
-from talo_export.probing.engines.checked import EngineName as EngineName
+from talo_export.probing.distributed import ALONE, World
+from talo_export.probing.engines.checking import CheckedEngine, EngineName
 from talo_export.probing.journal import Cell, Journal
 from talo_export.probing.progress import Watch, Watcher
 from talo_export.probing.scores import ScoreTable
@@ -32,7 +32,6 @@ from talo_export.probing.share import (
     missing,
     naive_evaluations,
 )
-from talo_export.probing.team import ALONE, Team
 from talo_export.tasks.item import Item
 
 AUTO_BATCH = 8
@@ -61,28 +60,28 @@ def sweep(
     engine: EngineName = "auto",
     skip_too_long: bool = False,
     progress: Watcher | None = None,
-    team: Team = ALONE,
+    world: World = ALONE,
 ) -> SweepResult:
     """Let every variant answer every item.
 
     `variants` must hold None, the base. `batch_size` is how many items are in work at once; no
     forward pass ever mixes two items, so it changes no bit of the result. `engine` auto takes the
-    fastest that this model runs in and that agrees with the naive one. In a `team` every process
+    fastest that this model runs in and that agrees with the naive one. In a `world` every process
     calls this with the same arguments and its own journal, answers its share, and returns all
     answers. Raises TaloError for an item the model cannot take (one longer than its context is
     left out under `skip_too_long`), UsageError for a request without sense, ProofError for a
     knockout without effect.
     """
     check_request(items, variants, batch_size)
-    outcomes = merged(team.exchange(lambda: known(journal, items, variants)))
+    outcomes = merged(world.all_gather(lambda: known(journal, items, variants)))
     pending = lacking(items, variants, outcomes)
-    share = pending[team.rank :: team.size]
+    share = pending[world.rank :: world.size]
     watch = Watch(len(items) - len(pending) + len(share), variants, outcomes, progress)
     too_long = set[str]()
 
     with (
         metered(loaded.model, loaded.decoder) as meter,
-        Checked(
+        CheckedEngine(
             loaded,
             scoring,
             meter,
@@ -107,12 +106,12 @@ def sweep(
                     watch.add(cells, checking=by.checking)
             return answered, long
 
-        for cells, long in team.exchange(answer):
+        for cells, long in world.all_gather(answer):
             for cell in cells:
                 outcomes[cell.variant][cell.item_id] = cell.outcome
             too_long.update(long)
-        costs = team.exchange(lambda: meter.cost(loaded.device))
-    if team.size > 1 and team.leads and journal is not None:
+        costs = world.all_gather(lambda: meter.cost(loaded.device))
+    if world.size > 1 and world.is_rank_zero and journal is not None:
         journal.append_all(outcomes)
     return SweepResult(
         _table(items, outcomes, too_long),

@@ -63,14 +63,15 @@ class ExportRequest(ModelChoice):
     )] = False  # fmt: skip
     link_cache: Annotated[bool, Flag(
         "--link-cache", OUTPUT,
-        "The same even for files in the Hub cache, whose bytes are then shared with it."
+        "As --link, also for files in the Hub cache, which then share their bytes with it."
     )] = False  # fmt: skip
     keep_undo: Annotated[bool, Flag(
-        "--keep-undo", OUTPUT, "Keep the original tensors beside, so that `undo` needs no base."
+        "--keep-undo", OUTPUT,
+        "Keep the original tensors in the directory, so that `undo` needs no base."
     )] = False  # fmt: skip
     comparison: Annotated[MaybePath, Flag(
         "--comparison DIR", OUTPUT,
-        "With --run: state this comparison, by `talo-export compare`, in the card."
+        "With --run: a comparison by `talo-export compare`, to be stated in the card."
     )] = Coerced(path_if_any, default=None)  # fmt: skip
     dry_run: Annotated[bool, Flag("--dry-run", OUTPUT, "Show the plan, write nothing.")] = False
 
@@ -131,7 +132,7 @@ class DiffRequest(Request):
 
 @frozen
 class InspectRequest(ModelChoice):
-    """Layers, their token mixers and tensors on disk, what can be knocked out. Loads no weights."""
+    """Show layers, token mixers, tensors on disk, what can be knocked out. Loads no weights."""
 
     model: Annotated[MaybeReference, Argument(
         "MODEL",
@@ -177,7 +178,7 @@ class PushRequest(Request):
     )] = False  # fmt: skip
     accept_base_terms: Annotated[bool, Flag(
         "--accept-base-terms", HUB,
-        "The base is gated or restricted, and its terms allow passing it on."
+        "Say that the terms of a gated or restricted base allow passing it on."
     )] = False  # fmt: skip
     dry_run: Annotated[bool, Flag("--dry-run", OUTPUT, "Check all, send nothing.")] = False
     trust_remote_code: TrustCode = False

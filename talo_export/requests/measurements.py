@@ -102,7 +102,7 @@ class ProbeRequest(ScoringSettings, TaskWithShots, InferenceSettings):
 
 @frozen
 class EvaluateRequest(ScoringSettings, TaskWithShots, InferenceSettings):
-    """Accuracy of any checkpoint on any task, item for item."""
+    """Measure the accuracy of any checkpoint on any task, item for item."""
 
     _: KW_ONLY
     limit: Annotated[int | None, Flag(
@@ -118,7 +118,9 @@ class TrainingSettings(Request):
     """How adapters are trained."""
 
     _: KW_ONLY
-    epochs: Annotated[int, Flag("--epochs N", TRAINING, "At most so many passes.", least=1)] = 20
+    epochs: Annotated[
+        int, Flag("--epochs N", TRAINING, "At most so many passes over the items.", least=1)
+    ] = 20
     lr: Annotated[float | None, Flag(
         "--lr RATE", TRAINING,
         "Learning rate.",
@@ -127,7 +129,7 @@ class TrainingSettings(Request):
     rank: Annotated[int, Flag("--rank N", TRAINING, "Rank of LoRA and its kin.", least=1)] = 8
     batch_size: Annotated[int, Flag(
         "--batch-size N", TRAINING,
-        "Items an optimizer step.",
+        "Items in an optimizer step.",
         least=1
     )] = 4  # fmt: skip
     gradient_checkpointing: Annotated[bool, Flag(
@@ -153,7 +155,7 @@ class TrainingSettings(Request):
 
 @frozen
 class CompareRequest(ScoringSettings, TrainingSettings, TaskChoice, ModelSettings):
-    """Base, knockout, LoRA and friends on the same items: accuracy, peak memory, time.
+    """Compare base, knockout, LoRA and friends on the same items: accuracy, peak memory, time.
 
     Every cell (a method, a number of shots, a seed) runs in a process of its own and is kept:
     interrupt it whenever you like, the same line goes on, and more methods, more seeds and fewer
@@ -173,7 +175,7 @@ class CompareRequest(ScoringSettings, TrainingSettings, TaskChoice, ModelSetting
         "Labelled items to learn from; several numbers draw a curve.",
         parse=read_numbers, write=write_list
     )] = Coerced(tuple, default=(20,))  # fmt: skip
-    seeds: Annotated[int, Flag("--seeds N", RIVALS, "How many seeds: 0, 1, ...", least=1)] = 3
+    seeds: Annotated[int, Flag("--seeds N", RIVALS, "How many seeds, from 0 on.", least=1)] = 3
     test_limit: Annotated[int | None, Flag(
         "--test-limit N", RIVALS,
         "Test on N of the other items only.",
@@ -188,7 +190,8 @@ class CompareRequest(ScoringSettings, TrainingSettings, TaskChoice, ModelSetting
         least=1
     )] = 512  # fmt: skip
     load_in_4bit: Annotated[bool, Flag(
-        "--load-in-4bit", MODEL, "The decoder's matrices as NF4; running it needs bitsandbytes."
+        "--load-in-4bit", MODEL,
+        "Hold the decoder's matrices as NF4; all but --estimate needs bitsandbytes."
     )] = False  # fmt: skip
     out: Annotated[MaybePath, Flag(
         "--out -o DIR", OUTPUT,

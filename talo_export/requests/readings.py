@@ -66,7 +66,7 @@ class AnalyzeRequest(Request):
 
 AnalyzeRequest.__doc__ = "\n".join(
     (
-        "One of the paper's analyses, as JSON and a figure.\n",
+        "Make one of the paper's analyses: JSON and a figure.\n",
         *(f"- `{name}`: {summary(name)}\n" for name in names()),
         "transfer, side-effects, fills, modules and pairs score what the runs lack, once; the "
         "others read the journalled scores alone.",
@@ -159,7 +159,7 @@ class LoadTaskRequest(TaskWithShots):
 
 @frozen
 class DoctorRequest(Request):
-    """Versions, devices, memory, disk, the Hub; a token is there or not, never shown.
+    """Tell versions, devices, memory, disk and Hub; of a token, only whether it is there.
 
     Exit status 1 where something serious is missing.
     """

@@ -44,7 +44,7 @@ TrustCode = Annotated[bool, Flag(
     "Run the code that the model's repository or the task's YAML names. Else never."
 )]  # fmt: skip
 Data = Annotated[MaybePath, Flag(
-    "--data DIR", TASK, "A local copy of the catalogue's data sets, Parquet as the Hub serves it."
+    "--data DIR", TASK, "A local copy of the catalogue's data sets: Parquet files as on the Hub."
 )]  # fmt: skip
 Seed = Annotated[int, Flag("--seed N", TASK, "Seed of the split and the bootstrap.")]
 Scope = Annotated[Literal["attention", "o_proj"], Flag(
@@ -52,7 +52,7 @@ Scope = Annotated[Literal["attention", "o_proj"], Flag(
     "attention: q, k, v and output; o_proj: the output alone (the same function)."
 )]  # fmt: skip
 FillName = Annotated[Fill, Flag(
-    "--fill FILL", SEARCH, "What stands in its place: zero, uniform or mean."
+    "--fill FILL", SEARCH, "What takes the weights' place: zero, uniform or mean."
 )]  # fmt: skip
 
 
@@ -115,7 +115,7 @@ class InferenceSettings(ModelSettings):
     )] = None  # fmt: skip
     batch_size: Annotated[int | Literal["auto"], Flag(
         "--batch-size N|auto", MODEL,
-        "Items in work at a time; no pass mixes them.",
+        "Items in work at a time; the results are the same for any number.",
         parse=read_batch_size, least=1
     )] = "auto"  # fmt: skip
 
@@ -153,7 +153,7 @@ class TaskWithShots(TaskChoice):
     _: KW_ONLY
     few_shot: Annotated[int, Flag(
         "--few-shot N", TASK,
-        "Answered examples before every item, from the benchmark's own split for them.",
+        "Answered examples shown before every item, from the benchmark's own split.",
         least=0
     )] = 0  # fmt: skip
     seed: Seed = 0
@@ -165,7 +165,7 @@ class PromptSettings(Request):
 
     _: KW_ONLY
     prompt: Annotated[Literal["lmms-eval", "vlmevalkit"], Flag(
-        "--prompt STYLE", TASK, "Whose wording: lmms-eval or vlmevalkit."
+        "--prompt STYLE", TASK, "Whose wording of the questions: lmms-eval or vlmevalkit."
     )] = DEFAULT_PROMPT  # fmt: skip
     system: Annotated[str | None, Flag(
         "--system TEXT", TASK,

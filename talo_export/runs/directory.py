@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from talo_export.codec import from_json
 from talo_export.checkpoint.staging import write_atomically
+from talo_export.codec import from_json
 from talo_export.errors import TaloError
 from talo_export.probing.settings import Scoring
 from talo_export.runs.result import ProbeResult, read_result

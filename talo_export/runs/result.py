@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from talo_export.codec import Field, Recorded, from_json, maybe
-from talo_export.evidence.analyses.side_effects import SideEffects
+from talo_export.codec import Recorded, from_json, maybe
 from talo_export.evidence.analyses.answers import AnswerCalibration
+from talo_export.evidence.analyses.side_effects import SideEffects
 from talo_export.evidence.confirmation import Confirmation, Verdict
 from talo_export.evidence.cross_validation import CrossValidated
 from talo_export.evidence.layer_tests import LayerTests

@@ -173,20 +173,28 @@ def _with_places(question: str, pictures: int) -> str:
     rest = question.lstrip()
     while rest.startswith(PLACE):
         rest = rest.removeprefix(PLACE).lstrip()
-    return question if PLACE in rest else rest
+    return question if PLACE in rest or not rest else rest
 
 
 def _read_images(fields: Mapping[str, Any], base: Path | None) -> tuple[ItemImage, ...]:
-    """The pictures of the first of these fields that holds any: a file of that name, or a list."""
-    for name in ("images", "image", "image_path"):
-        value = fields.get(name)
-        if isinstance(value, str) and not _is_file(value, base):
-            value = spelt_value(value)
-        values = value if isinstance(value, (list, tuple)) else [value]
-        values = [one for one in values if not _is_blank(one)]
-        if values:
-            return tuple(_read_picture(one, base, name) for one in values)
-    return ()
+    """The pictures of the first of these fields that holds any.
+
+    Raises: FieldError where `image` is none of `images`, or as `read_image`.
+    """
+    images = _pictures_of(fields, "images", base)
+    image = _pictures_of(fields, "image", base)
+    if images and not {one.sha256 for one in image} <= {one.sha256 for one in images}:
+        raise FieldError("image", "is none of 'images': leave one of the two fields away")
+    return images or image or _pictures_of(fields, "image_path", base)
+
+
+def _pictures_of(fields: Mapping[str, Any], name: str, base: Path | None) -> tuple[ItemImage, ...]:
+    """What a field says, as a file of that very name or as a list."""
+    value = fields.get(name)
+    if isinstance(value, str) and not _is_file(value, base):
+        value = spelt_value(value)
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return tuple(_read_picture(one, base, name) for one in values if not _is_blank(one))
 
 
 def _is_blank(value: Any) -> bool:

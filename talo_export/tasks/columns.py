@@ -32,6 +32,9 @@ OTHER_NAMES = {
 }
 """Plain names of fields beside their own, as `_plain` writes them."""
 
+ALIKE = (set(ANSWERS), {"image", "images", "image_path"})
+"""Fields of which no other is looked for where one is named."""
+
 STEMS = ("", "option", "opt", "op", "choice", "ending", "sol")
 """What stands before the letter or number in the name of a column that holds one choice."""
 
@@ -39,6 +42,8 @@ LIKE_CHOICES = re.compile(
     r"(option|choice|candidate|distractor|alternative|foil|(incorrect|wrong)(answer|option)?)s?"
     r"[a-z0-9]{0,2}"
 )
+
+PICTURES = re.compile("image|img|picture|photo|url")
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ class Columns:
 
     def read(self, row: Row) -> dict[str, Any]:
         """A row under our field names. Raises: FieldError for a gap in its choices."""
-        fields = {name: self._first(row, paths) for name, paths in self.fields.items()}
+        found = {name: self._first(row, paths) for name, paths in self.fields.items() if paths}
+        fields = {name: value for name, value in found.items() if value is not None}
         if self.choices and fields.get("choices") in (None, "", [], "[]"):
             fields |= {"choices": read_cells(row.fields, self.choices), "numbered": self.numbered}
         return fields
@@ -104,10 +110,10 @@ def find_columns(rows: Sequence[Row], named: Mapping[str, str], source: str) -> 
     choices = fields.pop("choices") if len(fields.get("choices", ())) > 1 else []
     letters = [letter for letter in LETTERS if letter in fields]
     choices = choices or [path for letter in letters for path in fields.pop(letter)]
-    named_answer = set(ANSWERS) & set(fields)
+    told = set(fields) | ({"choices"} if choices else set())
     for field in (*FIELDS, "image_path"):
-        told = choices if field == "choices" else named_answer if field in ANSWERS else ()
-        if field not in fields and not told:
+        alike = next((group for group in ALIKE if field in group), {field})
+        if not alike & told:
             plain = [_plain(field), *OTHER_NAMES.get(field, ())]
             others = [name for name in present if _plain(name) in plain and name != field]
             others.sort(key=lambda name: plain.index(_plain(name)))
@@ -152,9 +158,10 @@ def refuse_hidden_choices(
     letters = all(len(text) == 1 and text in LETTERS for text in texts)
     hidden = [name for name in columns.unread if LIKE_CHOICES.fullmatch(_plain(name))]
     hidden = [name for name in hidden if any(_says(row.fields.get(name)) for row in rows)]
-    pointing = letters or all(re.fullmatch(r"\d", text) for text in texts)
+    numbers = all(re.fullmatch(r"\d", text) for text in texts)
     for stem, names in _families(columns.unread, set()).items():
-        if pointing or stem in ("answer", "ans", "possibleanswer"):
+        pointing = letters or (numbers and max(map(int, texts)) <= len(names))
+        if (pointing and not PICTURES.match(stem)) or stem in ("answer", "ans", "possibleanswer"):
             hidden += [name for name in names.values() if name not in hidden]
     if hidden:
         wrong = all(re.match("distractor|foil|incorrect|wrong", _plain(name)) for name in hidden)

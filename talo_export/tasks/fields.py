@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
@@ -108,6 +109,10 @@ def read_choices(value: Any, name: str = "choices") -> tuple[tuple[str, ...], tu
         texts, labels = read_list(value, name), []
         if texts and all(isinstance(entry, Mapping) for entry in texts):
             texts, labels = _of_records(texts, name)
+    marks = [re.match(r"\s*\(?([A-Z])[).:]\s", f"{text} ") for text in texts]
+    letters = "".join(mark[1] for mark in marks if mark)
+    if len(letters) == len(texts) and not LETTERS.startswith(letters):
+        raise FieldError(name, f"they carry letters in another order ({', '.join(letters)})")
     for number, text in enumerate(texts, start=1):
         if is_missing(text) or isinstance(text, (list, tuple, Mapping, bytes)):
             raise FieldError(name, f"choice {number} is {brief(text)}, not a text")

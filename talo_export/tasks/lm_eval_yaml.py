@@ -24,8 +24,11 @@ OURS = ("process_results", "filter_list", "doc_to_decontamination_query", "metri
         "doc_to_messages", "fewshot_config")  # fmt: skip
 """Keys whose functions are not run at all: answers are read and scored by our own rules."""
 
-SCORED = {"acc", "acc_norm", "acc_bytes", "exact_match"}
-"""Metrics of lm-eval of which one must be asked for: what is right by them is right here."""
+SCORED = {
+    "generate_until": {"exact_match", "acc"},
+    "multiple_choice": {"acc", "acc_norm", "acc_bytes", "exact_match", "f1", "mcc"},
+}
+"""Metrics of lm-eval of which one must be asked for: they rest on what is right here too."""
 
 UNREAD = ("custom_dataset", "use_prompt", "doc_to_audio", "doc_to_video")
 """Keys that change what is asked in ways not supported here."""
@@ -125,11 +128,11 @@ def read_task_yaml(path: Path, *, trust_remote_code: bool = False) -> TaskYaml:
             f"{path}: output_type {task.output_type} is not supported, only multiple_choice and "
             "generate_until."
         )
+    if not task.is_lmms:
+        _check_scoring(task)
     for name in UNREAD:
         if keys.get(name) is not None:
             raise UsageError(f"{path}: the key '{name}' is not supported.")
-    if not task.is_lmms:
-        _check_scoring(task)
     functions = {n: v for n, v in keys.items() if isinstance(v, Function) and n not in OURS}
     if functions and not trust_remote_code:
         named = ", ".join(f"{key}: {value.name}" for key, value in functions.items())
@@ -150,10 +153,11 @@ def _check_scoring(task: TaskYaml) -> None:
         )
     listed = task.get("metric_list", default=())
     metrics = [_name(m.get("metric") if isinstance(m, Mapping) else m) for m in listed]
-    if metrics and not SCORED.intersection(metrics):
+    known = SCORED[task.output_type]
+    if metrics and not known.intersection(metrics):
         raise UsageError(
             f"{task.path} is scored by {', '.join(metrics)}, none of which is known here: only "
-            f"{', '.join(sorted(SCORED))} are."
+            f"{', '.join(sorted(known))} are."
         )
 
 

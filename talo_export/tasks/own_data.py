@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from talo_export.errors import TaloError, UsageError
 from talo_export.tasks.building import Built, build_items
-from talo_export.tasks.columns import ANSWERS, Columns, find_columns, refuse_hidden_choices
-from talo_export.tasks.fields import as_text, is_missing, look_up
+from talo_export.tasks.columns import ANSWERS, find_columns, refuse_hidden_choices
+from talo_export.tasks.fields import as_text, is_missing
 from talo_export.tasks.item import LETTERS
 from talo_export.tasks.options_in_text import split_options
 from talo_export.tasks.problems import FieldError
@@ -36,87 +37,67 @@ def build_own_items(
     Raises: TaloError for columns that are missing or ambiguous, or naming up to ten rows.
     """
     found = find_columns(rows, columns or {}, source)
-    stored = _stored_images(rows, found)
-    shared: tuple[str, ...] = ()
-    free = [(row, fields) for row, fields in _readable(rows, found) if not fields.get("choices")]
+    readable: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        # The builder reads the others again, and tells what is wrong with them.
+        with suppress(FieldError):
+            readable[row.where] = found.read(row)
+    free = {where: fields for where, fields in readable.items() if not fields.get("choices")}
+    answers = {where: _answer(fields) for where, fields in free.items()}
+    shared: Sequence[str] = ()
     if choices_from is None:
-        answers = [_answer(fields) for _, fields in free]
-        refuse_hidden_choices(found, rows, answers, source)
+        refuse_hidden_choices(found, rows, list(answers.values()), source)
+    elif choices_from != "answer":
+        raise UsageError(
+            f"Choices are made of the answers alone: --choices-from answer, not {choices_from}."
+        )
+    elif len(free) < len(rows):
+        raise UsageError(f"{source} has choices of its own: leave --choices-from away.")
     else:
-        if choices_from != "answer":
-            raise UsageError(
-                f"Choices are made of the answers alone: --choices-from answer, not {choices_from}."
-            )
-        if len(free) < len(rows):
-            raise UsageError(f"{source} has choices of its own: leave --choices-from away.")
-        shared = _all_answers(free, source)
+        shared = _all_answers(answers, source)
+    # TSVs of VLMEvalKit store a picture once, and name the row that has it in the others.
+    stored = {
+        str(f["id"]).strip(): f["image"] for f in readable.values() if {"id", "image"} <= f.keys()
+    }
 
     def read(row: Row) -> dict[str, Any]:
-        fields = found.read(row)
+        fields = readable.get(row.where) or found.read(row)
         if str(fields.get("hint")).strip() == "nan":
             fields["hint"] = None  # What pandas writes for a blank one; it would tell nothing.
-        picture = str(fields.get("image") or "").strip()
-        if picture.isdigit() and picture in stored:
-            fields["image"] = stored[picture]
+        picture = fields.get("image")
+        if str(picture).strip().isdigit():
+            fields["image"] = stored.get(str(picture).strip(), picture)
         if shared:
-            fields |= {"choices": shared, "answer_text": _answer(fields)}
-        elif not fields.get("choices"):
+            fields |= {"choices": shared, "answer_text": answers[row.where]}
+        elif row.where in free:
             _refuse_options_in_text(fields)
         return fields
 
     built = build_items(rows, source, read, base=base)
-    answers = [_answer(fields) for _, fields in free] if len(free) == len(rows) else []
-    notes = (*built.notes, *(() if shared else _few_answers(answers)))
-    return built._replace(notes=notes), found.unread
-
-
-def _readable(rows: Sequence[Row], columns: Columns) -> list[tuple[Row, dict[str, Any]]]:
-    """Rows whose columns can be read; the builder tells of the others."""
-    readable = []
-    for row in rows:
-        try:
-            readable.append((row, columns.read(row)))
-        except FieldError:
-            continue
-    return readable
+    few = _few_answers(list(answers.values())) if len(free) == len(rows) and not shared else ()
+    return built._replace(notes=(*built.notes, *few)), found.unread
 
 
 def _answer(fields: Mapping[str, Any]) -> Any:
     return next((fields[name] for name in ANSWERS if not is_missing(fields.get(name))), None)
 
 
-def _stored_images(rows: Sequence[Row], columns: Columns) -> dict[str, Any]:
-    """Pictures by their row's id, for rows whose `image` is the id of another.
-
-    TSVs of VLMEvalKit store a picture once, and name the row that has it in the others.
-    """
-    stored = {}
-    for row in rows:
-        key, image = (
-            next((v for path in columns.fields[name] if (v := look_up(row.fields, path))), None)
-            for name in ("id", "image")
-        )
-        if not is_missing(key) and not is_missing(image):
-            stored[str(key)] = image
-    return stored
-
-
-def _all_answers(rows: Sequence[tuple[Row, Mapping[str, Any]]], source: str) -> tuple[str, ...]:
+def _all_answers(answers: Mapping[str, Any], source: str) -> list[str]:
     """Every different answer: all names of a label column in their order, others sorted.
 
     Raises: TaloError unless they are two to as many as there are letters.
     """
-    values = [_answer(fields) for _, fields in rows]
-    for (row, _), value in zip(rows, values, strict=True):
+    for where, value in answers.items():
         if is_missing(value) or isinstance(value, (list, tuple, Mapping)):
-            raise TaloError(f"{source}, {row.where}, field 'answer': no text to make a choice of")
+            raise TaloError(f"{source}, {where}, field 'answer': no text to make a choice of")
+    values = list(answers.values())
     texts = _label_names(values) or sorted({as_text(value, "answer").strip() for value in values})
     if not 2 <= len(texts) <= len(LETTERS):
         raise UsageError(
             f"{source} has {len(texts)} different answers: --choices-from answer takes 2 to "
             f"{len(LETTERS)}."
         )
-    return tuple(texts)
+    return texts
 
 
 def _label_names(values: Sequence[Any]) -> list[str]:

@@ -19,6 +19,7 @@ from talo_export.baselines.examples import make_example
 from talo_export.baselines.request import (
     CellResult,
     ModelSource,
+    read_items,
     request_path,
     result_path,
     write_items,
@@ -75,6 +76,15 @@ def test_a_loss_that_explodes_is_a_diverged_cell(llama: LoadedModel, tmp_path: P
     assert result.accuracy is None
     assert result.adapt is not None
     assert result.adapt.backward_passes > 0
+
+
+def test_items_come_back_from_their_file_with_their_examples(tmp_path: Path) -> None:
+    task = learnable_task()
+    first, *others = task.items
+    example = replace(first, id="example", shown="It is so.", until=(".",))
+    shown = replace(task, items=tuple(replace(item, shots=(example,)) for item in others))
+    write_items(shown, tmp_path / "items.jsonl")
+    assert read_items(tmp_path / "items.jsonl", shown.fingerprint).items == shown.items
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from talo_export.checkpoint.writer import write_export
 from talo_export.jobs.inspect import run_inspect
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder
+from talo_export.requests.checkpoints import InspectRequest
 
 IDS = torch.tensor([[3, 9, 27, 17]])
 
@@ -52,7 +53,7 @@ def test_both_copies_answer_alike_and_are_cut(export: Path, both: Path) -> None:
 def test_it_is_verified_and_undone(export: Path, both: Path, tmp_path: Path) -> None:
     report = verify_files(export, both)
     assert report.ok
-    assert len(report.tensors_filled) == 2 * len(set(report.tensors_filled))
+    assert len(report.tensors.filled) == 2 * len(set(report.tensors.filled))
     undo_export(export, tmp_path / "back")
     for path in both.rglob("*.*"):
         assert (tmp_path / "back" / path.relative_to(both)).read_bytes() == path.read_bytes()
@@ -67,4 +68,6 @@ def test_a_difference_in_the_second_copy_alone_is_seen(export: Path, both: Path)
 
 
 def test_inspect_says_that_there_are_two(both: Path) -> None:
-    assert any("second copy" in warning for warning in run_inspect(str(both))["warnings"])
+    assert any(
+        "second copy" in warning for warning in run_inspect(InspectRequest(str(both))).warnings
+    )

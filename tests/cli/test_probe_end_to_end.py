@@ -202,7 +202,9 @@ def answers_in(run: Path) -> int:
 def comparable(document: dict[str, Any]) -> dict[str, Any]:
     """Everything but what depends on where and how fast the run was."""
     return {
-        key: value for key, value in document.items() if key not in ("cost", "run", "checkpoint")
+        key: value
+        for key, value in document.items()
+        if key not in ("cost", "run", "checkpoint", "command")
     }
 
 

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 import talo_export
 from talo_export.cli.flags import command
 from talo_export.errors import UsageError
+from talo_export.jobs.probe_request import command_line_of
 from talo_export.requests.checkpoints import (
     DiffRequest,
     ExportRequest,
@@ -120,6 +121,17 @@ def test_a_command_line_leaves_out_what_is_at_its_default() -> None:
     assert command_line(request) == (
         "talo-export probe --model owner/name --task maps --min-gain 7 --out 'a run' "
         "--no-checkpoint"
+    )
+
+
+def test_the_line_of_a_run_names_all_that_made_it_but_that_it_began_anew() -> None:
+    request = ProbeRequest(
+        device="cpu", device_map="auto", offload="w", max_memory={"cpu": "4GB"}, engine="naive",
+        out="run", checkpoint=False, fresh=True,
+    )  # fmt: skip
+    assert command_line_of(request) == (
+        "talo-export probe --device cpu --device-map auto --offload w --max-memory cpu=4GB "
+        "--task maps --engine naive --out run --no-checkpoint"
     )
 
 

@@ -176,6 +176,21 @@ def test_choices_that_cannot_be_made_of_answers_are_wrong_usage(
         load_task(str(write_rows(*rows)), choices_from=choices_from)
 
 
+@pytest.mark.parametrize(
+    "header", ["question,image_1,image_2,answer", "question,step1,step2,answer"]
+)
+def test_numbered_columns_of_something_else_are_none(tmp_path: Path, header: str) -> None:
+    assert item_of(tmp_path, header, "How many?,a,b,7").accepted == ("7",)
+
+
+def test_choices_that_carry_letters_in_another_order_are_told(write_rows) -> None:
+    row = {"question": "?", "choices": ["B) red", "A) blue"], "answer": "A"}
+    with pytest.raises(TaloError, match=r"carry letters in another order \(B, A\)"):
+        load_task(str(write_rows(row)))
+    row["choices"] = ["A) red", "B) blue"]
+    assert load_task(str(write_rows(row))).items[0].answer == 0
+
+
 def test_choices_of_a_list_spelt_by_numpy_are_told(tmp_path: Path) -> None:
     with pytest.raises(TaloError, match="field 'choices'"):
         item_of(tmp_path, "question,choices,answer", f"?,{json.dumps('[x y]')},A")

@@ -47,6 +47,13 @@ def test_a_task_file_may_have_such_a_name_too(tmp_path: Path) -> None:
         assert len(load_task(str(tmp_path / name))) == 1
 
 
+def test_an_image_that_is_none_of_the_images_is_told(tmp_path: Path) -> None:
+    both = {"images": ["red.png", "blue.png"], "image": "blue.png"}
+    assert len(item_of(tmp_path, both).images) == 2
+    with pytest.raises(TaloError, match="field 'image': is none of 'images'"):
+        item_of(tmp_path, both | {"images": ["red.png"]})
+
+
 def test_bytes_in_json_are_base64(tmp_path: Path) -> None:
     text = base64.b64encode(encoded()).decode()
     assert (

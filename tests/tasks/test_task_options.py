@@ -182,6 +182,15 @@ def test_a_column_that_is_not_there_names_the_file_and_those_that_are(write_rows
     assert "no field 'qestion'" in refusal("tasks", "check", path, "--columns", "qestion=stem")
 
 
+def test_every_answer_of_the_data_is_a_choice_where_asked(tmp_path: Path) -> None:
+    path = tmp_path / "moods.csv"
+    path.write_text("text,label\nYes!,joy\nOh no,fear\nHurrah,joy\nAlas,grief\n")
+    columns = ("--columns", "question=text,answer=label")
+    checked = document("tasks", "check", path, *columns, "--choices-from", "answer")
+    assert checked["chance"] == pytest.approx(1 / 3)
+    assert document("tasks", "check", path, *columns)["chance"] == 0
+
+
 def test_a_run_keeps_what_it_was_asked_with(vlm: Path, copies: Path) -> None:
     line = (
         "probe", "--model", vlm, "--task", "scienceqa/topic-geography", "--data", copies,

@@ -21,6 +21,7 @@ from talo_export.evidence.grid import Array
 from talo_export.evidence.paired import right
 from talo_export.evidence.runs import Analysed, Runs
 from talo_export.evidence.selection import layer_moments
+from talo_export.foreign_text import csv_cell
 from talo_export.knockout import Fill, Scope
 from talo_export.probing.scores import ScoreTable
 from talo_export.wording import count, points
@@ -140,7 +141,7 @@ def write_vectors(vectors: InteractionVectors, path: Path) -> Path:
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({key: csv_cell(cell) for key, cell in row.items()} for row in rows)
     elif path.suffix == ".parquet":
         import pyarrow
         import pyarrow.parquet

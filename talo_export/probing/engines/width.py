@@ -22,6 +22,7 @@ from talo_export.errors import NotEnoughMemoryError
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.encoding import Encoded
 from talo_export.probing.forwards import Forward, replaced
+from talo_export.wording import count
 
 MOST_TOKENS = {"cpu": 2048, "cuda": 65536}
 """By type of device, over all rows: enough to keep it busy. On a CPU more is slower: the states of
@@ -71,7 +72,7 @@ class Widths:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         self._tokens[kind] = width // 2 * encoded.length
-        return f"out of memory: going on with {width // 2} variants at a time"
+        return f"out of memory: going on with {count(width // 2, 'variant')} at a time"
 
 
 class Made(TorchDispatchMode):

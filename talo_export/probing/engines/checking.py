@@ -56,7 +56,7 @@ def best_way(engine: EngineName, variants: int, items: int) -> Way:
     return "naive"
 
 
-class Checked:
+class CheckedEngine:
     """Answers items in the best way. `variants` and `items` say how many will be asked, over all.
 
     A context: the model is prepared for shared passes inside.
@@ -85,7 +85,7 @@ class Checked:
         self.checking = False
         """Whether the item in work is answered the plain way too."""
 
-    def __enter__(self) -> Checked:
+    def __enter__(self) -> CheckedEngine:
         self._stack = ExitStack()
         if self.way != "naive":
             try:

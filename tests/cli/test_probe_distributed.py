@@ -53,15 +53,15 @@ def test_two_processes_one_killed_and_run_again_print_what_one_prints(
 ) -> None:
     # The launcher gives each process one thread, and the last bits depend on how many share a sum.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    one, team = tmp_path / "one", tmp_path / "team"
+    one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
-    team.mkdir()
+    two.mkdir()
     alone = talo_export(*line(planted), cwd=one)
     assert alone.returncode == 0, alone.stderr
 
-    crew = subprocess.Popen(launched(planted), cwd=team, stdout=subprocess.DEVNULL,
+    crew = subprocess.Popen(launched(planted), cwd=two, stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL)  # fmt: skip
-    second = team / "run" / "scores.sqlite.rank-1"
+    second = two / "run" / "scores.sqlite.rank-1"
     while crew.poll() is None and answers_in(second) < 6:
         time.sleep(0.005)
     for process in psutil.Process(crew.pid).children():
@@ -70,11 +70,11 @@ def test_two_processes_one_killed_and_run_again_print_what_one_prints(
     assert crew.wait(timeout=120) != 0
     kept = answers_in(second)
     assert kept >= 6
-    assert json.loads((team / "run" / "manifest.json").read_text())["result"] is None
+    assert json.loads((two / "run" / "manifest.json").read_text())["result"] is None
 
-    done = subprocess.run(launched(planted), cwd=team, capture_output=True, text=True, check=False)
+    done = subprocess.run(launched(planted), cwd=two, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert without_cost(done.stdout) == without_cost(alone.stdout)
     cost = json.loads(done.stdout)["cost"]
     assert cost["layer_evaluations"] < json.loads(alone.stdout)["cost"]["layer_evaluations"]
-    assert (team / "run" / "layers.png").is_file()
+    assert (two / "run" / "layers.png").is_file()

@@ -14,10 +14,10 @@ import torch.distributed as dist
 from probe_models import loaded_llama
 
 from talo_export.errors import TaloError
+from talo_export.probing.distributed import World, join_world
 from talo_export.probing.journal import Journal
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import all_knockouts, sweep
-from talo_export.probing.team import Team, join_team
 
 LIKELIHOOD = Scoring("likelihood")
 START = multiprocessing.get_context("fork")
@@ -30,11 +30,11 @@ def free_port() -> int:
 
 
 def work(rank, size, port, folder, items, kill_at, said):
-    """One process: sweep in a team, then say what came out (or what error was told)."""
+    """One process: sweep with others, then say what came out (or what error was told)."""
     torch.set_num_threads(1)
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "localhost",
                    "MASTER_PORT": str(port)}  # fmt: skip
-    team = join_team()
+    world = join_world()
     loaded = loaded_llama()
     variants = (None, *all_knockouts(loaded.decoder))
 
@@ -43,9 +43,9 @@ def work(rank, size, port, folder, items, kill_at, said):
             os.kill(os.getpid(), signal.SIGKILL)
 
     try:
-        with Journal.open_own(folder / "scores.sqlite", {"task": "t"}, team) as journal:
+        with Journal.open_own(folder / "scores.sqlite", {"task": "t"}, world) as journal:
             result = sweep(loaded, items, variants, LIKELIHOOD, journal=journal, progress=watch,
-                           team=team)  # fmt: skip
+                           world=world)  # fmt: skip
         said.put((rank, result))
     except TaloError as error:
         said.put((rank, str(error)))
@@ -57,17 +57,17 @@ def stumble(rank, size, port, said):
     """One process: the second fails in a way that nobody foresaw, then both go on."""
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "localhost",
                    "MASTER_PORT": str(port)}  # fmt: skip
-    team = join_team()
+    world = join_world()
     told = ""
     try:
-        team.together(lambda: 1 // (1 - rank))
+        world.on_all_ranks(lambda: 1 // (1 - rank))
     except (TaloError, ZeroDivisionError) as error:
         told = f"{type(error).__name__}: {error}"
-    said.put((rank, (told, team.together(lambda: 10 + rank))))
+    said.put((rank, (told, world.on_all_ranks(lambda: 10 + rank))))
     dist.destroy_process_group()
 
 
-def run_team(size, folder, items, kill_at=None):
+def run_world(size, folder, items, kill_at=None):
     said = START.Queue()
     port = free_port()
     return hear(size, kill_at, said, [
@@ -102,7 +102,7 @@ def same(table, other):
 
 
 def test_two_processes_give_what_one_gives_to_the_last_bit(tmp_path, make_items, expected):
-    heard = run_team(2, tmp_path, make_items(6))
+    heard = run_world(2, tmp_path, make_items(6))
     for rank in (0, 1):
         assert same(heard[rank].table, expected.table)
         assert heard[rank].cost.layer_evaluations == expected.cost.layer_evaluations
@@ -111,12 +111,12 @@ def test_two_processes_give_what_one_gives_to_the_last_bit(tmp_path, make_items,
 
 
 def test_a_killed_process_is_noticed_and_the_run_goes_on(tmp_path, make_items, expected):
-    heard = run_team(2, tmp_path, make_items(6), kill_at=10)
+    heard = run_world(2, tmp_path, make_items(6), kill_at=10)
     assert "another process of this sweep ended" in heard[0]
     assert written(tmp_path / "scores.sqlite") == 3 * 5
     assert written(tmp_path / "scores.sqlite.rank-1") == 2 * 5
     # Whatever number of processes goes on: here one, which finds what both had written.
-    heard = run_team(1, tmp_path, make_items(6))
+    heard = run_world(1, tmp_path, make_items(6))
     assert same(heard[0].table, expected.table)
     assert heard[0].cost.layer_evaluations == 14
 
@@ -128,7 +128,7 @@ def test_an_error_of_one_process_is_told_to_all(tmp_path, make_items):
     items[1] = type(items[1])(
         id="endless", group="x", question="x" * room, choices=("a", "b"), answer=0
     )
-    heard = run_team(2, tmp_path, items)
+    heard = run_world(2, tmp_path, items)
     assert heard[1].startswith("item 'endless' takes")
     assert heard[0].startswith("process 1 of this sweep failed: item 'endless' takes")
 
@@ -145,5 +145,5 @@ def test_what_nobody_foresaw_in_one_process_is_told_to_all_and_none_falls_out_of
 
 def test_without_a_launcher_a_process_is_alone(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert join_team() == Team(0, 1)
-    assert join_team().leads
+    assert join_world() == World(0, 1)
+    assert join_world().is_rank_zero

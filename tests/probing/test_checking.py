@@ -13,8 +13,9 @@ from probe_models import as_loaded, byte_tokenizer, loaded_llama
 from talo_export.errors import TaloError
 from talo_export.knockout import Knockout
 from talo_export.probing.cost import metered
-from talo_export.probing.encoding import Encoded
-from talo_export.probing.engines.checked import Checked
+from talo_export.probing.encoding import Encoded, encode
+from talo_export.probing.engines import width
+from talo_export.probing.engines.checking import CheckedEngine
 from talo_export.probing.engines.naive import Todo
 from talo_export.probing.forwards import replaced
 from talo_export.probing.settings import Scoring
@@ -112,7 +113,7 @@ def test_what_cannot_be_swept_fast_is_swept_the_plain_way():
     notes = []
     with (
         metered(loaded.model, loaded.decoder) as meter,
-        Checked(
+        CheckedEngine(
             loaded, LIKELIHOOD, meter, "auto", variants=9, items=9, note=notes.append
         ) as engine,
     ):
@@ -172,6 +173,24 @@ def test_out_of_memory_shrinks_the_pass_and_loses_no_item(loaded, make_items, sc
     assert squeezed.cost.layer_evaluations == whole.cost.layer_evaluations
     assert squeezed.table.answers == whole.table.answers
     assert notes_of(events) == ["out of memory: going on with 2 variants at a time"]
+
+
+def test_out_of_memory_in_a_later_pass_keeps_the_answers_of_the_earlier_ones(
+    loaded, make_items, monkeypatch
+):
+    items, variants, events = [make_items(4)[at] for at in (0, 3)], variants_of(loaded), []
+    whole = sweep(loaded, items, variants, LIKELIHOOD)
+    two_at_once = 2 * encode(loaded, items[1], LIKELIHOOD).length + 1
+    monkeypatch.setitem(width.MOST_TOKENS, "cpu", two_at_once)
+    # Of the layers 0 and 1 two rows reach layer 3, of 2 and 3 with the base three.
+    with too_small_for(loaded, rows=3):
+        squeezed = sweep(loaded, items, variants, LIKELIHOOD, progress=events.append)
+    assert notes_of(events) == ["out of memory: going on with 1 variant at a time"]
+    assert [event.done for event in events if event.note] == [2]
+    assert np.allclose(squeezed.table.scores, whole.table.scores, atol=1e-5)
+    assert whole.cost.layer_evaluations == 2 * 14
+    # Layers 0 and 1 of the trunk are run again.
+    assert squeezed.cost.layer_evaluations == 2 * 14 + 2
 
 
 def test_an_item_that_fits_nowhere_is_named(loaded, make_items):
