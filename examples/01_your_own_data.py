@@ -25,13 +25,12 @@ def main(folder: Path) -> None:
     print(f"{file.name}: {len(task)} items, chance {100 * task.chance:.0f} %")
 
     found = probe(task=str(file), shots=12, out=folder / "run")
-    swept = found["probe"]
-    gains = ", ".join(f"{100 * gain:+.0f}" for gain in swept["gains"])
-    print(f"gain of each layer's knockout on {swept['n']} items, in points: {gains}")
-    print(f"verdict: {found['confirm']['verdict']}")
-    if found["checkpoint"]:
-        print(f"load it with from_pretrained({found['checkpoint']!r})")
-    print(f"the whole story: {found['run']}/report.html")
+    gains = ", ".join("-" if gain is None else f"{100 * gain:+.0f}" for gain in found.probe.gains)
+    print(f"gain of each layer's knockout on {found.probe.n} items, in points: {gains}")
+    print(f"verdict: {found.verdict}")
+    if found.checkpoint:
+        print(f"load it with from_pretrained({str(found.checkpoint)!r})")
+    print(f"the whole story: {found.run}/report.html")
 
     # The same line again shows the finished run; after a kill it would go on.
     assert probe(task=str(file), shots=12, out=folder / "run") == found

@@ -32,9 +32,9 @@ def main(folder: Path) -> None:
         out=folder / "offloaded",
     )  # fmt: skip
     for name, run in (("in memory", at_hand), ("offloaded", on_disk)):
-        cost = run["cost"]
-        print(f"{name}: {cost['layer_evaluations']} layer evaluations, {cost['seconds']:.1f} s")
-    assert on_disk["probe"]["accuracy"] == at_hand["probe"]["accuracy"]
+        cost = run.cost
+        print(f"{name}: {cost.layer_evaluations} layer evaluations, {cost.seconds:.1f} s")
+    assert on_disk.probe.accuracy == at_hand.probe.accuracy
     print("the same answers, layer by layer")
 
 

@@ -23,12 +23,12 @@ from talo_export import analyze, probe
 def main(folder: Path) -> None:
     file = write_task_file(folder / "data", {"maps": 14, "borders": 14, "continents": 14})
     many = probe(task=f"{file}:*", shots=6, out=folder / "runs")
-    for row in many["tasks"]:
-        layer = "the base is kept" if row["layer"] is None else f"layer {row['layer']}"
-        print(f"{row['task']}: {layer}, {row['verdict']}")
-    print(f"as a table: {many['table']}")
+    for row in many.tasks:
+        layer = "the base is kept" if row.layer is None else f"layer {row.layer}"
+        print(f"{row.task}: {layer}, {row.verdict}")
+    print(f"as a table: {many.table}")
 
-    figure = analyze("heatmap", many["runs"], out=folder / "analysis")["files"][-1]
+    figure = analyze("heatmap", many.runs, out=folder / "analysis").files[-1]
     print(f"tasks by layers: {figure}")
 
 

@@ -29,10 +29,11 @@ def main(folder: Path) -> None:
         seeds=1,
         out=folder / "comparison",
     )
-    for method in result["methods"]:
+    for row in result.methods:
+        accuracy = row.not_done if row.accuracy is None else f"{100 * row.accuracy:.0f} %"
         print(
-            f"{method['name']}: {100 * method['accuracy']:.0f} % of {result['test_n']} items, "
-            f"{method['trainable_parameters'] or 0} parameters trained"
+            f"{row.method}: {accuracy} of {result.test_n} items, "
+            f"{row.trainable_parameters} parameters trained"
         )
 
 

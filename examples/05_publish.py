@@ -28,7 +28,7 @@ def main(repository: str, folder: Path) -> None:
     checkpoint = folder / "checkpoint"
     if not checkpoint.exists():
         export(layer=5, out=checkpoint)
-    assert verify(checkpoint)["ok"]
+    assert verify(checkpoint).ok
     try:
         push(checkpoint, repository, dry_run=True)
     except TaloError as refusal:

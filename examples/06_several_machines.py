@@ -41,7 +41,7 @@ def main(folder: Path) -> None:
     alone = run(("talo_export",), file, folder / "one-process")
     shared = run(LAUNCH, file, folder / "two-processes")
     for result in (alone, shared):
-        for name in ("cost", "run"):
+        for name in ("cost", "run", "command"):
             del result[name]
     assert shared == alone
     print("two processes found what one finds")

@@ -23,22 +23,21 @@ from typing import Any, ParamSpec, TypeVar
 
 from talo_export.cli.notebook import as_html
 from talo_export.codec import shown_in_notebooks_by
-from talo_export.jobs.analyze import run_analysis
-from talo_export.jobs.compare import Estimate, run_compare, run_estimate
-from talo_export.jobs.diff import run_diff
-from talo_export.jobs.evaluate import EvaluateResult, run_evaluate
-from talo_export.jobs.evaluate_many import EvaluationsResult, run_evaluations
-from talo_export.jobs.export import run_export
-from talo_export.jobs.inspect import run_inspect
-from talo_export.jobs.many import means_many
-from talo_export.jobs.probe import run_probe
-from talo_export.jobs.probe_many import ManyResult, run_probes
-from talo_export.jobs.push import run_push
-from talo_export.jobs.report import run_report
-from talo_export.jobs.task_words import load_chosen
-from talo_export.jobs.tasks import run_tasks
-from talo_export.jobs.undo import run_undo
-from talo_export.jobs.verify import run_verify
+from talo_export.commands.analyze import run_analysis
+from talo_export.commands.compare import Estimate, run_compare, run_estimate
+from talo_export.commands.diff import run_diff
+from talo_export.commands.evaluate import EvaluateResult, run_evaluate
+from talo_export.commands.evaluate_many import EvaluationsResult, run_evaluations
+from talo_export.commands.export import run_export
+from talo_export.commands.inspect import run_inspect
+from talo_export.commands.many import means_many
+from talo_export.commands.probe import run_probe
+from talo_export.commands.probe_many import ManyResult, run_probes
+from talo_export.commands.push import run_push
+from talo_export.commands.report import run_report
+from talo_export.commands.tasks import run_tasks
+from talo_export.commands.undo import run_undo
+from talo_export.commands.verify import run_verify
 from talo_export.publish.doctor import Examination, examine
 from talo_export.publish.push import PushResult
 from talo_export.requests.checkpoints import (
@@ -58,6 +57,7 @@ from talo_export.requests.readings import (
     ReportRequest,
     TasksRequest,
 )
+from talo_export.runs.chosen_task import load_chosen
 from talo_export.runs.comparison import Comparison
 from talo_export.runs.result import ProbeResult
 from talo_export.tasks.item import Task

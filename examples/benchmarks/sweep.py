@@ -35,8 +35,6 @@ import torch
 from shapes import SHAPES, built
 from torch import Tensor
 
-from talo_export.jobs.loading import load_for_inference
-from talo_export.jobs.task_words import load_chosen
 from talo_export.models.loading import LoadedModel
 from talo_export.models.switching import output_modules
 from talo_export.models.targets import knockout_targets
@@ -52,6 +50,8 @@ from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import all_knockouts
 from talo_export.probing.vision import vision_entries
 from talo_export.requests.settings import InferenceSettings, TaskChoice
+from talo_export.runs.chosen_task import load_chosen
+from talo_export.runs.loading import load_for_inference
 from talo_export.tasks.item import Item
 
 WIDTHS = {"one at a time": 1, "shared": None}

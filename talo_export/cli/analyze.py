@@ -11,13 +11,13 @@ from talo_export.requests.readings import AnalyzeRequest
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from talo_export.jobs.analyze import AnalysisResult
+    from talo_export.commands.analyze import AnalysisResult
 
 
 @command(AnalyzeRequest)
 def analyze(request: AnalyzeRequest, sink: Sink) -> None:
     from talo_export.cli.progress import SweepProgress
-    from talo_export.jobs.analyze import run_analysis
+    from talo_export.commands.analyze import run_analysis
 
     with SweepProgress(sink) as progress:
         result = run_analysis(request, progress)

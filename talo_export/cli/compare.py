@@ -10,7 +10,7 @@ from talo_export.requests.measurements import CompareRequest
 @command(CompareRequest)
 def compare(request: CompareRequest, sink: Sink) -> None:
     from talo_export.cli.show_compare import CellProgress, show_compare, show_estimate
-    from talo_export.jobs.compare import run_compare, run_estimate
+    from talo_export.commands.compare import run_compare, run_estimate
 
     if request.estimate:
         predicted = run_estimate(request)

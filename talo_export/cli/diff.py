@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @command(DiffRequest)
 def diff(request: DiffRequest, sink: Sink) -> None:
     from talo_export.cli.copy_progress import copy_progress
-    from talo_export.jobs.diff import run_diff
+    from talo_export.commands.diff import run_diff
 
     with copy_progress(sink, "comparing") as progress:
         result = run_diff(request, progress)

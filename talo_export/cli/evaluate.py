@@ -18,9 +18,9 @@ def evaluate(request: EvaluateRequest, sink: Sink) -> None:
         show_evaluate,
         show_evaluations,
     )
-    from talo_export.jobs.evaluate import run_evaluate
-    from talo_export.jobs.evaluate_many import run_evaluations
-    from talo_export.jobs.many import means_many
+    from talo_export.commands.evaluate import run_evaluate
+    from talo_export.commands.evaluate_many import run_evaluations
+    from talo_export.commands.many import means_many
 
     if means_many(request.task):
         with ManyProgress(sink) as bar:

@@ -11,7 +11,7 @@ from talo_export.requests.checkpoints import ExportRequest
 def export(request: ExportRequest, sink: Sink) -> None:
     from talo_export.cli.copy_progress import copy_progress
     from talo_export.cli.show_export import show_export
-    from talo_export.jobs.export import run_export
+    from talo_export.commands.export import run_export
 
     with copy_progress(sink, "copying") as progress:
         result = run_export(request, progress)

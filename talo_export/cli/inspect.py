@@ -10,7 +10,7 @@ from talo_export.requests.checkpoints import InspectRequest
 @command(InspectRequest)
 def inspect(request: InspectRequest, sink: Sink) -> None:
     from talo_export.cli.show_inspect import show_inspect
-    from talo_export.jobs.inspect import run_inspect
+    from talo_export.commands.inspect import run_inspect
 
     inspection = run_inspect(request)
     sink.result(

@@ -22,16 +22,16 @@ from talo_export.cli.show_probe import show_probe
 from talo_export.cli.show_tasks import show_check, show_tasks
 from talo_export.cli.show_verify import show_verify
 from talo_export.codec import Recorded
-from talo_export.jobs.analyze import AnalysisResult
-from talo_export.jobs.compare import Estimate
-from talo_export.jobs.evaluate import EvaluateResult
-from talo_export.jobs.evaluate_many import EvaluationsResult
-from talo_export.jobs.export import ExportResult
-from talo_export.jobs.inspect import Inspection
-from talo_export.jobs.probe_many import ManyResult
-from talo_export.jobs.show_items import ShownItems
-from talo_export.jobs.tasks import TaskCheck, TaskList
-from talo_export.jobs.verify import VerifyResult
+from talo_export.commands.analyze import AnalysisResult
+from talo_export.commands.compare import Estimate
+from talo_export.commands.evaluate import EvaluateResult
+from talo_export.commands.evaluate_many import EvaluationsResult
+from talo_export.commands.export import ExportResult
+from talo_export.commands.inspect import Inspection
+from talo_export.commands.probe_many import ManyResult
+from talo_export.commands.shown_items import ShownItems
+from talo_export.commands.tasks import TaskCheck, TaskList
+from talo_export.commands.verify import VerifyResult
 from talo_export.publish.doctor import Examination
 from talo_export.publish.push import PushResult
 from talo_export.runs.comparison import Comparison

@@ -15,9 +15,9 @@ def probe(request: ProbeRequest, sink: Sink) -> None:
     from talo_export.cli.progress_many import ManyProgress
     from talo_export.cli.show_many import many_summary, show_many
     from talo_export.cli.show_probe import show_probe, summary
-    from talo_export.jobs.many import means_many
-    from talo_export.jobs.probe import run_probe
-    from talo_export.jobs.probe_many import run_probes
+    from talo_export.commands.many import means_many
+    from talo_export.commands.probe import run_probe
+    from talo_export.commands.probe_many import run_probes
     from talo_export.probing.distributed import joined_world
 
     if means_many(request.task):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @command(PushRequest)
 def push(request: PushRequest, sink: Sink) -> None:
-    from talo_export.jobs.push import run_push
+    from talo_export.commands.push import run_push
 
     result = run_push(request, progress=sink.live)
     for warning in result.warnings:

@@ -9,7 +9,7 @@ from talo_export.requests.readings import ReportRequest
 
 @command(ReportRequest)
 def report(request: ReportRequest, sink: Sink) -> None:
-    from talo_export.jobs.report import run_report
+    from talo_export.commands.report import run_report
 
     result = run_report(request)
     where = str(result.report)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from talo_export.baselines.runner import CellsDone
     from talo_export.baselines.summary import Row
-    from talo_export.jobs.compare import Estimate
+    from talo_export.commands.compare import Estimate
     from talo_export.runs.comparison import Comparison
 
 

@@ -9,8 +9,8 @@ from talo_export.wording import percent
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from talo_export.jobs.evaluate import EvaluateResult
-    from talo_export.jobs.evaluate_many import EvaluationsResult
+    from talo_export.commands.evaluate import EvaluateResult
+    from talo_export.commands.evaluate_many import EvaluationsResult
     from talo_export.tasks.averages import Averages
 
 

@@ -10,7 +10,7 @@ from talo_export.wording import count
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from talo_export.jobs.export import (
+    from talo_export.commands.export import (
         AdapterExport,
         CheckpointExport,
         ExportedFile,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def show_export(result: ExportResult, to: Console) -> None:
     """The edits as a table, and what was written, or what would be."""
-    from talo_export.jobs.export import AdapterExport, CheckpointExport, PlannedExport
+    from talo_export.commands.export import AdapterExport, CheckpointExport, PlannedExport
 
     if isinstance(result, AdapterExport):
         _show_adapter(result, to)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from talo_export.jobs.inspect import InspectedLayer, InspectedMixer, Inspection
+    from talo_export.commands.inspect import InspectedLayer, InspectedMixer, Inspection
 
 
 def show_inspect(inspection: Inspection, to: Console) -> None:

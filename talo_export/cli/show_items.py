@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from talo_export.jobs.show_items import ShownItem, ShownItems
+    from talo_export.commands.shown_items import ShownItem, ShownItems
 
 
 def show_items(shown: ShownItems, to: Console) -> None:

@@ -10,8 +10,8 @@ from talo_export.wording import percent
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from talo_export.jobs.many import Failure
-    from talo_export.jobs.probe_many import ManyResult, TaskRow
+    from talo_export.commands.many import Failure
+    from talo_export.commands.probe_many import ManyResult, TaskRow
 
 NARROW = 100
 """Columns of a terminal below which the table does with fewer of its own."""

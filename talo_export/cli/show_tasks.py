@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from talo_export.jobs.tasks import TaskCheck, TaskList, TaskSummary
+    from talo_export.commands.tasks import TaskCheck, TaskList, TaskSummary
 
 
 def show_tasks(listed: TaskList, to: Console) -> None:

@@ -10,7 +10,7 @@ from talo_export.wording import count
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from talo_export.jobs.verify import VerifyResult
+    from talo_export.commands.verify import VerifyResult
 
 SHOWN = 4
 """Names given of a list: as many as an attention has projections."""

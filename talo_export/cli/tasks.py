@@ -13,7 +13,7 @@ from talo_export.requests.readings import TasksRequest
 def tasks(request: TasksRequest, sink: Sink) -> None:
     from talo_export.cli.show_items import items_summary, show_items
     from talo_export.cli.show_tasks import check_summary, show_check, show_tasks
-    from talo_export.jobs.tasks import TaskCheck, TaskList, run_tasks
+    from talo_export.commands.tasks import TaskCheck, TaskList, run_tasks
 
     result = run_tasks(request, note=sink.note)
     if isinstance(result, TaskCheck):

@@ -10,7 +10,7 @@ from talo_export.requests.checkpoints import UndoRequest
 @command(UndoRequest)
 def undo(request: UndoRequest, sink: Sink) -> None:
     from talo_export.cli.copy_progress import copy_progress
-    from talo_export.jobs.undo import run_undo
+    from talo_export.commands.undo import run_undo
 
     with copy_progress(sink, "copying") as progress:
         report = run_undo(request, progress)

@@ -13,7 +13,7 @@ from talo_export.requests.checkpoints import VerifyRequest
 def verify(request: VerifyRequest, sink: Sink) -> None:
     from talo_export.cli.copy_progress import copy_progress
     from talo_export.cli.show_verify import show_verify, summary
-    from talo_export.jobs.verify import run_verify
+    from talo_export.commands.verify import run_verify
 
     with copy_progress(sink, "comparing files") as progress:
         result = run_verify(request, progress)

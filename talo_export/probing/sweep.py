@@ -18,8 +18,7 @@ from talo_export.models.anatomy import Decoder
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.cost import Cost, metered, side_by_side
 from talo_export.probing.distributed import ALONE, World
-from talo_export.probing.engines.checking import CheckedEngine
-from talo_export.probing.engines.checking import EngineName as EngineName
+from talo_export.probing.engines.checking import CheckedEngine, EngineName
 from talo_export.probing.journal import Cell, Journal
 from talo_export.probing.progress import Watch, Watcher
 from talo_export.probing.scores import ScoreTable

@@ -30,6 +30,7 @@ from talo_export.publish.parcel import Parcel
 from talo_export.publish.patience import patiently
 from talo_export.publish.preflight import Target, check_target
 from talo_export.publish.publication import open_publication, stage
+from talo_export.requests.checkpoints import Terms
 
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
@@ -57,19 +58,6 @@ class PushResult(Recorded):
     def bytes_total(self) -> int:
         """Of all files."""
         return sum(self.files.values())
-
-
-@dataclass(frozen=True)
-class Terms:
-    """How a parcel is sent. `revision` is a branch, created where it does not exist."""
-
-    private: bool = False
-    revision: str | None = None
-    create_pr: bool = False
-    dry_run: bool = False
-    allow_unconfirmed: bool = False
-    accept_base_terms: bool = False
-    """The base's terms allow its weights to be passed on."""
 
 
 def push(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from talo_export.errors import UsageError
 from talo_export.requests.fields import (
@@ -32,9 +32,6 @@ from talo_export.requests.settings import (
     TrustCode,
 )
 from talo_export.requests.values import read_layer
-
-if TYPE_CHECKING:
-    from talo_export.publish.push import Terms
 
 
 @frozen
@@ -145,7 +142,29 @@ Form = Literal["checkpoint", "adapter"]
 
 
 @frozen
-class PushRequest(Request):
+class Terms(Request):
+    """How something is sent to the Hub."""
+
+    _: KW_ONLY
+    private: Annotated[bool, Flag("--private", HUB, "Make a new repository private.")] = False
+    revision: Annotated[str | None, Flag(
+        "--revision BRANCH", HUB,
+        "A branch other than main, made if new.",
+        default="main"
+    )] = None  # fmt: skip
+    create_pr: Annotated[bool, Flag("--pr", HUB, "Open a pull request instead.")] = False
+    allow_unconfirmed: Annotated[bool, Flag(
+        "--allow-unconfirmed", HUB, "Publish although no gain was confirmed; the card says so."
+    )] = False  # fmt: skip
+    accept_base_terms: Annotated[bool, Flag(
+        "--accept-base-terms", HUB,
+        "Say that the terms of a gated or restricted base allow passing it on."
+    )] = False  # fmt: skip
+    dry_run: Annotated[bool, Flag("--dry-run", OUTPUT, "Check all, send nothing.")] = False
+
+
+@frozen
+class PushRequest(Terms):
     """Check the directory, the card, the token and the target; upload; compare checksums.
 
     The token comes from HF_TOKEN or `hf auth login` and is written nowhere. Interrupted uploads go
@@ -157,13 +176,6 @@ class PushRequest(Request):
     )] = Coerced(path)  # fmt: skip
     repo_id: Annotated[str, Argument("OWNER/NAME", "Where it goes.")]
     _: KW_ONLY
-    private: Annotated[bool, Flag("--private", HUB, "Make a new repository private.")] = False
-    revision: Annotated[str | None, Flag(
-        "--revision BRANCH", HUB,
-        "A branch other than main, made if new.",
-        default="main"
-    )] = None  # fmt: skip
-    create_pr: Annotated[bool, Flag("--pr", HUB, "Open a pull request instead.")] = False
     form: Annotated[Form | None, Flag(
         "--as FORM", HUB,
         "checkpoint, or adapter: a PEFT adapter of a few kilobytes, made from DIR.",
@@ -173,31 +185,9 @@ class PushRequest(Request):
         "--collection", HUB,
         "DIR holds runs or exports of many tasks: an adapter for each, and a table."
     )] = False  # fmt: skip
-    allow_unconfirmed: Annotated[bool, Flag(
-        "--allow-unconfirmed", HUB, "Publish although no gain was confirmed; the card says so."
-    )] = False  # fmt: skip
-    accept_base_terms: Annotated[bool, Flag(
-        "--accept-base-terms", HUB,
-        "Say that the terms of a gated or restricted base allow passing it on."
-    )] = False  # fmt: skip
-    dry_run: Annotated[bool, Flag("--dry-run", OUTPUT, "Check all, send nothing.")] = False
     trust_remote_code: TrustCode = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.collection and self.form == "checkpoint":
             raise UsageError("a collection is of adapters: leave out --as checkpoint.")
-
-    @property
-    def terms(self) -> Terms:
-        """How it is sent."""
-        from talo_export.publish.push import Terms
-
-        return Terms(
-            private=self.private,
-            revision=self.revision,
-            create_pr=self.create_pr,
-            dry_run=self.dry_run,
-            allow_unconfirmed=self.allow_unconfirmed,
-            accept_base_terms=self.accept_base_terms,
-        )

@@ -28,8 +28,8 @@ from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.manifest import read_manifest
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.undo import undo_export
+from talo_export.commands.verify import run_verify
 from talo_export.errors import TaloError, UsageError
-from talo_export.jobs.verify import run_verify
 from talo_export.knockout import Knockout
 from talo_export.models.finding import find_decoder
 from talo_export.models.switching import knocked_out

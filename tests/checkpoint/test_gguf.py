@@ -24,11 +24,11 @@ from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.undo import undo_export
 from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export
+from talo_export.commands.export import run_export
+from talo_export.commands.inspect import run_inspect
+from talo_export.commands.undo import run_undo
+from talo_export.commands.verify import run_verify
 from talo_export.errors import TaloError, UsageError
-from talo_export.jobs.export import run_export
-from talo_export.jobs.inspect import run_inspect
-from talo_export.jobs.undo import run_undo
-from talo_export.jobs.verify import run_verify
 from talo_export.knockout import Knockout
 from talo_export.models.finding import find_decoder
 from talo_export.models.switching import knocked_out

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from planted_case import LAYERS, PLANTED, Planted
 
+from talo_export.commands.analyze import run_analysis
+from talo_export.commands.probe import run_probe
+from talo_export.commands.probe_many import run_probes
+from talo_export.commands.report import run_report
 from talo_export.errors import UsageError
-from talo_export.jobs.analyze import run_analysis
-from talo_export.jobs.probe import run_probe
-from talo_export.jobs.probe_many import run_probes
-from talo_export.jobs.report import run_report
 from talo_export.requests.measurements import ProbeRequest
 from talo_export.requests.readings import AnalyzeRequest, ReportRequest
 

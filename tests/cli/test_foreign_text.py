@@ -35,22 +35,22 @@ from talo_export.cli.show_probe import show_probe
 from talo_export.cli.show_tasks import show_check, show_tasks
 from talo_export.cli.show_verify import show_verify
 from talo_export.codec import Recorded, to_json
-from talo_export.evidence.analyses.cases import Cases
-from talo_export.foreign_text import csv_cell, json_text, visible
-from talo_export.jobs.evaluate import Answer, EvaluateResult
-from talo_export.jobs.evaluate_many import EvaluatedTask, EvaluationsResult
-from talo_export.jobs.export import AdapterExport, ExportedFile, PlannedExport
-from talo_export.jobs.inspect import (
+from talo_export.commands.evaluate import Answer, EvaluateResult
+from talo_export.commands.evaluate_many import EvaluatedTask, EvaluationsResult
+from talo_export.commands.export import AdapterExport, ExportedFile, PlannedExport
+from talo_export.commands.inspect import (
     InspectedLayer,
     InspectedMixer,
     Inspection,
     StoredTensor,
 )
-from talo_export.jobs.many import Failure
-from talo_export.jobs.probe_many import ManyResult, _row, table_csv
-from talo_export.jobs.show_items import ShownItem, ShownItems, ShownPicture
-from talo_export.jobs.tasks import TaskCheck, TaskList, TaskSummary
-from talo_export.jobs.verify import VerifyResult
+from talo_export.commands.many import Failure
+from talo_export.commands.probe_many import ManyResult, _row, table_csv
+from talo_export.commands.shown_items import ShownItem, ShownItems, ShownPicture
+from talo_export.commands.tasks import TaskCheck, TaskList, TaskSummary
+from talo_export.commands.verify import VerifyResult
+from talo_export.evidence.analyses.cases import Cases
+from talo_export.foreign_text import csv_cell, json_text, visible
 from talo_export.publish.card import render_card, render_collection
 from talo_export.publish.metadata import eval_result_files
 from talo_export.publish.report import render_report

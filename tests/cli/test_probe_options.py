@@ -13,8 +13,8 @@ from transformers import LlamaForCausalLM
 from typer.testing import CliRunner
 
 from talo_export.cli.app import app
-from talo_export.jobs.loading import load_for_inference
 from talo_export.requests.settings import InferenceSettings
+from talo_export.runs.loading import load_for_inference
 
 
 def run(planted: Planted, out: Path, *more: object, task: Path | None = None) -> Any:

@@ -14,8 +14,8 @@ from talo_export.evidence.confirmation import Confirmation, confirm
 from talo_export.evidence.discoveries import discover, discover_from
 from talo_export.evidence.layer_tests import LayerTest, LayerTests
 from talo_export.evidence.paired import Clusters, sign_flip_p_value
-from talo_export.jobs.evidence import discoveries
 from talo_export.knockout import Knockout
+from talo_export.runs.meaning import discoveries
 from talo_export.runs.result import Evidence, ProbeResult
 
 

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "talo_export"
 
 ROOMS = (
-    "tasks", "models", "probing", "evidence", "checkpoint", "baselines", "demo", "runs", "publish",
-    "requests", "jobs", "cli",
+    "tasks", "models", "probing", "evidence", "checkpoint", "baselines", "demo", "requests",
+    "runs", "publish", "commands", "cli",
 )  # fmt: skip
 """In the order data flows: a room imports from itself and from rooms before it."""
 SHARED = ("codec", "errors", "foreign_text", "knockout", "wording")

@@ -8,12 +8,12 @@ from probe_models import loaded_llama
 from tiny_models import byte_tokenizer
 
 from talo_export.evidence.selection import select
-from talo_export.jobs.evidence import evidence_of
 from talo_export.knockout import Knockout
 from talo_export.probing.answers import spoken
 from talo_export.probing.encoding import encode
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import sweep
+from talo_export.runs.meaning import evidence_of
 
 
 def said(loaded, item, scoring):

@@ -18,9 +18,9 @@ from planted_case import PLANTED, STOCK_CHOICE, Planted, plant, plant_two_tasks,
 from transformers import AutoModelForCausalLM
 
 from talo_export.checkpoint.verify import verify_files
+from talo_export.commands.probe_many import run_probes
+from talo_export.commands.push import run_push
 from talo_export.errors import TaloError
-from talo_export.jobs.probe_many import run_probes
-from talo_export.jobs.push import run_push
 from talo_export.requests.checkpoints import PushRequest
 from talo_export.requests.measurements import ProbeRequest
 

@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 import talo_export
 from talo_export.cli.flags import command
 from talo_export.errors import UsageError
-from talo_export.jobs.probe_request import command_line_of
 from talo_export.requests.checkpoints import (
     DiffRequest,
     ExportRequest,
@@ -38,6 +37,7 @@ from talo_export.requests.readings import (
     ReportRequest,
     TasksRequest,
 )
+from talo_export.runs.request import command_line_of
 
 PACKAGE = Path(talo_export.__file__).parent
 REQUESTS: tuple[type[Request], ...] = (

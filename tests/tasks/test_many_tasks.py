@@ -14,8 +14,8 @@ from rich.console import Console
 from talo_export.cli.output import Sink
 from talo_export.cli.progress_many import ManyProgress
 from talo_export.cli.show_many import show_failures, show_many
+from talo_export.commands.many import each_task, means_many, references, write_table
 from talo_export.errors import TaloError
-from talo_export.jobs.many import each_task, means_many, references, write_table
 from talo_export.probing.progress import Progress
 from talo_export.requests.settings import InferenceSettings, TaskChoice
 

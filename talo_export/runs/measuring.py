@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from talo_export.commands.evaluate import Watch
 from talo_export.errors import UsageError
 from talo_export.evidence.confirmation import Confirmation, confirm
 from talo_export.evidence.selection import Selection, select
-from talo_export.jobs.evaluate import Watch
 from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.cost import Cost

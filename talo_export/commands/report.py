@@ -13,10 +13,10 @@ from talo_export.evidence.analyses.cases import cases
 from talo_export.evidence.analyses.stability import stability
 from talo_export.evidence.differences import differences
 from talo_export.evidence.paired import layer_gains
-from talo_export.jobs.scores import FinishedRun, read_run
 from talo_export.publish.report import RunPage, render_report
 from talo_export.requests.readings import ReportRequest
 from talo_export.runs.comparison import comparison_of, read_comparison
+from talo_export.runs.reading import FinishedRun, read_run
 
 DRAWN = 2_000
 """Resamples behind an interval that is drawn and not quoted."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from probe_models import loaded_llama
 
-from talo_export.jobs.replay import replay
 from talo_export.knockout import Knockout
 from talo_export.probing.settings import LETTER_TOKENS, Scoring
 from talo_export.probing.sweep import sweep
+from talo_export.runs.replay import replay
 from talo_export.tasks.item import Item
 
 

@@ -12,9 +12,9 @@ from transformers import BertConfig, BertForMaskedLM, BertLMHeadModel, BertModel
 from typer.testing import CliRunner
 
 from talo_export.cli.app import app
+from talo_export.commands.export import run_export
+from talo_export.commands.inspect import run_inspect
 from talo_export.errors import TaloError, UsageError
-from talo_export.jobs.export import run_export
-from talo_export.jobs.inspect import run_inspect
 from talo_export.requests.checkpoints import ExportRequest, InspectRequest
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from talo_export.codec import Field, Recorded
-from talo_export.jobs.evaluate import (
+from talo_export.commands.evaluate import (
     EvaluateResult,
     Note,
     Watch,
@@ -14,7 +14,7 @@ from talo_export.jobs.evaluate import (
     silent,
     unwatched,
 )
-from talo_export.jobs.many import (
+from talo_export.commands.many import (
     Begin,
     Failure,
     SharedModel,

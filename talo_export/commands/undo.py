@@ -7,7 +7,7 @@ from collections.abc import Callable
 from talo_export.checkpoint.manifest import read_manifest
 from talo_export.checkpoint.undo import UndoReport, undo_export
 from talo_export.checkpoint.undo_file import UNDO_FILE
-from talo_export.jobs.verify import base_reference
+from talo_export.commands.verify import base_reference
 from talo_export.models.reference import resolve
 from talo_export.requests.checkpoints import UndoRequest
 

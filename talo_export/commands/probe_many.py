@@ -12,12 +12,8 @@ from typing import Annotated
 
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import Field, Recorded, to_json
-from talo_export.evidence.confirmation import Verdict
-from talo_export.evidence.discoveries import Discoveries
-from talo_export.foreign_text import csv_cell
-from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
-from talo_export.jobs.evidence import discoveries
-from talo_export.jobs.many import (
+from talo_export.commands.evaluate import Note, Watch, silent, unwatched
+from talo_export.commands.many import (
     Begin,
     Failure,
     Outcomes,
@@ -26,11 +22,15 @@ from talo_export.jobs.many import (
     references,
     unannounced,
 )
-from talo_export.jobs.probe import run_probe
-from talo_export.jobs.side_effects import note_side_effects
+from talo_export.commands.probe import run_probe
+from talo_export.commands.side_effects import note_side_effects
+from talo_export.evidence.confirmation import Verdict
+from talo_export.evidence.discoveries import Discoveries
+from talo_export.foreign_text import csv_cell
 from talo_export.probing.distributed import ALONE, World
 from talo_export.requests.measurements import ProbeRequest
 from talo_export.runs.directory import default_directory
+from talo_export.runs.meaning import discoveries
 from talo_export.runs.result import ProbeResult
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from talo_export.jobs.task_words import absolute_name, choice_recorded
 from talo_export.requests.fields import command_line
 from talo_export.requests.measurements import ProbeRequest
 from talo_export.requests.settings import DEFAULT_TASK
+from talo_export.runs.chosen_task import absolute_name, choice_recorded
 from talo_export.tasks.item import Task
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -9,15 +10,14 @@ from typing import TYPE_CHECKING
 from talo_export.codec import Recorded
 from talo_export.demo import ITEMS, demo_task_chance, demo_task_descriptions
 from talo_export.errors import UsageError
-from talo_export.jobs.evaluate import Note, silent
-from talo_export.jobs.task_words import load_chosen, meaning
 from talo_export.requests.readings import TasksRequest
 from talo_export.requests.settings import DEMO, TaskWithShots
+from talo_export.runs.chosen_task import load_chosen, meaning
 from talo_export.tasks.catalogue import list_tasks
 from talo_export.tasks.check import TaskReport, describe_task
 
 if TYPE_CHECKING:
-    from talo_export.jobs.show_items import ShownItems
+    from talo_export.commands.shown_items import ShownItems
 
 SHOTS = 20
 """The default number of probing items: what is left of a task confirms."""
@@ -59,13 +59,15 @@ class TaskCheck(TaskReport):
     best_case_gain: float | None
 
 
-def run_tasks(request: TasksRequest, *, note: Note = silent) -> TaskCheck | TaskList | ShownItems:
+def run_tasks(
+    request: TasksRequest, *, note: Callable[[str], None] = lambda text: None
+) -> TaskCheck | TaskList | ShownItems:
     """List the tasks, show one's first items, or check a file, whichever was asked for."""
     if request.checks:
         return check_tasks(request)
     if request.show is None:
         return list_known_tasks(request.task)
-    from talo_export.jobs.show_items import show_items
+    from talo_export.commands.shown_items import show_items
 
     note(meaning(request.task, model_is_demo=request.is_demo))
     return show_items(request)

@@ -8,8 +8,8 @@ from pathlib import Path
 from talo_export.checkpoint.adapter import plan_adapter, write_adapter
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, read_manifest
 from talo_export.checkpoint.placing import BASE_CARD
+from talo_export.commands.export import added_files, run_export
 from talo_export.errors import TaloError, UsageError
-from talo_export.jobs.export import added_files, run_export
 from talo_export.publish.card import render_card
 from talo_export.publish.collection import Member, stage_collection
 from talo_export.publish.publication import open_publication
@@ -22,7 +22,7 @@ from talo_export.runs.record import record_of_manifest
 
 def run_push(request: PushRequest, *, progress: bool = True) -> PushResult:
     """Send it. Raises as `publish.push.push`, and `UsageError` for what cannot be sent so."""
-    check_request(request.repo_id, request.terms)
+    check_request(request.repo_id, request)
     if not request.directory.is_dir():
         raise UsageError(f"{request.directory} is no directory: give a run or an export.")
     with tempfile.TemporaryDirectory(prefix="talo-export-adapters-") as temporary:
@@ -33,7 +33,7 @@ def run_push(request: PushRequest, *, progress: bool = True) -> PushResult:
         return push(
             directory,
             request.repo_id,
-            request.terms,
+            request,
             shown=request.directory,
             progress=progress,
         )
@@ -48,7 +48,7 @@ def _push_collection(request: PushRequest, made: Path, progress: bool) -> PushRe
         try:
             adapter = _directory(request, path, "adapter", made / str(number))
             publication = open_publication(
-                adapter, allow_unconfirmed=request.terms.allow_unconfirmed, shown=path
+                adapter, allow_unconfirmed=request.allow_unconfirmed, shown=path
             )
         except TaloError as error:
             left_out.append(f"{path.name} is left out: {error}")
@@ -61,7 +61,7 @@ def _push_collection(request: PushRequest, made: Path, progress: bool) -> PushRe
         parcel = stage_collection(
             members, request.repo_id, Path(temporary), warnings=tuple(left_out)
         )
-        return deliver(parcel, request.repo_id, request.terms, progress)
+        return deliver(parcel, request.repo_id, request, progress)
 
 
 def _is_export(path: Path) -> bool:

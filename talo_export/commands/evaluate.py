@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from scipy.stats import binomtest
 
 from talo_export.codec import Recorded
-from talo_export.jobs.loading import load_for_inference, settle_dtype
-from talo_export.jobs.task_words import load_chosen, meaning
 from talo_export.models.loading import LoadedModel
 from talo_export.models.proof import refuse_broken_weights
 from talo_export.models.reference import parse_reference
@@ -17,6 +15,8 @@ from talo_export.probing.progress import Watcher
 from talo_export.probing.settings import Kind
 from talo_export.probing.sweep import sweep
 from talo_export.requests.measurements import EvaluateRequest
+from talo_export.runs.chosen_task import load_chosen, meaning
+from talo_export.runs.loading import load_for_inference, settle_dtype
 from talo_export.tasks.averages import Averages, average
 from talo_export.tasks.splits import split_task
 

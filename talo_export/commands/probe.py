@@ -11,16 +11,11 @@ import torch
 
 from talo_export.checkpoint.layout import read_layout
 from talo_export.checkpoint.staging import write_atomically
+from talo_export.commands.evaluate import Note, Watch, silent, unwatched
+from talo_export.commands.probe_write import write_and_prove
+from talo_export.commands.report import run_report
 from talo_export.evidence.layer_plot import draw_layers
 from talo_export.evidence.power import power_of
-from talo_export.jobs.evaluate import Note, Watch, silent, unwatched
-from talo_export.jobs.evidence import evidence_of, letters_scored_throughout
-from talo_export.jobs.loading import load_for_inference, settle_dtype
-from talo_export.jobs.probe_measure import Findings, measure
-from talo_export.jobs.probe_request import command_line_of, recorded, score_identity
-from talo_export.jobs.probe_write import write_and_prove
-from talo_export.jobs.report import run_report
-from talo_export.jobs.task_words import load_chosen, meaning
 from talo_export.models.identity import model_fingerprint
 from talo_export.models.loading import LoadedModel, pick_device
 from talo_export.models.reference import parse_reference, resolve
@@ -28,7 +23,12 @@ from talo_export.probing.distributed import ALONE, World
 from talo_export.probing.journal import Journal
 from talo_export.requests.measurements import ProbeRequest
 from talo_export.requests.readings import ReportRequest
+from talo_export.runs.chosen_task import load_chosen, meaning
 from talo_export.runs.directory import RunDirectory, default_directory
+from talo_export.runs.loading import load_for_inference, settle_dtype
+from talo_export.runs.meaning import evidence_of, letters_scored_throughout
+from talo_export.runs.measuring import Findings, measure
+from talo_export.runs.request import command_line_of, recorded, score_identity
 from talo_export.runs.result import ProbeResult, RunCost
 from talo_export.tasks.item import Task
 from talo_export.tasks.splits import Split, split_task

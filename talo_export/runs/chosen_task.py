@@ -7,12 +7,14 @@ means the demo's when the demo is the model, and the catalogue's otherwise.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from talo_export.errors import UsageError
 from talo_export.requests.settings import DEFAULT_TASK, DEMO, TaskChoice, TaskWithShots
-from talo_export.runs.directory import RunRequest
 from talo_export.tasks.item import Item, Task
+
+if TYPE_CHECKING:
+    from talo_export.runs.directory import RunRequest
 
 
 def choice_recorded(choice: TaskWithShots) -> dict[str, Any]:

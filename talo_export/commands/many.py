@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Generic, TypeVar
 
+from talo_export.commands.evaluate import Note
 from talo_export.demo import demo_task_names
 from talo_export.errors import TaloError, UsageError
-from talo_export.jobs.evaluate import Note
-from talo_export.jobs.loading import load_for_inference, settle_dtype
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import follow_adapter, resolve
 from talo_export.requests.settings import DEFAULT_TASK, DEMO, InferenceSettings, TaskChoice
+from talo_export.runs.loading import load_for_inference, settle_dtype
 from talo_export.tasks.sources import task_references
 
 T = TypeVar("T")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from talo_export.jobs.evaluate import Watch
-from talo_export.jobs.loading import load_for_inference
-from talo_export.jobs.scores import FinishedRun
+from talo_export.commands.evaluate import Watch
 from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
 from talo_export.models.switching import knocked_out
@@ -14,6 +12,8 @@ from talo_export.probing.journal import Journal, variant_key
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.sweep import SweepResult, sweep
 from talo_export.requests.settings import InferenceSettings
+from talo_export.runs.loading import load_for_inference
+from talo_export.runs.reading import FinishedRun
 from talo_export.tasks.item import Item
 
 Load = Callable[[], LoadedModel]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from talo_export.errors import TaloError
-from talo_export.jobs.task_words import choice_of_run, load_chosen
 from talo_export.knockout import Knockout
 from talo_export.probing.journal import Journal
 from talo_export.probing.scores import ScoreTable
 from talo_export.requests.settings import DEMO
+from talo_export.runs.chosen_task import choice_of_run, load_chosen
 from talo_export.runs.directory import RunDirectory, RunRequest
 from talo_export.runs.result import ProbeResult
 from talo_export.tasks.item import Task

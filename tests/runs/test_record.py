@@ -12,7 +12,7 @@ import pytest
 from results import CALIBRATION, MANIFEST, RECORD, comparison, probe_result, row
 
 from talo_export.checkpoint.manifest import parse_manifest
-from talo_export.jobs import probe
+from talo_export.commands import probe
 from talo_export.requests.measurements import ProbeRequest
 from talo_export.runs.record import record_of_manifest, record_of_run, without_folders
 from talo_export.tasks.hub_source import HubSource, hub_source

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from talo_export.commands.report import run_report
 from talo_export.evidence.analyses.side_effects import SideEffects, side_effects
 from talo_export.evidence.paired import seen_by_both
-from talo_export.jobs.measured_since import renew_run_card
-from talo_export.jobs.report import run_report
-from talo_export.jobs.scores import FinishedRun, read_run
+from talo_export.publish.renewal import renew_run_card
 from talo_export.requests.readings import ReportRequest
+from talo_export.runs.reading import FinishedRun, read_run
 
 
 def record_side_effects(run: FinishedRun, found: SideEffects, *, data: Path | None = None) -> None:

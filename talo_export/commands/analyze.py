@@ -15,19 +15,19 @@ from typing import Any
 
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import Recorded
+from talo_export.commands.evaluate import Watch, unwatched
+from talo_export.commands.side_effects import record_side_effects
 from talo_export.errors import UsageError
 from talo_export.evidence.analyses import analysis
 from talo_export.evidence.analyses.side_effects import SideEffects
 from talo_export.evidence.runs import Result, Runs, SecondSweep, TaskScores
-from talo_export.jobs.evaluate import Watch, unwatched
-from talo_export.jobs.evidence import letters_scored_throughout
-from talo_export.jobs.more_scores import Load, loader, score_more, second_sweep
-from talo_export.jobs.scores import FinishedRun, read_run
-from talo_export.jobs.side_effects import record_side_effects
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.sweep import all_knockouts
 from talo_export.requests.readings import AnalyzeRequest
+from talo_export.runs.meaning import letters_scored_throughout
+from talo_export.runs.more_scores import Load, loader, score_more, second_sweep
+from talo_export.runs.reading import FinishedRun, read_run
 
 
 @dataclass(frozen=True)

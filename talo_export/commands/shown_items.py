@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from talo_export.codec import Recorded
+from talo_export.commands.many import means_many
 from talo_export.errors import UsageError
-from talo_export.jobs.many import means_many
-from talo_export.jobs.task_words import load_chosen
 from talo_export.models.loading import LoadedProcessor, load_processor_alone
 from talo_export.probing.encoding import model_inputs, prompt_text
 from talo_export.requests.readings import TasksRequest
 from talo_export.requests.settings import PromptSettings
+from talo_export.runs.chosen_task import load_chosen
 from talo_export.runs.directory import default_directory
 from talo_export.tasks.item import Item, ItemImage
 from talo_export.tasks.prompts import render, right_answer

@@ -19,14 +19,14 @@ from talo_export.baselines.verdict import verdicts
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import Recorded
 from talo_export.evidence.selection import DEFAULT_CRITERION
-from talo_export.jobs.loading import settle_dtype
-from talo_export.jobs.task_words import load_chosen
 from talo_export.models.four_bit import require_bitsandbytes
 from talo_export.models.identity import model_fingerprint
 from talo_export.models.reference import resolve
 from talo_export.requests.measurements import CompareRequest
+from talo_export.runs.chosen_task import load_chosen
 from talo_export.runs.comparison import DOCUMENT, Comparison, comparison_beside
 from talo_export.runs.directory import default_directory
+from talo_export.runs.loading import settle_dtype
 from talo_export.wording import percent
 
 Note = Callable[[str], None]

@@ -6,17 +6,17 @@ import shutil
 from dataclasses import replace
 
 from talo_export.checkpoint.verify import verify_files
+from talo_export.commands.evaluate import Note
+from talo_export.commands.export import plan_on, write_patched
 from talo_export.errors import ProofError
-from talo_export.jobs.evaluate import Note
-from talo_export.jobs.export import plan_on, write_patched
-from talo_export.jobs.probe_measure import Findings
-from talo_export.jobs.replay import replay
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import resolve
 from talo_export.requests.measurements import ProbeRequest
 from talo_export.runs.comparison import comparison_of
 from talo_export.runs.directory import RunDirectory
+from talo_export.runs.measuring import Findings
 from talo_export.runs.record import record_of_run
+from talo_export.runs.replay import replay
 from talo_export.runs.result import ProbeResult, Proof
 from talo_export.tasks.splits import Split
 
