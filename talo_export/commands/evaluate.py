@@ -15,6 +15,7 @@ from talo_export.probing.progress import Watcher
 from talo_export.probing.settings import Kind
 from talo_export.probing.sweep import sweep
 from talo_export.requests.measurements import EvaluateRequest
+from talo_export.runs.answers import open_answers
 from talo_export.runs.chosen_task import load_chosen, meaning
 from talo_export.runs.loading import load_for_inference, settle_dtype
 from talo_export.tasks.averages import Averages, average
@@ -91,15 +92,18 @@ def run_evaluate(
         items = split_task(found, request.limit, request.seed).probe
     note(f"{found.name}: {len(items)} of {len(found)} items from {found.source}")
     loaded = load_for_inference(settle_dtype(request, note)) if load is None else load()
-    result = sweep(
-        loaded,
-        items,
-        (None,),
-        request.to_scoring(),
-        batch_size=request.batch_size,
-        skip_too_long=request.skip_too_long,
-        progress=progress(f"answering {len(items)} items"),
-    )
+    with open_answers(request, found, loaded) as journal:
+        result = sweep(
+            loaded,
+            items,
+            (None,),
+            request.to_scoring(),
+            journal=journal,
+            batch_size=request.batch_size,
+            skip_too_long=request.skip_too_long,
+            progress=progress(f"answering {len(items)} items"),
+        )
+    note(f"the answers are kept in {journal.path}")
     table = result.table
     if not table.finite.any():
         refuse_broken_weights(loaded.model)

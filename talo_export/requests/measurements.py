@@ -102,7 +102,10 @@ class ProbeRequest(ScoringSettings, TaskWithShots, InferenceSettings):
 
 @frozen
 class EvaluateRequest(ScoringSettings, TaskWithShots, InferenceSettings):
-    """Measure the accuracy of any checkpoint on any task, item for item."""
+    """Measure the accuracy of any checkpoint on any task, item for item.
+
+    Answers are kept as they come: interrupt it whenever you like, the same line goes on.
+    """
 
     _: KW_ONLY
     limit: Annotated[int | None, Flag(
@@ -111,6 +114,12 @@ class EvaluateRequest(ScoringSettings, TaskWithShots, InferenceSettings):
         least=1
     )] = None  # fmt: skip
     skip_too_long: SkipTooLong = False
+    out: Annotated[MaybePath, Flag(
+        "--out -o DIR", OUTPUT,
+        "Where answers are kept.",
+        default="runs/<model>/<task>.evaluate"
+    )] = Coerced(path_if_any, default=None)  # fmt: skip
+    fresh: Annotated[bool, Flag("--fresh", OUTPUT, "Ask again what was answered before.")] = False
 
 
 @frozen

@@ -6,13 +6,15 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from talo_export.requests.fields import command_line
-from talo_export.requests.measurements import ProbeRequest
+from talo_export.requests.measurements import EvaluateRequest, ProbeRequest
 from talo_export.requests.settings import DEFAULT_TASK
 from talo_export.runs.chosen_task import absolute_name, choice_recorded
 from talo_export.tasks.item import Task
 
 
-def score_identity(request: ProbeRequest, task: Task, fingerprint: str) -> dict[str, str]:
+def score_identity(
+    request: ProbeRequest | EvaluateRequest, task: Task, fingerprint: str
+) -> dict[str, str]:
     """Everything an outcome depends on: what the journal is kept under."""
     return {
         "model": request.model_name,

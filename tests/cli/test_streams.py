@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from talo_export.commands.evaluate import run_evaluate
+from talo_export.requests.measurements import EvaluateRequest
 
 COMMAND = f"{sys.executable} -m talo_export"
 MODES = ["", "--json", "--quiet"]
@@ -84,3 +90,37 @@ def test_a_full_disk_behind_stdout_is_one_sentence(folder: Path, mode: str) -> N
     assert done.returncode == 1
     assert done.stderr.startswith(b"error: the disk is full")
     assert done.stderr.count(b"\n") == 1
+
+
+def answers_in(folder: Path) -> list[str]:
+    (kept,) = (folder / "answers").iterdir()
+    with closing(sqlite3.connect(kept)) as journal:
+        rows = journal.execute("SELECT item FROM outcome ORDER BY item")
+        return [item for (item,) in rows]
+
+
+@pytest.mark.parametrize("end", [">&-", "| true", ">/dev/full"])
+def test_no_answer_is_lost_with_the_output(folder: Path, end: str) -> None:
+    shell(folder, f"$talo evaluate --task naïve.jsonl --out answers {end}")
+    assert answers_in(folder) == ["é0", "é1"]
+
+
+def test_a_second_evaluation_goes_on_and_a_fresh_one_asks_again(folder: Path) -> None:
+    asked = EvaluateRequest(task=folder / "naïve.jsonl", out=folder / "answers")
+    first = run_evaluate(replace(asked, limit=1))
+    assert answers_in(folder) == [first.items[0].id]
+    (kept,) = (folder / "answers").iterdir()
+    with closing(sqlite3.connect(kept)) as journal, journal:
+        journal.execute("UPDATE outcome SET outcome = json_set(outcome, '$.answer', 'kept')")
+    second = {answer.id: answer.answer for answer in run_evaluate(asked).items}
+    assert second.pop(first.items[0].id) == "kept"
+    assert list(second.values()) != ["kept"]
+    again = {answer.id: answer for answer in run_evaluate(replace(asked, fresh=True)).items}
+    assert again[first.items[0].id] == first.items[0]
+
+
+def test_another_way_of_asking_has_other_answers(folder: Path) -> None:
+    asked = EvaluateRequest(task=folder / "naïve.jsonl", out=folder / "answers")
+    run_evaluate(asked)
+    run_evaluate(replace(asked, scoring="likelihood"))
+    assert len(list((folder / "answers").iterdir())) == 2

@@ -113,7 +113,8 @@ def test_a_probe_tells_records_and_proves_what_it_computes_in(
         assert document["proof"]["answers"] == 16
     again = CliRunner().invoke(app, line)
     assert json.loads(again.stdout) == document
-    evaluate = ["evaluate", *line[1:5], *line[-5:]]
+    kept = str(tmp_path / "answers")
+    evaluate = ["evaluate", "--out", kept, *line[1:5], *line[-5:]]
     assert json.loads(CliRunner().invoke(app, evaluate).stdout)["dtype"] == document["dtype"]
     told = " ".join(CliRunner().invoke(app, evaluate[:-1]).stderr.split())
     assert ("it computes in float32" in told) is not answer

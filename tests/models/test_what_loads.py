@@ -154,7 +154,7 @@ def test_a_weight_that_is_no_number_is_named(base: Path, tmp_path: Path, value: 
     model.save_pretrained(base)
     task = ("--task", str(task_file(tmp_path)), "--scoring", "likelihood")
     for line in (
-        ("evaluate", "--model", str(base), *task),
+        ("evaluate", "--model", str(base), *task, "--out", str(tmp_path / "answers")),
         ("probe", "--model", str(base), *task, "--out", str(tmp_path / "run"), "--shots", "4"),
     ):
         assert "weight model.layers.1.mlp.up_proj.weight holds NaN or Inf" in refused(*line)
