@@ -54,12 +54,15 @@ class Sink:
         """The command's result: its document as JSON, `summary` when quiet, `show` for a person."""
         if self.mode == "json":
             document = result if isinstance(result, Mapping) else result.to_json()
-            text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+            # Whatever the encoding lacks would be no JSON as its escape.
+            ascii_only = (sys.stdout.encoding or "utf-8").lower().replace("-", "") != "utf8"
+            text = json.dumps(document, indent=1, ensure_ascii=ascii_only, allow_nan=False)
             sys.stdout.write(json_text(text) + "\n")
         elif self.mode == "quiet":
             print(visible_lines(summary))
         else:
             show(console())
+        sys.stdout.flush()
 
     @property
     def live(self) -> bool:
