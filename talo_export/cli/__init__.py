@@ -12,8 +12,16 @@ from pathlib import PurePath
 def main() -> None:
     """Entry point of `talo-export`, of `hf talo-export` and of `python -m talo_export`."""
     from talo_export.cli.app import app
+    from talo_export.cli.failures import exit_on_known_errors
+    from talo_export.cli.streams import prepare_streams
 
+    prepare_streams()
     # As an extension of the `hf` command this is the script hf-talo-export: its usage lines must
     # say what was typed.
     extension = PurePath(sys.argv[0]).stem == "hf-talo-export"
-    app(prog_name="hf talo-export" if extension else None)
+    with exit_on_known_errors():
+        try:
+            app(prog_name="hf talo-export" if extension else None)
+        finally:
+            # Else a failure would come when nobody is there any more to say it.
+            sys.stdout.flush()

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from talo_export.cli.streams import leave_stdout
 from talo_export.errors import TaloError
 from talo_export.foreign_text import visible_lines
 from talo_export.models.memory import is_out_of_memory
@@ -59,7 +60,7 @@ def exit_on_known_errors() -> Iterator[None]:
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         # The reader (`| head`) has gone: nothing is left to tell anyone.
-        sys.stderr.close()
+        leave_stdout()
         raise SystemExit(1) from None
     except (TaloError, OSError, RuntimeError, MemoryError) as error:
         text = sentence(error)

@@ -54,17 +54,20 @@ class Sink:
         """The command's result: its document as JSON, `summary` when quiet, `show` for a person."""
         if self.mode == "json":
             document = result if isinstance(result, Mapping) else result.to_json()
-            text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+            # Whatever the encoding lacks would be no JSON as its escape.
+            ascii_only = (sys.stdout.encoding or "utf-8").lower().replace("-", "") != "utf8"
+            text = json.dumps(document, indent=1, ensure_ascii=ascii_only, allow_nan=False)
             sys.stdout.write(json_text(text) + "\n")
         elif self.mode == "quiet":
             print(visible_lines(summary))
         else:
             show(console())
+        sys.stdout.flush()
 
     @property
     def live(self) -> bool:
         """Whether moving progress may be drawn: only for a person at a terminal."""
-        return self.mode == "human" and sys.stderr.isatty()
+        return self.mode == "human" and (sys.stderr.isatty() or "ipykernel" in sys.modules)
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -6,6 +6,9 @@ a request carries the token.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 
 from huggingface_hub import constants, get_token
@@ -17,10 +20,23 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils._http import parse_ratelimit_headers
 
 from talo_export.errors import TaloError
 
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
+CHANGED = (409, 412)
+"""The repository moved on while something was written to it."""
+LIMITED = 429
+"""Too many requests."""
+
+
+class RefusedForNowError(TaloError):
+    """What the Hub may well take later; `wait` is in how many seconds, None where it says none."""
+
+    def __init__(self, sentence: str, wait: float | None) -> None:
+        super().__init__(sentence)
+        self.wait = wait
 
 
 class told_plainly:  # noqa: N801 - reads as a phrase: with told_plainly("uploading", name)
@@ -43,8 +59,32 @@ class told_plainly:  # noqa: N801 - reads as a phrase: with told_plainly("upload
         traceback: TracebackType | None,
     ) -> None:
         cause = _cause(error)
-        if cause is not None:
-            raise TaloError(without_token(sentence(cause, self.doing, self.repo_id))) from None
+        if cause is None:
+            return
+        text = without_token(sentence(cause, self.doing, self.repo_id))
+        if isinstance(cause, HfHubHTTPError) and cause.response.status_code in (LIMITED, *CHANGED):
+            raise RefusedForNowError(text, seconds_to_wait(cause.response.headers)) from None
+        raise TaloError(text) from None
+
+
+def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
+    """How long the server asks to wait, None where it does not.
+
+    `Retry-After` is a number of seconds or a date (RFC 9110, 10.2.3); the Hub's own way is
+    `RateLimit`, with the seconds until its window ends.
+    """
+    window = parse_ratelimit_headers(headers)
+    if window is not None and window.remaining == 0:
+        return window.reset_in_seconds
+    text = headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        then = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    now = datetime.now(timezone.utc)
+    return max(0.0, (then.replace(tzinfo=then.tzinfo or timezone.utc) - now).total_seconds())
 
 
 def without_token(text: str) -> str:
@@ -81,14 +121,14 @@ def sentence(error: BaseException, doing: str, repo_id: str) -> str:
             f"The token may not write to {repo_id} ({said}): use one with the role `write`, or "
             "push to a name of your own."
         )
-    if status in (409, 412):
+    if status in CHANGED:
         return (
             f"{repo_id} was changed by somebody else while {doing} ({said}): look at it, then run "
             "the same command again."
         )
-    if status == 429:
-        wait = error.response.headers.get("Retry-After")
-        when = f"in {wait} seconds" if wait else "later"
+    if status == LIMITED:
+        wait = seconds_to_wait(error.response.headers)
+        when = "later" if wait is None else f"in {wait:.0f} seconds"
         return f"{constants.ENDPOINT} limits the rate of requests: run the same command {when}."
     if status >= 500:
         return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class Target:
 
     exists: bool
     commit: str | None
+    """What the branch stands at, None where there is nothing yet."""
     warnings: tuple[str, ...]
 
 
@@ -38,21 +39,31 @@ def check_target(
     private: bool,
     revision: str | None,
     accept_base_terms: bool,
+    needs_token: bool = True,
 ) -> Target:
     """Ask the Hub whether this push may begin. Nothing is written there.
+
+    Without a token, where none is needed, everybody's view of the target is checked.
 
     Raises `TaloError` for whatever stands in the way, and lets huggingface_hub's own errors pass.
     """
     api = HfApi()
-    _check_token(api, repo_id)
+    warnings: tuple[str, ...] = ()
+    if get_token() is not None or needs_token:
+        _check_token(api)
+    else:
+        warnings = (
+            f"There is no token, so nobody asked whether {repo_id} may be written: to push, "
+            f"{LOG_IN}.",
+        )
     if parcel.carries_weights and not (private or accept_base_terms):
         _check_base_terms(api, parcel.base)
     target = _look(api, parcel, repo_id, revision=revision, private=private)
     _check_card(parcel.folder)
-    return target
+    return replace(target, warnings=(*warnings, *target.warnings))
 
 
-def _check_token(api: HfApi, repo_id: str) -> None:
+def _check_token(api: HfApi) -> None:
     if get_token() is None:
         raise TaloError(f"There is no token for {constants.ENDPOINT}: {LOG_IN}.")
     me = api.whoami()
@@ -104,10 +115,12 @@ def _look(
         return Target(exists=False, commit=None, warnings=tuple(warnings))
     if private and not info.private:
         raise TaloError(f"{repo_id} exists and is public: --private needs a new name.")
-    at = constants.DEFAULT_REVISION
+    at, commit = constants.DEFAULT_REVISION, info.sha
     if revision is not None:
-        branches = api.list_repo_refs(repo_id).branches
-        at = revision if any(branch.name == revision for branch in branches) else at
+        heads = {
+            branch.name: branch.target_commit for branch in api.list_repo_refs(repo_id).branches
+        }
+        at, commit = (revision, heads[revision]) if revision in heads else (at, commit)
     present = {
         entry.path: entry
         for entry in api.list_repo_tree(repo_id, revision=at, recursive=True)
@@ -118,7 +131,7 @@ def _look(
         raise TaloError(
             f"{repo_id} already holds something else ({some}, ...): push to another name."
         )
-    return Target(exists=True, commit=info.sha, warnings=tuple(warnings))
+    return Target(exists=True, commit=commit, warnings=tuple(warnings))
 
 
 def _is_ours(parcel: Parcel, repo_id: str, revision: str, present: dict[str, Any]) -> bool:

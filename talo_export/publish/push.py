@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants
+from huggingface_hub import CommitInfo, HfApi, constants
+from huggingface_hub.utils._verification import FolderVerification
 from huggingface_hub.utils.tqdm import (
     are_progress_bars_disabled,
     disable_progress_bars,
@@ -26,6 +27,7 @@ from talo_export.codec import Recorded, derived
 from talo_export.errors import ProofError, UsageError
 from talo_export.publish.hub_errors import told_plainly
 from talo_export.publish.parcel import Parcel
+from talo_export.publish.patience import patiently
 from talo_export.publish.preflight import Target, check_target
 from talo_export.publish.publication import open_publication, stage
 from talo_export.requests.checkpoints import Terms
@@ -91,15 +93,27 @@ def check_request(repo_id: str, terms: Terms) -> None:
 
 def deliver(parcel: Parcel, repo_id: str, terms: Terms, progress: bool) -> PushResult:
     """Ask the Hub whether the parcel may be sent, send it, compare checksums."""
+    if terms.dry_run:
+        target = patiently(lambda: _checked(parcel, repo_id, terms))
+        return _planned(parcel, repo_id, terms, target)
+    with _progress(progress):
+        return _send(parcel, repo_id, terms)
+
+
+def _checked(parcel: Parcel, repo_id: str, terms: Terms) -> Target:
     with told_plainly("checking the target", repo_id):
-        target = check_target(
+        return check_target(
             parcel,
             repo_id,
             private=terms.private,
             revision=terms.revision,
             accept_base_terms=terms.accept_base_terms,
+            needs_token=not terms.dry_run,
         )
-    planned = PushResult(
+
+
+def _planned(parcel: Parcel, repo_id: str, terms: Terms, target: Target) -> PushResult:
+    return PushResult(
         repo_id=repo_id,
         url=f"{constants.ENDPOINT}/{repo_id}",
         revision=terms.revision or constants.DEFAULT_REVISION,
@@ -111,32 +125,22 @@ def deliver(parcel: Parcel, repo_id: str, terms: Terms, progress: bool) -> PushR
         snippet=parcel.snippet,
         warnings=(*parcel.warnings, *target.warnings),
     )
-    if terms.dry_run:
-        return planned
-    with _progress(progress):
-        return _send(parcel, planned, target, terms)
 
 
-def _send(parcel: Parcel, planned: PushResult, target: Target, terms: Terms) -> PushResult:
-    api, repo_id = HfApi(), planned.repo_id
-    with told_plainly("creating the repository", repo_id):
-        if not target.exists:
-            api.create_repo(repo_id, private=terms.private, exist_ok=True)
-        if planned.revision != constants.DEFAULT_REVISION:
-            api.create_branch(repo_id, branch=planned.revision, exist_ok=True)
-    with told_plainly("uploading", repo_id):
-        info = api.upload_folder(
-            repo_id=repo_id,
-            folder_path=parcel.folder,
-            revision=None if terms.create_pr else planned.revision,
-            create_pr=terms.create_pr,
-            commit_message=parcel.title,
-            # Files of an earlier export that this one no longer has.
-            delete_patterns="*" if target.exists else None,
-        )
+def _send(parcel: Parcel, repo_id: str, terms: Terms) -> PushResult:
+    """Check, upload and compare.
+
+    After a wait everything is checked again, and a commit is refused that is not on top of what
+    was checked: what somebody else has put there meanwhile is not overwritten.
+    """
+    planned, info = patiently(lambda: _upload(parcel, repo_id, terms))
     at = info.pr_revision if terms.create_pr and info.pr_revision else info.oid
-    with told_plainly("comparing checksums", repo_id):
-        found = api.verify_repo_checksums(repo_id, revision=at, local_dir=parcel.folder)
+
+    def compared() -> FolderVerification:
+        with told_plainly("comparing checksums", repo_id):
+            return HfApi().verify_repo_checksums(repo_id, revision=at, local_dir=parcel.folder)
+
+    found = patiently(compared)
     foreign = [path for path in found.missing_paths if path != ".gitattributes"]
     if found.mismatches or found.extra_paths or foreign:
         paths = [*(wrong["path"] for wrong in found.mismatches), *found.extra_paths, *foreign]
@@ -151,6 +155,27 @@ def _send(parcel: Parcel, planned: PushResult, target: Target, terms: Terms) -> 
         revision=info.pr_revision or planned.revision,
         verified=found.checked_count,
     )
+
+
+def _upload(parcel: Parcel, repo_id: str, terms: Terms) -> tuple[PushResult, CommitInfo]:
+    api, target = HfApi(), _checked(parcel, repo_id, terms)
+    planned = _planned(parcel, repo_id, terms, target)
+    with told_plainly("creating the repository", repo_id):
+        if not target.exists:
+            api.create_repo(repo_id, private=terms.private, exist_ok=True)
+        if planned.revision != constants.DEFAULT_REVISION:
+            api.create_branch(repo_id, branch=planned.revision, exist_ok=True)
+    with told_plainly("uploading", repo_id):
+        return planned, api.upload_folder(
+            repo_id=repo_id,
+            folder_path=parcel.folder,
+            revision=None if terms.create_pr else planned.revision,
+            create_pr=terms.create_pr,
+            commit_message=parcel.title,
+            parent_commit=target.commit,
+            # Files of an earlier export that this one no longer has.
+            delete_patterns="*" if target.exists else None,
+        )
 
 
 @contextmanager

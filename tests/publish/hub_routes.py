@@ -21,7 +21,7 @@ from hub_store import StoredFile, large_file, pointer_text
 if TYPE_CHECKING:
     from hub_server import Handler
 
-MAX_REGULAR_BYTES = 10_000
+MAX_REGULAR_BYTES = 20_000
 """Above this a file is a large file, whatever its name."""
 
 
@@ -235,6 +235,7 @@ def in_xet(hub: Handler, sha256: str) -> bool:
 def commit_files(hub: Handler, body: bytes, repo_id: str, revision: str) -> None:
     hub.writer(repo_id)
     repository, store = hub.repository(repo_id), hub.server_hub.store
+    hub.server_hub.before_commit()
     parent = hub.commit(repo_id, revision)
     lines = [json.loads(line) for line in body.splitlines()]
     header = lines[0]["value"]

@@ -58,6 +58,7 @@ class HubServer:
         self.xorbs: dict[str, int] = {}
         """Bytes of what Xet storage took, by its hash."""
         self.shards: list[bytes] = []
+        self.before_commit: Callable[[], None] = lambda: None
         self.after_commit: Callable[[Repository, Commit], None] = lambda repository, commit: None
         hub = self
 

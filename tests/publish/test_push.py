@@ -6,6 +6,8 @@ import hashlib
 import json
 import shutil
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -211,6 +213,28 @@ def test_an_unconfirmed_knockout_is_refused_unless_asked_for(
     assert WEIGHTS in hub.files(REPO)
 
 
+def test_a_dry_run_needs_no_token_and_says_what_it_could_not_ask(
+    hub: HubServer, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    hub.store.create("owner/hidden", private=True)
+    for repo_id in (REPO, "owner/hidden"):
+        result = push(exported, repo_id, Terms(dry_run=True), progress=False)
+        assert result.files[WEIGHTS] == (exported / WEIGHTS).stat().st_size
+        assert f"no token, so nobody asked whether {repo_id} may be written" in result.warnings[0]
+    hub.store.publish(REPO, {"pytorch_model.bin": b"x"})
+    refused(hub, exported, dry_run=True, says="already holds something else")
+
+
+def test_a_dry_run_without_a_token_does_not_pass_on_a_gated_base(
+    hub: HubServer, language_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    hub.store.create("someone/base", gated=True)
+    directory = export(language_model, tmp_path / "out", hub_id="someone/base")
+    refused(hub, directory, dry_run=True, says="someone/base is gated")
+
+
 def test_no_token_is_refused(
     hub: HubServer, exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,12 +348,63 @@ def test_a_rate_limit_is_waited_out_as_the_server_asks(
     assert [wait for wait in no_waiting if wait >= 7] == [8.0, 8.0]
 
 
-def test_a_rate_limit_where_the_client_does_not_wait_names_the_time(
-    hub: HubServer, exported: Path
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "whoami"),
+        ("GET", f"/api/models/{REPO}"),
+        ("POST", "validate-yaml"),
+        ("POST", "repos/create"),
+        ("POST", "/branch/"),
+        ("POST", "preupload"),
+        ("POST", "objects/batch"),
+        ("POST", "/commit/"),
+        ("GET", "/tree/"),
+    ],
+)
+def test_a_rate_limit_is_waited_out_wherever_it_strikes(
+    hub: HubServer, exported: Path, no_waiting: list[float], method: str, path: str
 ) -> None:
-    hub.faults.append(Fault("POST", "repos/create", 429, headers={"Retry-After": "30"}))
-    with pytest.raises(TaloError, match="run the same command in 30 seconds"):
+    hub.faults.append(Fault(method, path, 429, times=2, headers={"Retry-After": "30"}))
+    result = push(exported, REPO, Terms(revision="maps"), progress=False)
+    assert [wait for wait in no_waiting if wait >= 30] == [31.0, 31.0]
+    assert result.verified == len(result.files)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry-After": format_datetime(datetime.now(timezone.utc) + timedelta(seconds=90))},
+        {"RateLimit": '"api";r=0;t=90'},
+    ],
+    ids=["date", "window"],
+)
+def test_the_time_to_wait_is_read_however_the_hub_writes_it(
+    hub: HubServer, exported: Path, no_waiting: list[float], headers: dict[str, str]
+) -> None:
+    hub.faults.append(Fault("POST", "repos/create", 429, headers=headers))
+    push(exported, REPO, progress=False)
+    assert 1 < max(no_waiting) <= 91
+
+
+@pytest.mark.parametrize("path", ["repos/create", "preupload"])
+def test_a_wait_of_hours_is_left_to_the_user(
+    hub: HubServer, exported: Path, no_waiting: list[float], path: str
+) -> None:
+    hub.faults.append(Fault("POST", path, 429, headers={"Retry-After": "7200"}))
+    with pytest.raises(TaloError, match="run the same command in 7200 seconds"):
         push(exported, REPO, progress=False)
+    assert no_waiting == []
+
+
+def test_a_rate_limit_without_an_end_is_not_waited_for_for_ever(
+    hub: HubServer, exported: Path, no_waiting: list[float]
+) -> None:
+    hub.faults.append(Fault("POST", "repos/create", 429, times=99))
+    with pytest.raises(TaloError, match="limits the rate of requests: run the same command later"):
+        push(exported, REPO, progress=False)
+    assert len(no_waiting) == 5
+    assert sum(no_waiting) < 300
 
 
 @pytest.mark.parametrize(
@@ -361,10 +436,54 @@ def test_an_upload_that_fails_for_good_is_resumed_by_the_same_line(
     assert WEIGHTS in hub.files(REPO)
 
 
-def test_a_commit_by_somebody_else_in_between_is_said(hub: HubServer, exported: Path) -> None:
-    hub.faults.append(Fault("POST", "/commit/", 409, message="A commit has happened since."))
+@pytest.mark.parametrize("status", [409, 412])
+def test_a_commit_in_between_is_tried_again(
+    hub: HubServer, exported: Path, no_waiting: list[float], status: int
+) -> None:
+    hub.faults.append(Fault("POST", "/commit/", status, message="A commit has happened since."))
+    result = push(exported, REPO, progress=False)
+    assert result.verified == len(result.files)
+    assert len(no_waiting) == 1
+
+
+def test_a_commit_by_somebody_else_in_between_is_never_written_over(
+    hub: HubServer,
+    exported: Path,
+    language_model: Path,
+    tmp_path: Path,
+    no_waiting: list[float],
+) -> None:
+    push(exported, REPO, progress=False)
+    changed = export(language_model, tmp_path / "again", confirmation=replace(CONFIRMED, n=400))
+
+    def somebody_else() -> None:
+        files = {"theirs.bin": hub.store.add_blob(b"theirs")}
+        hub.store.repositories[REPO].commit("main", files, "Mine")
+
+    hub.before_commit = somebody_else
+    with pytest.raises(TaloError, match=r"already holds something else \(theirs.bin"):
+        push(changed, REPO, progress=False)
+    assert set(hub.files(REPO)) == {"theirs.bin"}
+
+
+def test_a_repository_that_never_rests_is_said(
+    hub: HubServer, exported: Path, no_waiting: list[float]
+) -> None:
+    hub.faults.append(Fault("POST", "/commit/", 409, times=99, message="A commit has happened."))
     with pytest.raises(TaloError, match=r"changed by somebody else.*A commit has happened"):
         push(exported, REPO, progress=False)
+    assert len(no_waiting) == 5
+
+
+def test_a_second_try_opens_no_second_pull_request(
+    hub: HubServer, exported: Path, no_waiting: list[float]
+) -> None:
+    repository = hub.store.create(REPO)
+    busy = Fault("GET", "/tree/refs%2Fpr", 429)
+    hub.faults.append(busy)
+    push(exported, REPO, Terms(create_pr=True), progress=False)
+    assert busy.times == 0
+    assert repository.pull_requests == 1
 
 
 def test_other_bytes_on_the_hub_than_were_sent_are_an_error(hub: HubServer, exported: Path) -> None:

@@ -1,0 +1,86 @@
+"""Where output goes: any encoding, a closed stdout, a reader that leaves, a full disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = f"{sys.executable} -m talo_export"
+MODES = ["", "--json", "--quiet"]
+ROWS = [
+    {"id": f"é{n}", "question": "Où?", "choices": ["ä", "東"], "answer": "東", "category": "東"}
+    for n in range(2)
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
+    (tmp_path / "naïve.jsonl").write_text("".join(lines), encoding="utf-8")
+    return tmp_path
+
+
+def shell(folder: Path, line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """What a user's shell makes of the line; `$talo` is the command."""
+    variables = {**os.environ, "COLUMNS": "100", **environment, "talo": COMMAND}
+    script = f"set -o pipefail; {line}"
+    return subprocess.run(
+        ["bash", "-c", script], cwd=folder, env=variables, capture_output=True, check=False
+    )
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
+def test_what_an_encoding_lacks_is_shown_as_its_escape(
+    folder: Path, encoding: str, mode: str
+) -> None:
+    done = shell(folder, f"$talo tasks check naïve.jsonl {mode}", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, b"")
+    printed = done.stdout.decode(encoding)
+    if mode == "--json":
+        assert json.loads(printed)["categories"] == {"東": 2}
+    elif not mode:
+        assert "\\u6771 2" in printed
+
+
+def test_a_sentence_is_shown_in_any_encoding(folder: Path) -> None:
+    done = shell(folder, "$talo tasks check 東.jsonl", PYTHONIOENCODING="ascii:strict")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode("ascii") == "error: There is no task file \\u6771.jsonl.\n"
+
+
+@pytest.mark.parametrize("line", ["--help", "probe --help", "--version"])
+def test_help_is_shown_in_any_encoding(folder: Path, line: str) -> None:
+    done = shell(folder, f"$talo {line}", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "talo-export" in done.stdout.decode("ascii")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_closed_stdout_is_no_failure(folder: Path, mode: str) -> None:
+    done = shell(folder, f"$talo tasks check naïve.jsonl {mode} >&-")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_closed_stderr_is_no_failure(folder: Path) -> None:
+    done = shell(folder, "$talo tasks check none.jsonl 2>&-")
+    assert (done.returncode, done.stdout, done.stderr) == (2, b"", b"")
+
+
+@pytest.mark.parametrize("line", [*MODES, "--help"])
+def test_a_reader_that_leaves_ends_it_quietly(folder: Path, line: str) -> None:
+    done = shell(folder, f"$talo tasks check naïve.jsonl {line} | true")
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_full_disk_behind_stdout_is_one_sentence(folder: Path, mode: str) -> None:
+    done = shell(folder, f"$talo tasks check naïve.jsonl {mode} >/dev/full")
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"error: the disk is full")
+    assert done.stderr.count(b"\n") == 1
