@@ -9,7 +9,8 @@ import pytest
 
 HERE = Path(__file__).parent
 FAST = (
-    "evidence/*", "runs/test_r[!e]*.py", "runs/test_record.py", "house/test_codec.py", "cli/test_failures.py",
+    "evidence/*", "runs/test_r[!e]*.py", "runs/test_record.py", "house/test_codec.py",
+    "cli/test_failures.py",
     "probing/test_journal.py", "probing/test_plan.py", "tasks/test_a[!s]*.py",
     "tasks/test_c[!o]*.py", "tasks/test_different_texts.py", "tasks/test_few_shot.py",
     "tasks/test_rows.py", "tasks/test_sources.py", "tasks/test_splits.py",
@@ -24,7 +25,7 @@ def is_fast(path: Path) -> bool:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the other files alone where only the fast ones are asked for: importing them is slow."""
+    """Leave the other files alone where only fast ones are asked for: importing them is slow."""
     if config.option.markexpr != "fast" or collection_path.suffix != ".py":
         return None
     return True if not is_fast(collection_path) else None
