@@ -100,7 +100,9 @@ def test_a_run_with_a_prior_and_a_noise_floor_of_former_versions_is_still_read(
     (tmp_path / "run" / "report.html").unlink()
     report.run(ReportRequest([tmp_path / "run"]))
     assert "first" in (tmp_path / "run" / "report.html").read_text()
-    assert analyze.run(AnalyzeRequest("vectors", [tmp_path / "run"], out=tmp_path / "out"))["tasks"]
+    assert analyze.run(
+        AnalyzeRequest("vectors", [tmp_path / "run"], out=tmp_path / "out")
+    ).to_json()["tasks"]
 
 
 def test_letters_are_calibrated_in_result_report_and_card(run: Path) -> None:
@@ -117,7 +119,7 @@ def test_a_task_without_items_to_confirm_on_is_cross_validated(
     folder: Path, tmp_path: Path, request_for
 ) -> None:
     document = run_probe(
-        request_for(folder / "first.jsonl", shots=None, out=tmp_path / "all")
+        request_for(folder / "first.jsonl", shots=None, out=tmp_path / "all"), SILENT
     ).to_json()
     found = document["evidence"]["cross_validation"]
     assert document["selected_layer"] is None
@@ -130,7 +132,9 @@ def test_a_task_without_items_to_confirm_on_is_cross_validated(
 def test_side_effects_stand_in_result_report_and_card(run: Path, others: list[Path]) -> None:
     card = run / "checkpoint" / "README.md"
     assert "Nobody has measured what it does to other tasks" in card.read_text()
-    found = analyze.run(AnalyzeRequest("side-effects", [run, *others], out=run / "analysis"))
+    found = analyze.run(
+        AnalyzeRequest("side-effects", [run, *others], out=run / "analysis")
+    ).to_json()
     assert set(found["tasks"]) == {"first", "last"}
     text = card.read_text()
     assert "The same knockout on 2 other tasks" in text
@@ -148,7 +152,7 @@ def test_side_effects_stand_in_result_report_and_card(run: Path, others: list[Pa
 def test_every_analysis_is_told_in_a_sentence(
     run: Path, others: list[Path], tmp_path: Path, kind: str, of: int
 ) -> None:
-    found = analyze.run(AnalyzeRequest(kind, [run, *others][:of], out=tmp_path))
+    found = analyze.run(AnalyzeRequest(kind, [run, *others][:of], out=tmp_path)).to_json()
     assert found["sentence"].endswith(".")
     assert json.loads((tmp_path / f"{kind}.json").read_text())["sentence"] == found["sentence"]
     assert {Path(file).suffix for file in found["files"]} >= {".json", ".png", ".svg"}
@@ -185,7 +189,9 @@ def test_every_pair_of_layers_is_measured_and_its_cost_told(
 ) -> None:
     task = folder / "last.jsonl"
     run_probe(request_for(task, shots=4, out=tmp_path / "run"), SILENT)
-    found = analyze.run(AnalyzeRequest("pairs", [tmp_path / "run"], out=tmp_path, full=True))
+    found = analyze.run(
+        AnalyzeRequest("pairs", [tmp_path / "run"], out=tmp_path, full=True)
+    ).to_json()
     assert found["pairs_evaluated"] == LAYERS * (LAYERS - 1) // 2
     assert found["layers"] == list(range(LAYERS))
     assert all(gain is not None for row in found["gains"] for gain in row)
