@@ -21,25 +21,10 @@ import re
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from talo_export.cli.notebook import as_html
+from talo_export import commands
+from talo_export.cli.notebook import as_html, notebook_reporter
 from talo_export.codec import shown_in_notebooks_by
-from talo_export.commands.analyze import run_analysis
-from talo_export.commands.compare import Estimate, run_compare, run_estimate
-from talo_export.commands.diff import run_diff
-from talo_export.commands.evaluate import EvaluateResult, run_evaluate
-from talo_export.commands.evaluate_many import EvaluationsResult, run_evaluations
-from talo_export.commands.export import run_export
-from talo_export.commands.inspect import run_inspect
-from talo_export.commands.many import means_many
-from talo_export.commands.probe import run_probe
-from talo_export.commands.probe_many import ManyResult, run_probes
-from talo_export.commands.push import run_push
-from talo_export.commands.report import run_report
-from talo_export.commands.tasks import run_tasks
-from talo_export.commands.undo import run_undo
-from talo_export.commands.verify import run_verify
-from talo_export.publish.doctor import Examination, examine
-from talo_export.publish.push import PushResult
+from talo_export.reporting import Reporter
 from talo_export.requests.checkpoints import (
     DiffRequest,
     ExportRequest,
@@ -58,8 +43,6 @@ from talo_export.requests.readings import (
     TasksRequest,
 )
 from talo_export.runs.chosen_task import load_chosen
-from talo_export.runs.comparison import Comparison
-from talo_export.runs.result import ProbeResult
 from talo_export.tasks.item import Task
 
 shown_in_notebooks_by(as_html)
@@ -69,11 +52,14 @@ RequestT = TypeVar("RequestT", bound=Request)
 Result = TypeVar("Result")
 
 
-def verb(request: Callable[P, RequestT], run: Callable[[RequestT], Result]) -> Callable[P, Result]:
+def verb(
+    request: Callable[P, RequestT], run: Callable[[RequestT, Reporter], Result]
+) -> Callable[P, Result]:
     """A function that takes the request's fields and runs it, documented by their declarations."""
 
     def call(*args: P.args, **kwargs: P.kwargs) -> Result:
-        return run(request(*args, **kwargs))
+        with notebook_reporter() as reporter:
+            return run(request(*args, **kwargs), reporter)
 
     declared: Any = request
     call.__name__ = call.__qualname__ = verb_of(declared)
@@ -115,41 +101,21 @@ def _documentation(declared: type[Request]) -> str:
     return "\n".join(lines)
 
 
-def _probe(request: ProbeRequest) -> ProbeResult | ManyResult:
-    return run_probes(request) if means_many(request.task) else run_probe(request)
-
-
-def _evaluate(request: EvaluateRequest) -> EvaluateResult | EvaluationsResult:
-    return run_evaluations(request) if means_many(request.task) else run_evaluate(request)
-
-
-def _compare(request: CompareRequest) -> Comparison | Estimate:
-    return run_estimate(request) if request.estimate else run_compare(request)
-
-
-def _push(request: PushRequest) -> PushResult:
-    return run_push(request, progress=False)
-
-
-def _doctor(request: DoctorRequest) -> Examination:
-    return examine()
-
-
-def _load_task(request: LoadTaskRequest) -> Task:
+def _load_task(request: LoadTaskRequest, reporter: Reporter) -> Task:
     return load_chosen(request, model_is_demo=False)
 
 
-probe = verb(ProbeRequest, _probe)
-export = verb(ExportRequest, run_export)
-verify = verb(VerifyRequest, run_verify)
-push = verb(PushRequest, _push)
-undo = verb(UndoRequest, run_undo)
-diff = verb(DiffRequest, run_diff)
-evaluate = verb(EvaluateRequest, _evaluate)
-compare = verb(CompareRequest, _compare)
-analyze = verb(AnalyzeRequest, run_analysis)
-report = verb(ReportRequest, run_report)
-tasks = verb(TasksRequest, run_tasks)
-inspect = verb(InspectRequest, run_inspect)
-doctor = verb(DoctorRequest, _doctor)
+probe = verb(ProbeRequest, commands.probe.run)
+export = verb(ExportRequest, commands.export.run)
+verify = verb(VerifyRequest, commands.verify.run)
+push = verb(PushRequest, commands.push.run)
+undo = verb(UndoRequest, commands.undo.run)
+diff = verb(DiffRequest, commands.diff.run)
+evaluate = verb(EvaluateRequest, commands.evaluate.run)
+compare = verb(CompareRequest, commands.compare.run)
+analyze = verb(AnalyzeRequest, commands.analyze.run)
+report = verb(ReportRequest, commands.report.run)
+tasks = verb(TasksRequest, commands.tasks.run)
+inspect = verb(InspectRequest, commands.inspect.run)
+doctor = verb(DoctorRequest, commands.doctor.run)
 load_task = verb(LoadTaskRequest, _load_task)

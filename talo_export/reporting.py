@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from collections.abc import Callable
+from typing import Literal, Protocol
 
 Unit = Literal["answers", "bytes", "cells", "tasks"]
 
 
-class Advance(Protocol):
-    """Called as work goes on: how much of the phase is `done` now, and facts about where it is."""
-
-    def __call__(self, done: int, /, **facts: Any) -> None:
-        """Tell it."""
+Advance = Callable[..., None]
+"""Called as work goes on, `advance(done, **facts)`: how much of the phase is done now, and facts
+about where it is (of answers `progress`, of cells `cell` and `result`, of tasks `name`).
+"""
 
 
 class Reporter(Protocol):
@@ -36,3 +36,15 @@ class Silent:
 
 
 SILENT: Reporter = Silent()
+
+
+def steps(advance: Advance) -> Callable[[int], None]:
+    """What to call with the part done since the last call, to advance by the sum."""
+    done = 0
+
+    def step(size: int) -> None:
+        nonlocal done
+        done += size
+        advance(done)
+
+    return step

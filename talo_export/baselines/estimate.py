@@ -6,9 +6,9 @@ What is alive at the worst moment is the prediction. So it holds for every archi
 with its own attention, vocabulary and feed-forward, and changes when our code does.
 
 Not in it: the kernels' own workspace (on CPUs with bfloat16 instructions a copy of the output
-head for each item of a batch), the allocator's slack, the CUDA context (a few hundred MB),
-and, for a vision-language model, the vision tower's activations (its weights are). Image tokens
-count as prompt tokens.
+head for each item of a batch; on those that emulate them the logits in float32), the allocator's
+slack, the CUDA context (a few hundred MB), and, for a vision-language model, the vision tower's
+activations (its weights are). Image tokens count as prompt tokens.
 """
 
 from __future__ import annotations

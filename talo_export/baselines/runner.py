@@ -9,30 +9,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from talo_export.baselines.request import CellRequest, CellResult, request_path, result_path
 from talo_export.errors import TaloError
-
-
-@dataclass(frozen=True, slots=True)
-class CellsDone:
-    """How far a comparison is. `latest` is the cell that ended last, None before the first."""
-
-    done: int
-    total: int
-    resumed: int
-    latest: CellRequest | None = None
-    result: CellResult | None = None
-
-
-Watcher = Callable[[CellsDone], None]
+from talo_export.reporting import SILENT, Reporter
 
 
 def run_cells(
-    requests: Sequence[CellRequest], journal: Path, *, watcher: Watcher | None = None
+    requests: Sequence[CellRequest], journal: Path, reporter: Reporter = SILENT
 ) -> dict[str, CellResult]:
     """Results by cell name; those in `journal` already are read, the others run and kept there.
 
@@ -50,9 +36,10 @@ def run_cells(
         result_path(path).unlink(missing_ok=True)
         path.write_text(json.dumps(request.to_json(), indent=1) + "\n", encoding="utf-8")
         waiting[path] = request
-    resumed = len(results)
-    watch = watcher or (lambda event: None)
-    watch(CellsDone(resumed, len(requests), resumed))
+    advance = reporter.phase("comparing methods", len(requests), "cells")
+    if results:
+        reporter.note(f"{len(results)} of {len(requests)} cells are there already")
+    advance(len(results))
     if waiting:
         for path in run_worker(list(waiting), journal / "worker.log"):
             result = read_result(result_path(path))
@@ -60,7 +47,7 @@ def run_cells(
                 raise TaloError(f"{result_path(path)} cannot be read: run the same line again.")
             request = waiting.pop(path)
             results[request.name] = result
-            watch(CellsDone(len(results), len(requests), resumed, request, result))
+            advance(len(results), cell=request, result=result)
     if waiting:
         raise TaloError(
             f"the worker ended with {len(waiting)} cells to go, see {journal / 'worker.log'}; "

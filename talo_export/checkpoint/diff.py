@@ -6,7 +6,6 @@ Tensors are matched by name, whatever shard they lie in, and compared byte by by
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +13,7 @@ from typing import Literal
 from talo_export.checkpoint.comparing import all_zero, same_bytes
 from talo_export.checkpoint.layout import Layout, Located, read_layout
 from talo_export.codec import Recorded
+from talo_export.reporting import SILENT, Reporter
 
 Change = Literal["values", "shape", "dtype", "only in a", "only in b"]
 
@@ -57,13 +57,10 @@ class CheckpointDiff(Recorded):
         return groups
 
 
-def diff_checkpoints(
-    a: Path, b: Path, progress: Callable[[int, int], None] | None = None
-) -> CheckpointDiff:
+def diff_checkpoints(a: Path, b: Path, reporter: Reporter = SILENT) -> CheckpointDiff:
     """Compare two checkpoint directories, or `.gguf` files.
 
-    `progress` is called with the bytes of `b` looked at so far, and in all. Raises `TaloError`
-    where one is unsound.
+    Reports the bytes of `b` looked at. Raises `TaloError` where one is unsound.
     """
     left, right = read_layout(a), read_layout(b)
     pairs = [(left, right)]
@@ -73,9 +70,9 @@ def diff_checkpoints(
     differences: list[TensorDifference] = []
     identical = done = 0
     total = sum(located.entry.nbytes for located in right.tensors.values())
+    advance = reporter.phase("comparing", total, "bytes")
     for name in sorted({*left.tensors, *right.tensors}, key=_natural):
-        if progress is not None:
-            progress(done, total)
+        advance(done)
         done += right.tensors[name].entry.nbytes if name in right.tensors else 0
         changes = [change for pair in pairs if (change := _compare(*pair, name)) is not None]
         differences += changes[:1]

@@ -21,6 +21,7 @@ from talo_export.checkpoint.undo_file import UNDO_FILE, undo_name
 from talo_export.checkpoint.verify import is_left_out
 from talo_export.codec import Recorded
 from talo_export.errors import ProofError, TaloError, UsageError
+from talo_export.reporting import SILENT, Reporter, steps
 
 CHUNK_BYTES = 4 << 20
 
@@ -43,7 +44,7 @@ def undo_export(
     out: Path,
     *,
     base: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    reporter: Reporter = SILENT,
 ) -> UndoReport:
     """Rebuild the base of the export in `directory` as the new directory `out`.
 
@@ -64,13 +65,7 @@ def undo_export(
     bases = {} if base is None else {file.name: file for file in list_files(base)}
     total = sum(record.nbytes for record in manifest.files.values())
     total += sum(file.nbytes for name, file in bases.items() if name in manifest.files)
-    done = 0
-
-    def advance(step: int) -> None:
-        nonlocal done
-        done += step
-        if progress is not None:
-            progress(done, total)
+    advance = steps(reporter.phase("copying", total, "bytes"))
 
     with staged(target) as stage:
         for name, record in manifest.files.items():

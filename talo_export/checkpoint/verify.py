@@ -25,6 +25,7 @@ from talo_export.checkpoint.plan import Edit
 from talo_export.checkpoint.undo_file import undo_name
 from talo_export.errors import TaloError
 from talo_export.models.reference import OTHER_FORMATS
+from talo_export.reporting import SILENT, Reporter, steps
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,12 @@ class FileReport(FileVerdicts):
 def verify_files(
     directory: Path,
     base: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    reporter: Reporter = SILENT,
 ) -> FileReport:
     """Compare every file and tensor of an export with its manifest, and with `base` if given.
 
-    `progress` is called with the bytes hashed so far and the bytes to hash. Raises `TaloError`
-    where there is no sound manifest, or a directory cannot be read.
+    Reports the bytes hashed. Raises `TaloError` where there is no sound manifest, or a directory
+    cannot be read.
     """
     manifest = read_manifest(directory)
     present = {file.name: file for file in list_files(directory)}
@@ -91,13 +92,8 @@ def verify_files(
         key: []
         for key in ("identical", "edited", "missing", "wrong", "unchecked", "other_base", "added")
     }
-    total, done = _bytes_to_hash(manifest, present, origin), 0
-
-    def advance(step: int) -> None:
-        nonlocal done
-        done += step
-        if progress is not None:
-            progress(done, total)
+    total = _bytes_to_hash(manifest, present, origin)
+    advance = steps(reporter.phase("comparing files", total, "bytes"))
 
     for name, record in manifest.files.items():
         file = present.get(record.stored_as)

@@ -23,9 +23,9 @@ from talo_export.checkpoint.plan import EditPlan
 from talo_export.checkpoint.staging import check_output, staged
 from talo_export.checkpoint.undo_file import write_undo_file
 from talo_export.errors import TaloError
+from talo_export.reporting import SILENT, Reporter, steps
 from talo_export.wording import size
 
-Progress = Callable[[int, int], None]
 """Called with the bytes copied so far and the bytes to copy."""
 
 Describe = Callable[[Manifest], bytes]
@@ -62,7 +62,7 @@ def write_export(
     link: bool = False,
     link_cache: bool = False,
     keep_undo: bool = False,
-    progress: Progress | None = None,
+    reporter: Reporter = SILENT,
 ) -> WriteReport:
     """Write the patched checkpoint to the new directory `out`.
 
@@ -82,7 +82,7 @@ def write_export(
     _check_base(plan)
     with staged(target) as stage:
         _check_disk(plan, stage, linked, extra, keep_undo)
-        copied = _copy_all(plan, stage, stored, linked, progress or (lambda done, total: None))
+        copied = _copy_all(plan, stage, stored, linked, reporter)
         added = [MANIFEST, *extra]
         if keep_undo:
             write_undo_file(plan, stage / UNDO_FILE)
@@ -172,15 +172,9 @@ def _copy_all(
     stage: Path,
     stored: Mapping[str, str],
     linked: frozenset[str],
-    progress: Progress,
+    reporter: Reporter,
 ) -> dict[str, Copied]:
-    total, done = plan.disk_needed, 0
-
-    def advance(step: int) -> None:
-        nonlocal done
-        done += step
-        progress(done, total)
-
+    advance = steps(reporter.phase("copying", plan.disk_needed, "bytes"))
     copied: dict[str, Copied] = {}
     with Syncing() as syncing:
         for file in plan.files:

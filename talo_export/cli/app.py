@@ -9,20 +9,21 @@ import typer
 from typer.core import TyperGroup
 
 import talo_export
-from talo_export.cli import (
-    analyze,
-    compare,
-    diff,
-    doctor,
-    evaluate,
-    export,
-    inspect,
-    probe,
-    push,
-    report,
-    tasks,
-    undo,
-    verify,
+from talo_export.cli.flags import command
+from talo_export.requests.checkpoints import (
+    DiffRequest,
+    ExportRequest,
+    InspectRequest,
+    PushRequest,
+    UndoRequest,
+    VerifyRequest,
+)
+from talo_export.requests.measurements import CompareRequest, EvaluateRequest, ProbeRequest
+from talo_export.requests.readings import (
+    AnalyzeRequest,
+    DoctorRequest,
+    ReportRequest,
+    TasksRequest,
 )
 
 
@@ -69,19 +70,19 @@ def _root(
     """Options of the program itself."""
 
 
-for command in (
-    probe.probe,
-    export.export,
-    verify.verify,
-    push.push,
-    undo.undo,
-    diff.diff,
-    evaluate.evaluate,
-    compare.compare,
-    analyze.analyze,
-    report.report,
-    tasks.tasks,
-    inspect.inspect,
-    doctor.doctor,
+for request in (
+    ProbeRequest,
+    ExportRequest,
+    VerifyRequest,
+    PushRequest,
+    UndoRequest,
+    DiffRequest,
+    EvaluateRequest,
+    CompareRequest,
+    AnalyzeRequest,
+    ReportRequest,
+    TasksRequest,
+    InspectRequest,
+    DoctorRequest,
 ):
-    app.command()(command)
+    app.command()(command(request))

@@ -4,52 +4,92 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import wraps
+from functools import partial
+from importlib import import_module
 from inspect import Parameter, Signature
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, get_args, get_origin
 
 import typer
 
 from talo_export.cli.failures import exit_on_known_errors
 from talo_export.cli.output import Sink
-from talo_export.requests.fields import REQUIRED, Argument, Flag, Request, Setting, settings
+from talo_export.cli.progress import TerminalReporter
+from talo_export.requests.fields import (
+    REQUIRED,
+    Argument,
+    Flag,
+    Request,
+    Setting,
+    settings,
+    verb_of,
+)
 from talo_export.requests.settings import OUTPUT, PANELS
 
-RequestT = TypeVar("RequestT", bound=Request)
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from talo_export.codec import Recorded
+    from talo_export.reporting import Reporter
 
 JSON = Flag("--json", OUTPUT, "One JSON document on stdout.")
 QUIET = Flag("--quiet -q", OUTPUT, "Only the sentence that matters.")
 
 
-def command(
-    request: type[RequestT],
-) -> Callable[[Callable[[RequestT, Sink], None]], Callable[..., None]]:
-    """Make a function of a request and where its words go into a command of all its options.
+class Command(Protocol):
+    """What a module in `commands/` has. `warnings` and `exit_status` it may also have."""
 
-    A request that cannot be ends in its sentence before the function is called.
+    def run(self, request: Any, reporter: Reporter) -> Recorded:
+        """Do what was asked."""
+
+    def summary(self, result: Any) -> str:
+        """The one sentence that `--quiet` prints."""
+
+    def show(self, result: Any, to: Console) -> None:
+        """Show the result to a person."""
+
+
+def carry_out(request: Request, sink: Sink) -> None:
+    """Run the verb of a request and hand its result to the sink; its module is imported here."""
+    verb: Command | Any = import_module(f"talo_export.commands.{verb_of(type(request))}")
+    with TerminalReporter(sink) as reporter:
+        result = verb.run(request, reporter)
+    if not _follows():
+        for warning in verb.warnings(result) if hasattr(verb, "warnings") else ():
+            sink.warn(warning)
+        sink.result(result, summary=verb.summary(result), show=partial(verb.show, result))
+    if hasattr(verb, "exit_status") and (status := verb.exit_status(result)):
+        raise typer.Exit(status)
+
+
+def _follows() -> bool:
+    """Whether another process of several speaks for all."""
+    return int(os.environ.get("RANK", "0")) > 0
+
+
+def command(
+    request: type[Request], do: Callable[[Request, Sink], None] = carry_out
+) -> Callable[..., None]:
+    """Make the command of a request, with all its options.
+
+    A request that cannot be ends in its sentence before anything heavy is imported.
     """
 
-    def decorate(run: Callable[[RequestT, Sink], None]) -> Callable[..., None]:
-        @wraps(run)
-        def called(*, json: bool, quiet: bool, **values: Any) -> None:
-            with exit_on_known_errors():
-                follows = int(os.environ.get("RANK", "0")) > 0
-                sink = Sink(json_mode=json, quiet=quiet or follows)
-                run(request(**_given(request, values)), sink)
+    def called(*, json: bool, quiet: bool, **values: Any) -> None:
+        with exit_on_known_errors():
+            sink = Sink(json_mode=json, quiet=quiet or _follows())
+            do(request(**_given(request, values)), sink)
 
-        parameters = [
-            *(_parameter(s.name, _type(s), s.flag, _default(s)) for s in settings(request)),
-            _parameter("json", bool, JSON, False),
-            _parameter("quiet", bool, QUIET, False),
-        ]
-        parameters.sort(key=_place)
-        called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-        called.__annotations__ = {p.name: p.annotation for p in parameters}
-        called.__doc__ = request.__doc__
-        del called.__wrapped__  # Its signature is not the command's.
-        return called
-
-    return decorate
+    parameters = [
+        *(_parameter(s.name, _type(s), s.flag, _default(s)) for s in settings(request)),
+        _parameter("json", bool, JSON, False),
+        _parameter("quiet", bool, QUIET, False),
+    ]
+    parameters.sort(key=_place)
+    called.__name__ = verb_of(request)
+    called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {p.name: p.annotation for p in parameters}
+    called.__doc__ = request.__doc__
+    return called
 
 
 def _parameter(name: str, kind: Any, flag: Flag, default: Any) -> Parameter:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from talo_export.cli.output import Sink, console
@@ -51,17 +50,3 @@ class LiveDisplay:
             self._live.console.print(text, style="dim")
         else:
             self._sink.note(text)
-
-
-class OnDisplay:
-    """A context whose display is gone when it ends, however it ends."""
-
-    _live: LiveDisplay
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._live.stop()

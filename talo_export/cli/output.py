@@ -67,7 +67,7 @@ class Sink:
     @property
     def live(self) -> bool:
         """Whether moving progress may be drawn: only for a person at a terminal."""
-        return self.mode == "human" and sys.stderr.isatty()
+        return self.mode == "human" and (sys.stderr.isatty() or "ipykernel" in sys.modules)
 
 
 def console(*, stderr: bool = False) -> Console:

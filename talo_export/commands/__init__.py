@@ -1,5 +1,5 @@
-"""Whole jobs, room by room: what a command or a Python caller asks for, from request to result.
+"""One file a verb: `run(request, reporter)` gives a typed result, `show(result, console)` shows it.
 
-A job takes plain values, walks the rooms in the order data flows, and returns one frozen result
-with `to_json()`. It never prints: progress goes to a callback, and the caller shows the result.
+Nothing here prints. `summary` is the one sentence of `--quiet`; `warnings` and `exit_status` a
+verb has where it needs them. A room is walked in the order data flows.
 """

@@ -11,11 +11,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import Recorded
-from talo_export.commands.evaluate import Watch, unwatched
 from talo_export.commands.side_effects import record_side_effects
 from talo_export.errors import UsageError
 from talo_export.evidence.analyses import analysis
@@ -24,10 +23,14 @@ from talo_export.evidence.runs import Result, Runs, SecondSweep, TaskScores
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.sweep import all_knockouts
+from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.readings import AnalyzeRequest
 from talo_export.runs.meaning import letters_scored_throughout
 from talo_export.runs.more_scores import Load, loader, score_more, second_sweep
 from talo_export.runs.reading import FinishedRun, read_run
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class AnalysisResult(Recorded):
         return str(self.values().get("sentence", ""))
 
 
-def run_analysis(request: AnalyzeRequest, progress: Watch = unwatched) -> AnalysisResult:
+def run(request: AnalyzeRequest, reporter: Reporter = SILENT) -> AnalysisResult:
     """Do one analysis over the runs; write `<kind>.json` and figures to `out`.
 
     `full` pairs every layer with every other instead of the best with all. Side effects are also
@@ -68,7 +71,7 @@ def run_analysis(request: AnalyzeRequest, progress: Watch = unwatched) -> Analys
     analyse = analysis(kind)
     finished = [read_run(path, data=data, trusted=trusted) for path in request.runs]
     by_task = _by_task(finished)
-    more = _More(by_task, loader(finished[0], trusted=trusted), progress)
+    more = _More(by_task, loader(finished[0], trusted=trusted), reporter)
     scores = {task: _scores(run) for task, run in by_task.items()}
     analysed = analyse(Runs(scores, more, request.seed, request.full))
     if isinstance(analysed.result, SideEffects):
@@ -120,13 +123,13 @@ class _More:
 
     runs: Mapping[str, FinishedRun]
     load: Load
-    progress: Watch
+    reporter: Reporter
 
     def unseen(self, task: str, variants: Sequence[Knockout]) -> ScoreTable:
         run = self.runs[task]
         probed = set(run.probed.item_ids)
         items = [item for item in run.task.items if item.id not in probed]
-        return score_more(run, items, variants, load=self.load, progress=self.progress)
+        return score_more(run, items, variants, load=self.load, reporter=self.reporter)
 
     def probed_with(self, kinds: Sequence[tuple[Scope, Fill]]) -> dict[str, ScoreTable]:
         decoder = self.load().decoder
@@ -135,12 +138,12 @@ class _More:
         for task, run in self.runs.items():
             probed = set(run.probed.item_ids)
             items = [item for item in run.task.items if item.id in probed]
-            tables[task] = score_more(run, items, variants, load=self.load, progress=self.progress)
+            tables[task] = score_more(run, items, variants, load=self.load, reporter=self.reporter)
         return tables
 
     def second_sweep(self, task: str, first: Knockout, seconds: Sequence[Knockout]) -> SecondSweep:
         swept = second_sweep(
-            self.runs[task], first, seconds, load=self.load, progress=self.progress
+            self.runs[task], first, seconds, load=self.load, reporter=self.reporter
         )
         return SecondSweep(swept.table, swept.cost.layer_evaluations, swept.cost.seconds)
 
@@ -153,3 +156,14 @@ class _More:
             ).hexdigest()
             for item in self.runs[task].task.items
         }
+
+
+def summary(result: AnalysisResult) -> str:
+    """The one sentence that `--quiet` prints."""
+    return result.sentence or str(result.files[0])
+
+
+def show(result: AnalysisResult, to: Console) -> None:
+    """What it says, and the files."""
+    for line in (*filter(None, [result.sentence]), *map(str, result.files)):
+        to.print(line)

@@ -7,13 +7,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from talo_export.baselines.break_even import break_even
 from talo_export.baselines.curves import draw_curves
 from talo_export.baselines.estimate import Footprint, config_of, estimate
 from talo_export.baselines.methods import draw, plan_cells
 from talo_export.baselines.request import CellRequest, ModelSource, write_items
-from talo_export.baselines.runner import Watcher, run_cells
+from talo_export.baselines.runner import run_cells
 from talo_export.baselines.summary import summarise, to_csv
 from talo_export.baselines.verdict import verdicts
 from talo_export.checkpoint.staging import write_atomically
@@ -22,19 +23,22 @@ from talo_export.evidence.selection import DEFAULT_CRITERION
 from talo_export.models.four_bit import require_bitsandbytes
 from talo_export.models.identity import model_fingerprint
 from talo_export.models.reference import resolve
+from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.measurements import CompareRequest
 from talo_export.runs.chosen_task import load_chosen
 from talo_export.runs.comparison import DOCUMENT, Comparison, comparison_beside
 from talo_export.runs.directory import default_directory
 from talo_export.runs.loading import settle_dtype
-from talo_export.wording import percent
+from talo_export.wording import percent, size
 
-Note = Callable[[str], None]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from talo_export.baselines.summary import Row
+    from talo_export.runs.comparison import Comparison
 
 
-def run_compare(
-    request: CompareRequest, *, note: Note = lambda text: None, watcher: Watcher | None = None
-) -> Comparison:
+def run_compare(request: CompareRequest, reporter: Reporter) -> Comparison:
     """Do the cells that are missing and put the table together.
 
     Raises `TaloError` and its kinds; what was finished until then stays in the journal.
@@ -43,13 +47,13 @@ def run_compare(
         require_bitsandbytes()
     task = load_chosen(request, model_is_demo=request.is_demo)
     draws = [draw(task, request.shots, seed, request.test_limit) for seed in range(request.seeds)]
-    note(
+    reporter.note(
         f"task {task.name}: {len(task)} items, {len(draws[0].test)} of them to test on; "
         f"chance {percent(task.chance, 0)}"
     )
     base = resolve(request.model_reference)
     if not request.load_in_4bit:
-        request = settle_dtype(request, note)
+        request = settle_dtype(request, reporter)
     out = request.out or compare_directory(request.model_name, task.name)
     journal = out / "cells"
     if request.fresh:
@@ -82,7 +86,7 @@ def run_compare(
         criterion=DEFAULT_CRITERION,
     )
     cells = plan_cells(template, methods, draws)
-    results = run_cells(cells, journal, watcher=watcher)
+    results = run_cells(cells, journal, reporter)
     rows = summarise(task, cells, results)
     crossings = [
         found
@@ -159,3 +163,144 @@ def run_estimate(request: CompareRequest) -> Estimate:
         for batch in (1, 4)
     ]
     return Estimate(request.model_name, tuple(footprints))
+
+
+def show_compare(comparison: Comparison, to: Console) -> None:
+    """The table, then what it says."""
+    from rich.table import Table
+
+    to.print(
+        f"{comparison.model} on {comparison.task}, {comparison.test_n} test items a seed, "
+        f"scored by {comparison.scoring}, chance {percent(comparison.chance, 0)}",
+    )
+    columns = [column for column in COLUMNS if to.width >= column.from_width]
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
+    for column in columns:
+        right = "left" if column.name == "method" else "right"
+        table.add_column(column.name, justify=right, no_wrap=True)  # type: ignore[arg-type]
+    for row in comparison.methods:
+        table.add_row(*(column.says(row) for column in columns))
+    to.print(table)
+    for row in comparison.methods:
+        if row.not_done is not None:
+            why = " ".join(row.reasons or ())
+            to.print(
+                f"{row.method}, {row.shots} shots: {row.not_done}: {why}",
+                style="dim",
+            )
+        for note in row.notes:
+            to.print(f"{row.method}, {row.shots} shots: {note}", style="dim")
+    for sentence in comparison.kept.sentences:
+        to.print(sentence)
+    to.print(
+        "accuracy: mean and standard deviation over seeds; gain: over the base, in points, paired "
+        "by item; memory: largest peak above the interpreter, or of the device; seconds and "
+        "passes (forward + backward): to adapt, not to test; ships: bytes beside the base; "
+        "slower: to answer, against the base. The most accurate method is picked on the items "
+        "it is judged by, which flatters its lead. The CSV has every column.",
+        style="dim",
+    )
+    to.print(f"{comparison.csv}  {comparison.figure or ''}", style="dim")
+
+
+def show_estimate(estimate: Estimate, to: Console) -> None:
+    """Predicted memory, one column a batch."""
+    from rich.table import Table
+
+    prints = estimate.footprints
+    first = prints[0]
+    bits = ", decoder in NF4" if first.four_bit else ""
+    to.print(
+        f"{estimate.model}: {_in_words(first.parameters)} parameters, "
+        f"{first.dtype}{bits}, {first.tokens} tokens; predicted, nothing was run",
+    )
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
+    table.add_column("")
+    for one in prints:
+        table.add_column(f"{one.batch} a pass", justify="right")
+    for name, said in (
+        ("inference", "inference"),
+        ("probing", "knockout probing"),
+        ("training", f"training {first.adapter}"),
+        ("weights", "  weights"),
+        ("activations", "  kept activations"),
+        ("gradients", "  gradients"),
+        ("optimizer", "  optimizer"),
+    ):
+        table.add_row(said, *(_size(getattr(one, name)) for one in prints))
+    to.print(table)
+
+
+def _in_words(count: int) -> str:
+    return f"{count / 1e9:.2f} billion" if count >= 1e9 else f"{count / 1e6:.1f} million"
+
+
+def _size(n_bytes: int | None) -> str:
+    return "" if n_bytes is None else size(n_bytes)
+
+
+def _accuracy(row: Row) -> str:
+    if row.accuracy is None:
+        return str(row.not_done)
+    spread = "" if row.accuracy_sd is None else f" ±{100 * row.accuracy_sd:.1f}"
+    return f"{100 * row.accuracy:.1f}{spread}"
+
+
+def _interval(row: Row) -> str:
+    if row.gain_ci95 is None:
+        return ""
+    low, high = row.gain_ci95
+    return f"{100 * low:+.1f} to {100 * high:+.1f}"
+
+
+def _passes(row: Row) -> str:
+    return f"{row.forward_passes:,} + {row.backward_passes:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the table: shown on terminals of at least `from_width` characters."""
+
+    name: str
+    says: Callable[[Row], str]
+    from_width: int = 0
+
+
+COLUMNS = (
+    Column("method", lambda row: str(row.method)),
+    Column("shots", lambda row: str(row.shots or "")),
+    Column("seeds", lambda row: str(row.seeds), 110),
+    Column("accuracy %", _accuracy),
+    Column("gain", lambda row: "" if row.gain is None else f"{100 * row.gain:+.1f}"),
+    Column("95 % interval", _interval),
+    Column("memory", lambda row: _size(row.peak_memory_bytes)),
+    Column("seconds", lambda row: "" if row.seconds is None else f"{row.seconds:.1f}"),
+    Column("passes", _passes, 134),
+    Column("trained", lambda row: f"{row.trainable_parameters:,}", 110),
+    Column("ships", lambda row: _size(row.artifact_bytes), 110),
+    Column(
+        "slower",
+        lambda row: "" if row.inference_overhead is None else f"{row.inference_overhead:+.0%}",
+        110,
+    ),
+)
+
+
+def run(request: CompareRequest, reporter: Reporter = SILENT) -> Comparison | Estimate:
+    """Compare the methods, or only predict the memory that they would take."""
+    return run_estimate(request) if request.estimate else run_compare(request, reporter)
+
+
+def summary(result: Comparison | Estimate) -> str:
+    """The one sentence that `--quiet` prints."""
+    if isinstance(result, Estimate):
+        return f"{result.footprints[0].training / 2**30:.2f} GiB to train"
+    return result.summary
+
+
+def show(result: Comparison | Estimate, to: Console) -> None:
+    """The table, or the prediction."""
+    if isinstance(result, Estimate):
+        show_estimate(result, to)
+    else:
+        show_compare(result, to)

@@ -6,31 +6,37 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import WrapSerializer
 
 from talo_export.checkpoint.adapter import adapter_weights, plan_adapter, write_adapter
 from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.layout import UNDO_FILE
-from talo_export.checkpoint.manifest import MANIFEST, Manifest
+from talo_export.checkpoint.manifest import MANIFEST
 from talo_export.checkpoint.placing import CARD, linked_files, stored_names
-from talo_export.checkpoint.plan import Edit, EditPlan, plan_export
+from talo_export.checkpoint.plan import Edit, EditPlan
 from talo_export.checkpoint.staging import check_output
-from talo_export.checkpoint.writer import Progress, WriteReport, write_export
 from talo_export.codec import Field, Recorded, maybe
 from talo_export.errors import TaloError
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.reference import ResolvedModel, resolve
-from talo_export.publish.base_card import read_base_card
-from talo_export.publish.card import render_card
-from talo_export.publish.metadata import eval_result_files
-from talo_export.publish.subject import PLOT, Subject
+from talo_export.publish.patched import (
+    added_files,
+    describing,
+    plan_on,
+    write_patched,
+)
+from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.checkpoints import ExportRequest
-from talo_export.requests.settings import DEMO, ModelChoice
+from talo_export.requests.settings import ModelChoice
 from talo_export.runs.comparison import comparison_of, read_comparison
 from talo_export.runs.directory import RunDirectory
 from talo_export.runs.record import Record, about_model, record_of_run
+from talo_export.wording import count
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def _without_fill(edit: Edit, handler: Callable[[Edit], dict[str, object]]) -> dict[str, object]:
@@ -103,22 +109,17 @@ class PlannedExport(CheckpointExport):
     """None where no output was named."""
 
 
-def run_export(
-    request: ExportRequest, progress: Progress | None = None
-) -> AdapterExport | CheckpointExport:
-    """Plan and, unless it is a dry run, write.
-
-    `progress` is called with the bytes copied so far and the bytes to copy.
-    """
+def run(request: ExportRequest, reporter: Reporter = SILENT) -> AdapterExport | CheckpointExport:
+    """Plan and, unless it is a dry run, write."""
     if request.run is not None:
-        return _export_run(request, RunDirectory(request.run), progress)
+        return _export_run(request, RunDirectory(request.run), reporter)
     assert request.layer is not None
     knockout = Knockout(request.layer, request.scope, request.fill)
-    return _export(request, request, knockout, Record(), plot=None, progress=progress)
+    return _export(request, request, knockout, Record(), plot=None, reporter=reporter)
 
 
 def _export_run(
-    request: ExportRequest, run: RunDirectory, progress: Progress | None
+    request: ExportRequest, run: RunDirectory, reporter: Reporter
 ) -> AdapterExport | CheckpointExport:
     run.request()
     result = run.finished()
@@ -130,7 +131,7 @@ def _export_run(
     plot = run.plot.read_bytes() if run.plot.exists() else None
     record = record_of_run(result, comparison=comparison)
     model = ModelChoice(result.model)
-    return _export(request, model, result.knockout, record, plot=plot, progress=progress)
+    return _export(request, model, result.knockout, record, plot=plot, reporter=reporter)
 
 
 def _export(
@@ -140,7 +141,7 @@ def _export(
     record: Record,
     *,
     plot: bytes | None,
-    progress: Progress | None,
+    reporter: Reporter,
 ) -> AdapterExport | CheckpointExport:
     base = resolve(model.model_reference)
     if request.form == "adapter":
@@ -160,7 +161,7 @@ def _export(
         link=request.link,
         link_cache=request.link_cache,
         keep_undo=request.keep_undo,
-        progress=progress,
+        reporter=reporter,
     )
     return CheckpointExport(
         out=report.out,
@@ -255,69 +256,88 @@ def _export_adapter(
     return replace(result, out=report.out, seconds=report.seconds)
 
 
-def describing(base: ResolvedModel, name: str) -> Callable[[Manifest], bytes]:
-    """From the manifest of an export that is being written to its card.
-
-    `name` is what the user called the base.
-    """
-    hub_id = base.name if base.revision else None
-    card = read_base_card(
-        base.directory, name=hub_id or name, hub_id=hub_id, revision=base.revision
-    )
-    return lambda manifest: render_card(Subject(manifest, card)).encode()
-
-
-def plan_on(
-    base: ResolvedModel, knockout: Knockout, *, trust_remote_code: bool
-) -> tuple[EditPlan, int]:
-    """The edits on a safetensors directory or one GGUF file, and how many layers there are."""
-    anatomy = checkpoint_anatomy(base.place, trust_remote_code=trust_remote_code)
-    return plan_export(base.place, knockout, anatomy), len(anatomy)
-
-
-def added_files(record: Record, plot: bytes | None) -> dict[str, bytes]:
-    """What an export adds beside the card and the manifest: evaluation results, the plot."""
-    files = eval_result_files(record)
-    return files if plot is None else {**files, PLOT: plot}
+def show(result: ExportResult, to: Console) -> None:
+    """The edits as a table, and what was written, or what would be."""
+    if isinstance(result, AdapterExport):
+        _show_adapter(result, to)
+    elif isinstance(result, CheckpointExport):
+        _show_edits(result, to)
+        what = f"layer {result.layer}, scope {result.scope}, fill {result.fill}"
+        size = f"{count(len(result.edits), 'tensor')}, {count(result.bytes_total, 'byte')}"
+        if isinstance(result, PlannedExport):
+            _show_files(result, to)
+            free = "" if result.disk_free is None else f" ({result.disk_free:,} are free)"
+            to.print(
+                f"would fill {what}: {size}. The {count(len(result.files), 'file')} take at most "
+                f"{result.disk_needed:,} bytes of disk{free}. Nothing was written."
+            )
+        else:
+            to.print(f"wrote {result.out}: {what}, {size}, in {result.seconds:.1f} s")
+            to.print(f"next: talo-export verify {result.out}", style="dim")
 
 
-def write_patched(
-    base: ResolvedModel,
-    plan: EditPlan,
-    out: Path,
-    *,
-    name: str,
-    n_layers: int,
-    record: Record,
-    plot: bytes | None,
-    link: bool = False,
-    link_cache: bool = False,
-    keep_undo: bool = False,
-    progress: Progress | None = None,
-) -> WriteReport:
-    """Write the checkpoint with card, plot and evaluation results in one atomic step.
+def _show_edits(result: CheckpointExport, to: Console) -> None:
+    from rich.table import Table
 
-    `record` is what is kept of the run, empty for a layer named by hand; `name` is what the user
-    called the base.
-    """
-    record = replace(record, model=about_model(base, n_layers))
-    return write_export(
-        plan,
-        out,
-        base=_manifest_base(base, plan, name),
-        revision=base.revision,
-        extra=added_files(record, plot),
-        describe=describing(base, name),
-        link=link,
-        link_cache=link_cache,
-        keep_undo=keep_undo,
-        progress=progress,
-        **record.fields(),
-    )
+    for file in dict.fromkeys(edit.file for edit in result.edits):
+        # A table a file, because names of shards and of tensors together fill a screen's width.
+        table = Table(box=None, header_style="dim", pad_edge=False)
+        table.add_column(f"tensor in {file}", overflow="fold")
+        table.add_column("dtype")
+        table.add_column("shape")
+        table.add_column("offset", justify="right")
+        table.add_column("bytes", justify="right")
+        for edit in result.edits:
+            if edit.file == file:
+                shape = " x ".join(map(str, edit.shape)) or "scalar"
+                table.add_row(
+                    edit.tensor, edit.dtype, shape, f"{edit.offset:,}", f"{edit.nbytes:,}"
+                )
+        to.print(table)
 
 
-def _manifest_base(base: ResolvedModel, plan: EditPlan, name: str) -> str:
-    """What leads to the base again: a Hub id (its commit is kept apart), the demo, or a path."""
-    if base.revision:
-        return base.name
-    return DEMO if name == DEMO else str(plan.directory.resolve())
+def _show_files(result: PlannedExport, to: Console) -> None:
+    """What would become of every file of the base, and which files would be added."""
+    from rich.table import Table
+
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("file", overflow="fold")
+    table.add_column("bytes", justify="right")
+    table.add_column("would be")
+    for file in result.files:
+        table.add_row(file.file, f"{file.nbytes:,}", _becomes(file, result.linked))
+    for name in result.added:
+        table.add_row(name, "", "written")
+    to.print()
+    to.print(table)
+    to.print()
+
+
+def _becomes(file: ExportedFile, linked: Iterable[str]) -> str:
+    """What is done with a file, in words."""
+    if file.edits:
+        return f"copied, {count(file.edits, 'tensor')} filled"
+    if file.file in linked:
+        return "hard link"
+    kept = "" if file.stored_as in (None, file.file) else f", kept as {file.stored_as}"
+    return f"copied{kept}"
+
+
+def _show_adapter(result: AdapterExport, to: Console) -> None:
+    """An adapter edits nothing: it names the modules it silences."""
+    what = f"layer {result.layer}: {', '.join(result.modules)} scaled to zero"
+    if result.out is None:
+        to.print(f"would write a PEFT adapter of {result.bytes_total} bytes, {what}")
+    else:
+        to.print(f"wrote {result.out}: a PEFT adapter, {what}")
+        to.print("load it on its base with peft.PeftModel.from_pretrained", style="dim")
+
+
+def summary(result: ExportResult) -> str:
+    """The one sentence that `--quiet` prints."""
+    return str(result.out)
+
+
+def warnings(result: ExportResult) -> tuple[str, ...]:
+    """What the user should know although it was done."""
+    return getattr(result, "warnings", ())

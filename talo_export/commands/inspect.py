@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.foreign import is_foreign
@@ -18,7 +19,12 @@ from talo_export.errors import TaloError
 from talo_export.knockout import Knockout, Scope
 from talo_export.models.anatomy import Decoder, Mixer
 from talo_export.models.reference import resolve
+from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.checkpoints import InspectRequest
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 SCOPES: tuple[Scope, ...] = ("attention", "o_proj")
 
@@ -70,7 +76,7 @@ class Inspection(Recorded):
     warnings: tuple[str, ...]
 
 
-def run_inspect(request: InspectRequest) -> Inspection:
+def run(request: InspectRequest, reporter: Reporter = SILENT) -> Inspection:
     """Layers, mixers, tensors on disk with dtype and bytes, and what can be knocked out."""
     base = resolve(request.model_reference)
     layout = read_layout(base.place)
@@ -161,3 +167,73 @@ def tensors(layout: Layout, mixer: Mixer) -> tuple[StoredTensor, ...]:
         for name in names
         for located in stored_tensors(layout, name)
     )
+
+
+def show(inspection: Inspection, to: Console) -> None:
+    """One line a layer and mixer, equal ones folded."""
+    from rich.table import Table
+
+    to.print(
+        f"{inspection.model}: {inspection.architecture}, {len(inspection.layers)} decoder "
+        f"layers at {inspection.decoder}, stored {inspection.storage}",
+    )
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("layers", "mixer", "tensors", "stored as"):
+        table.add_column(name, overflow="fold")
+    table.add_column("bytes a layer", justify="right")
+    table.add_column("knockout", overflow="fold")
+    for _, run in groupby(inspection.layers, key=_alike):
+        layers = list(run)
+        first, last = layers[0].layer, layers[-1].layer
+        for mixer in layers[0].mixers:
+            table.add_row(
+                str(first) if first == last else f"{first}-{last}",
+                mixer.kind,
+                " ".join(t.name.removeprefix(_stem(mixer)) for t in mixer.tensors),
+                " ".join(dict.fromkeys(t.dtype for t in mixer.tensors)),
+                f"{sum(t.nbytes for t in mixer.tensors):,}",
+                _knockout(layers[0], mixer),
+            )
+    to.print(table)
+    for warning in inspection.warnings:
+        to.print(f"warning: {warning}", style="yellow")
+
+
+def _knockout(layer: InspectedLayer, mixer: InspectedMixer) -> str:
+    """Whether `export` would cut it, or why not."""
+    if mixer.kind != "self-attention":
+        return mixer.declined or "-"
+    if layer.cut:
+        return "cut already"
+    refusal = layer.knockout["attention"]
+    if refusal is None:
+        return "yes"
+    return refusal if layer.knockout["o_proj"] else f"--scope o_proj only: {refusal}"
+
+
+def _alike(layer: InspectedLayer) -> object:
+    """What makes two layers look the same in the table."""
+    return layer.cut, tuple(
+        (
+            mixer.kind,
+            mixer.declined,
+            tuple((t.name.removeprefix(_stem(mixer)), t.dtype, t.nbytes)
+                  for t in mixer.tensors),
+        )
+        for mixer in layer.mixers
+    )  # fmt: skip
+
+
+def _stem(mixer: InspectedMixer) -> str:
+    """The part of their names that a mixer's tensors share, up to a dot."""
+    names = [tensor.name for tensor in mixer.tensors]
+    if not names:
+        return ""
+    low, high = min(names), max(names)
+    same = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+    return low[: low.rfind(".", 0, same) + 1]
+
+
+def summary(inspection: Inspection) -> str:
+    """The one sentence that `--quiet` prints."""
+    return f"{len(inspection.layers)} layers"

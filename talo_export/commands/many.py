@@ -11,25 +11,24 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from talo_export.commands.evaluate import Note
 from talo_export.demo import demo_task_names
 from talo_export.errors import TaloError, UsageError
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import follow_adapter, resolve
+from talo_export.reporting import Reporter
 from talo_export.requests.settings import DEFAULT_TASK, DEMO, InferenceSettings, TaskChoice
 from talo_export.runs.loading import load_for_inference, settle_dtype
 from talo_export.tasks.sources import task_references
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 T = TypeVar("T")
 
-Begin = Callable[[int, int, str], None]
-"""Called as a task begins: its number from 1, how many there are, its name."""
-
-
-def unannounced(number: int, total: int, name: str) -> None:
-    """A `Begin` that tells nobody."""
+SHOWN = 4
+"""Tasks named in a failure that struck several."""
 
 
 def means_many(task: str | None) -> bool:
@@ -58,16 +57,16 @@ def references(choice: TaskChoice, *, model_is_demo: bool) -> tuple[str, ...]:
 class SharedModel:
     """Loads the model at the first call, for all tasks; `failure` is what kept it from loading."""
 
-    def __init__(self, settings: InferenceSettings, note: Note) -> None:
+    def __init__(self, settings: InferenceSettings, reporter: Reporter) -> None:
         self._settings = settings
-        self._note = note
+        self._reporter = reporter
         self._loaded: LoadedModel | None = None
         self.failure: BaseException | None = None
 
     def __call__(self) -> LoadedModel:
         if self._loaded is None:
             try:
-                self._loaded = load_for_inference(settle_dtype(self._settings, self._note))
+                self._loaded = load_for_inference(settle_dtype(self._settings, self._reporter))
             except BaseException as error:
                 self.failure = error
                 raise
@@ -96,16 +95,15 @@ def each_task(
     wanted: Sequence[str],
     settings: InferenceSettings,
     do: Callable[[str, SharedModel], T],
-    *,
-    note: Note,
-    begin: Begin,
+    reporter: Reporter,
 ) -> Outcomes[T]:
     """Do every task in its turn. Raises only what concerns them all: a model that is not there."""
     resolve(follow_adapter(settings.model_reference)[0])
-    model = SharedModel(settings, note)
+    model = SharedModel(settings, reporter)
     outcomes: Outcomes[T] = Outcomes()
-    for number, reference in enumerate(wanted, start=1):
-        begin(number, len(wanted), reference)
+    advance = reporter.phase("tasks", len(wanted), "tasks")
+    for before, reference in enumerate(wanted):
+        advance(before, name=reference)
         try:
             outcomes.results.append(do(reference, model))
         except Exception as error:
@@ -114,8 +112,18 @@ def each_task(
             # Whatever it was, hours of other tasks must not be lost to it; it is told below.
             known = isinstance(error, (TaloError, OSError))
             sentence = str(error) if known else f"{type(error).__name__}: {error}"
-            note(f"{reference} failed: {sentence}")
+            reporter.note(f"{reference} failed: {sentence}")
             outcomes.failed.append(Failure(reference, sentence))
             if not known:
                 outcomes.traces.append(f"{reference}\n{traceback.format_exc()}")
     return outcomes
+
+
+def show_failures(failed: Sequence[Failure], to: Console) -> None:
+    """Each failure's sentence once, with the tasks it struck."""
+    by_error: dict[str, list[str]] = {}
+    for failure in failed:
+        by_error.setdefault(failure.error, []).append(failure.task)
+    for error, tasks in by_error.items():
+        more = f" and {len(tasks) - SHOWN} more" if len(tasks) > SHOWN else ""
+        to.print(f"failed: {', '.join(tasks[:SHOWN])}{more}: {error}", style="red")

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from talo_export.checkpoint.adapter import plan_adapter, write_adapter
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, read_manifest
 from talo_export.checkpoint.placing import BASE_CARD
-from talo_export.commands.export import added_files, run_export
+from talo_export.commands import export
 from talo_export.errors import TaloError, UsageError
 from talo_export.publish.card import render_card
 from talo_export.publish.collection import Member, stage_collection
+from talo_export.publish.patched import added_files
 from talo_export.publish.publication import open_publication
 from talo_export.publish.push import PushResult, check_request, deliver, push
 from talo_export.publish.subject import PLOT, read_subject
+from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.checkpoints import ExportRequest, Form, PushRequest
 from talo_export.runs.directory import RunDirectory
 from talo_export.runs.record import record_of_manifest
 
+if TYPE_CHECKING:
+    from rich.console import Console
 
-def run_push(request: PushRequest, *, progress: bool = True) -> PushResult:
+
+def run(request: PushRequest, reporter: Reporter = SILENT) -> PushResult:
     """Send it. Raises as `publish.push.push`, and `UsageError` for what cannot be sent so."""
     check_request(request.repo_id, request)
     if not request.directory.is_dir():
@@ -28,18 +34,18 @@ def run_push(request: PushRequest, *, progress: bool = True) -> PushResult:
     with tempfile.TemporaryDirectory(prefix="talo-export-adapters-") as temporary:
         made = Path(temporary)
         if request.collection:
-            return _push_collection(request, made, progress)
+            return _push_collection(request, made, reporter)
         directory = _directory(request, request.directory, request.form, made / "adapter")
         return push(
             directory,
             request.repo_id,
             request,
             shown=request.directory,
-            progress=progress,
+            progress=reporter is not SILENT,
         )
 
 
-def _push_collection(request: PushRequest, made: Path, progress: bool) -> PushResult:
+def _push_collection(request: PushRequest, made: Path, reporter: Reporter) -> PushResult:
     """An adapter for every run or export below the directory; those that may not go are named."""
     found = sorted(path for path in request.directory.iterdir() if _is_export(path))
     members: list[Member] = []
@@ -61,7 +67,7 @@ def _push_collection(request: PushRequest, made: Path, progress: bool) -> PushRe
         parcel = stage_collection(
             members, request.repo_id, Path(temporary), warnings=tuple(left_out)
         )
-        return deliver(parcel, request.repo_id, request, progress)
+        return deliver(parcel, request.repo_id, request, reporter is not SILENT)
 
 
 def _is_export(path: Path) -> bool:
@@ -88,7 +94,7 @@ def _of_run(request: PushRequest, run: RunDirectory, form: Form | None, adapter:
     if run.finished().selected_layer is None:
         raise TaloError(f"{run.path} keeps the base: no layer was selected, nothing to push.")
     if form == "adapter":
-        run_export(
+        export.run(
             ExportRequest(
                 run=run.path,
                 out=adapter,
@@ -120,3 +126,27 @@ def adapter_of_checkpoint(
         describe=lambda made: render_card(read_subject(directory, made, card=BASE_CARD)).encode(),
         **record.fields(),
     )
+
+
+def summary(result: PushResult) -> str:
+    """The one sentence that `--quiet` prints."""
+    return result.url
+
+
+def warnings(result: PushResult) -> tuple[str, ...]:
+    """What the user should know although it was done."""
+    return tuple(result.warnings)
+
+
+def show(result: PushResult, to: Console) -> None:
+    from rich.text import Text
+
+    size = sum(result.files.values())
+    what = f"{len(result.files)} files, {size:,} bytes"
+    if result.dry_run:
+        to.print(f"would send {what} to {result.url} ({result.revision}); nothing was sent")
+    else:
+        to.print(f"sent {what}; {result.verified} checksums on the Hub equal the files here")
+        to.print(result.pull_request or result.url)
+    to.print()
+    to.print(Text(result.snippet))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from talo_export.checkpoint.manifest import current_versions
 from talo_export.checkpoint.staging import write_atomically
@@ -14,9 +15,13 @@ from talo_export.evidence.analyses.stability import stability
 from talo_export.evidence.differences import differences
 from talo_export.evidence.paired import layer_gains
 from talo_export.publish.report import RunPage, render_report
+from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.readings import ReportRequest
 from talo_export.runs.comparison import comparison_of, read_comparison
 from talo_export.runs.reading import FinishedRun, read_run
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 DRAWN = 2_000
 """Resamples behind an interval that is drawn and not quoted."""
@@ -30,7 +35,7 @@ class ReportResult(Recorded):
     runs: tuple[Path, ...]
 
 
-def run_report(request: ReportRequest) -> ReportResult:
+def run(request: ReportRequest, reporter: Reporter = SILENT) -> ReportResult:
     """Write the page beside the first run, or to `out`.
 
     `comparison` is the directory of a comparison of the first run's model and task; without it,
@@ -75,3 +80,13 @@ def page_of(finished: FinishedRun) -> RunPage:
         items={item.id: item for item in finished.task.items},
         comparison=comparison_of(finished.run.path, result),
     )
+
+
+def summary(result: ReportResult) -> str:
+    """The one sentence that `--quiet` prints."""
+    return str(result.report)
+
+
+def show(result: ReportResult, to: Console) -> None:
+    """Where the page is."""
+    to.print(f"wrote {result.report}")

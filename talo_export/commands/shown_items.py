@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from talo_export.codec import Recorded
 from talo_export.commands.many import means_many
@@ -21,6 +22,9 @@ from talo_export.runs.chosen_task import load_chosen
 from talo_export.runs.directory import default_directory
 from talo_export.tasks.item import Item, ItemImage
 from talo_export.tasks.prompts import render, right_answer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class ShownItems(Recorded):
     items: tuple[ShownItem, ...]
 
 
-def show_items(request: TasksRequest) -> ShownItems:
+def render_items(request: TasksRequest) -> ShownItems:
     """Render the task's first items; pictures are saved as PNG below `out`.
 
     Raises UsageError for a pattern: one task at a time is shown.
@@ -104,3 +108,29 @@ def _saved(picture: ItemImage, path: Path) -> ShownPicture:
 
 def _file_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "item"
+
+
+def show_items(shown: ShownItems, to: Console) -> None:
+    """Each text between a heading and what goes with it."""
+    from rich.text import Text
+
+    for number, item in enumerate(shown.items):
+        if number:
+            to.print()
+        to.print(_heading(item), style="bold")
+        # As it stands: neither folded nor coloured, so that it can be copied.
+        to.print(Text(item.text), soft_wrap=True)
+        to.print(f"right answer: {item.right_answer}", style="green")
+        for picture in item.pictures:
+            width, height = picture.size
+            to.print(f"picture: {picture.file}, {width} x {height}")
+
+
+def items_summary(shown: ShownItems) -> str:
+    """The texts alone."""
+    return "\n\n".join(item.text for item in shown.items)
+
+
+def _heading(item: ShownItem) -> str:
+    way = "through the chat template" if item.chat_template else "as it stands"
+    return f"{item.id}: {item.tokens} tokens, {way}"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from talo_export.commands.report import run_report
+from talo_export.commands import report
 from talo_export.evidence.analyses.side_effects import SideEffects, side_effects
 from talo_export.evidence.paired import seen_by_both
 from talo_export.publish.renewal import renew_run_card
@@ -24,7 +24,7 @@ def record_side_effects(run: FinishedRun, found: SideEffects, *, data: Path | No
     Only the card and the manifest change in the checkpoint: no weight is touched.
     """
     run.run.finish(replace(run.result, side_effects=found))
-    run_report(ReportRequest([run.run.path], data=data))
+    report.run(ReportRequest([run.run.path], data=data))
     renew_run_card(run.run)
 
 

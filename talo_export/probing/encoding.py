@@ -18,7 +18,8 @@ from talo_export.errors import TaloError, UsageError
 from talo_export.models.loading import LoadedModel, LoadedProcessor
 from talo_export.probing.chat import chat_text
 from talo_export.probing.settings import Scoring
-from talo_export.tasks.item import LETTERS, Item
+from talo_export.tasks.decoding import PictureError
+from talo_export.tasks.item import LETTERS, Item, ItemImage
 from talo_export.tasks.prompts import PLACE, Prompt, render
 
 
@@ -133,7 +134,7 @@ def model_inputs(loaded: LoadedProcessor, item: Item, prompt: Prompt, text: str)
             options["add_special_tokens"] = False
         encoded = loaded.tokenizer(text, **options)
     else:
-        pictures = [picture.open() for picture in prompt.images]
+        pictures = [_opened(item, image) for image in prompt.images]
         if pictures:
             options["images"] = [pictures]
         try:
@@ -145,6 +146,13 @@ def model_inputs(loaded: LoadedProcessor, item: Item, prompt: Prompt, text: str)
     if not encoded["input_ids"].numel():
         raise TaloError(f"item {item.id!r} is an empty prompt: the model has nothing to go on.")
     return {name: value for name, value in encoded.items() if value is not None}
+
+
+def _opened(item: Item, image: ItemImage) -> Any:
+    try:
+        return image.open()
+    except PictureError as error:
+        raise TaloError(f"item {item.id!r}: the image {error}.") from error
 
 
 def choice_endings(item: Item, by_letter: bool, templated: bool) -> tuple[str, ...]:

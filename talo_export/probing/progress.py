@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from talo_export.knockout import Knockout
 from talo_export.probing.journal import Cell
 from talo_export.probing.scores import Outcome
+from talo_export.reporting import Reporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +30,10 @@ class Progress:
     items_resumed: int
     gains: Mapping[Knockout, float]
     checking: bool = False
-    note: str | None = None
-    """Something a person should read once (an engine fell back, a batch shrank)."""
-
-
-Watcher = Callable[[Progress], None]
 
 
 class Watch:
-    """Turns outcomes into progress events, keeping every variant's score against the base.
+    """Turns outcomes into reports of progress, keeping every variant's score against the base.
 
     `items` is how many of them this process has to do with, `outcomes` what is known already.
     """
@@ -47,11 +43,12 @@ class Watch:
         items: int,
         variants: Sequence[Knockout | None],
         outcomes: Mapping[Knockout | None, Mapping[str, Outcome]],
-        watcher: Watcher | None,
+        reporter: Reporter,
+        phase: str,
     ) -> None:
-        self._watcher = watcher
         self._items = items
         self._total = items * len(variants)
+        self._advance = reporter.phase(phase, self._total, "answers")
         self._correct: dict[Knockout | None, dict[str, bool]] = {v: {} for v in variants}
         self._won = dict.fromkeys(variants, 0)
         self._both = dict.fromkeys(variants, 0)
@@ -63,32 +60,29 @@ class Watch:
         self.report()
 
     def add(self, cells: Sequence[Cell], *, checking: bool = False) -> None:
-        """Count new cells and tell the watcher."""
+        """Count new cells and report them."""
         for cell in cells:
             self._count(cell)
         self.report(checking=checking)
 
-    def report(self, note: str | None = None, *, checking: bool = False) -> None:
-        """Tell the watcher where the sweep stands."""
-        if self._watcher is not None:
-            gains = {
-                variant: self._won[variant] / both
-                for variant, both in self._both.items()
-                if variant is not None and both
-            }
-            self._watcher(
-                Progress(
-                    done=self._done,
-                    total=self._total,
-                    resumed=self._resumed,
-                    items_done=self._items_done(),
-                    items=self._items,
-                    items_resumed=self._items_resumed,
-                    gains=gains,
-                    checking=checking,
-                    note=note,
-                )
-            )
+    def report(self, *, checking: bool = False) -> None:
+        """Report where the sweep stands, as the fact `progress`."""
+        gains = {
+            variant: self._won[variant] / both
+            for variant, both in self._both.items()
+            if variant is not None and both
+        }
+        progress = Progress(
+            done=self._done,
+            total=self._total,
+            resumed=self._resumed,
+            items_done=self._items_done(),
+            items=self._items,
+            items_resumed=self._items_resumed,
+            gains=gains,
+            checking=checking,
+        )
+        self._advance(self._done, progress=progress)
 
     def _items_done(self) -> int:
         return min(map(len, self._correct.values()), default=0)

@@ -20,7 +20,7 @@ from talo_export.probing.cost import Cost, metered, side_by_side
 from talo_export.probing.distributed import ALONE, World
 from talo_export.probing.engines.checking import CheckedEngine, EngineName
 from talo_export.probing.journal import Cell, Journal
-from talo_export.probing.progress import Watch, Watcher
+from talo_export.probing.progress import Watch
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.settings import Scoring
 from talo_export.probing.share import (
@@ -32,6 +32,7 @@ from talo_export.probing.share import (
     missing,
     naive_evaluations,
 )
+from talo_export.reporting import SILENT, Reporter
 from talo_export.tasks.item import Item
 
 AUTO_BATCH = 8
@@ -59,7 +60,8 @@ def sweep(
     batch_size: int | Literal["auto"] = "auto",
     engine: EngineName = "auto",
     skip_too_long: bool = False,
-    progress: Watcher | None = None,
+    reporter: Reporter = SILENT,
+    phase: str = "scoring",
     world: World = ALONE,
 ) -> SweepResult:
     """Let every variant answer every item.
@@ -76,7 +78,7 @@ def sweep(
     outcomes = merged(world.all_gather(lambda: known(journal, items, variants)))
     pending = lacking(items, variants, outcomes)
     share = pending[world.rank :: world.size]
-    watch = Watch(len(items) - len(pending) + len(share), variants, outcomes, progress)
+    watch = Watch(len(items) - len(pending) + len(share), variants, outcomes, reporter, phase)
     too_long = set[str]()
 
     with (
@@ -88,7 +90,7 @@ def sweep(
             engine,
             variants=len(variants),
             items=len(items),
-            note=watch.report,
+            note=reporter.note,
         ) as by,
     ):
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,5 +37,9 @@ def renew_card(directory: Path, record: Record) -> None:
     """
     old = read_manifest(directory)
     manifest = replace(old, **{**record.fields(), "model": old.model})
+    card = render_card(read_subject(directory, manifest))
+    if CARD in old.added_sha256:
+        digest = hashlib.sha256(card.encode()).hexdigest()
+        manifest = replace(manifest, added_sha256={**old.added_sha256, CARD: digest})
     write_atomically(directory / MANIFEST, manifest.to_bytes().decode())
-    write_atomically(directory / CARD, render_card(read_subject(directory, manifest)))
+    write_atomically(directory / CARD, card)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from talo_export.checkpoint.manifest import Manifest
 from talo_export.models.dtypes import settled_dtype
 from talo_export.models.loading import LoadedModel, load_model
-from talo_export.requests.settings import InferenceSettings, ModelSettings
+from talo_export.reporting import Reporter
+from talo_export.requests.settings import InferenceSettings, ModelSettings, model_reference
 
 Settings = TypeVar("Settings", bound=ModelSettings)
 
 
-def settle_dtype(settings: Settings, note: Callable[[str], None]) -> Settings:
+def settle_dtype(settings: Settings, reporter: Reporter) -> Settings:
     """The settings with a number format that this processor does not emulate; says where it acts.
 
     Raises TaloError where the model cannot be found or read.
@@ -27,7 +28,7 @@ def settle_dtype(settings: Settings, note: Callable[[str], None]) -> Settings:
     )
     if dtype == settings.dtype:
         return settings
-    note(
+    reporter.note(
         "this processor only emulates the number format the model is stored in: it computes in "
         "float32, which is faster here; --dtype bfloat16 or float16 keeps the format"
     )
@@ -45,3 +46,9 @@ def load_for_inference(settings: InferenceSettings) -> LoadedModel:
         max_memory=settings.max_memory,
         trust_remote_code=settings.trust_remote_code,
     )
+
+
+def base_reference(manifest: Manifest) -> str:
+    """The reference of the base that a manifest names."""
+    base = model_reference(manifest.base)
+    return f"{base}@{manifest.revision}" if manifest.revision else base

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from talo_export.commands.evaluate import Watch
 from talo_export.errors import UsageError
 from talo_export.evidence.confirmation import Confirmation, confirm
 from talo_export.evidence.selection import Selection, select
@@ -15,6 +14,7 @@ from talo_export.probing.cost import Cost
 from talo_export.probing.distributed import World
 from talo_export.probing.journal import Journal
 from talo_export.probing.sweep import SweepResult, all_knockouts, sweep
+from talo_export.reporting import Reporter
 from talo_export.requests.measurements import ProbeRequest
 from talo_export.tasks.item import Item
 from talo_export.tasks.splits import Split
@@ -49,7 +49,7 @@ def measure(
     loaded: LoadedModel,
     split: Split,
     journal: Journal,
-    progress: Watch,
+    reporter: Reporter,
     world: World,
 ) -> Findings:
     """Sweep the probing items, select, and confirm on the others."""
@@ -73,7 +73,8 @@ def measure(
             engine=request.engine,
             skip_too_long=request.skip_too_long,
             world=world,
-            progress=progress(f"{doing} {len(items)} items"),
+            reporter=reporter,
+            phase=f"{doing} {len(items)} items",
         )
 
     probed = score("probing", split.probe, (None, *knockouts))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from talo_export.commands.evaluate import Watch
 from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
 from talo_export.models.switching import knocked_out
 from talo_export.probing.journal import Journal, variant_key
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.sweep import SweepResult, sweep
+from talo_export.reporting import Reporter
 from talo_export.requests.settings import InferenceSettings
 from talo_export.runs.loading import load_for_inference
 from talo_export.runs.reading import FinishedRun
@@ -40,7 +40,7 @@ def score_more(
     variants: Sequence[Knockout],
     *,
     load: Load,
-    progress: Watch,
+    reporter: Reporter,
 ) -> ScoreTable:
     """The base and `variants` on `items`: from the journal where they are, scored where not."""
     with Journal.open(finished.run.journal, finished.request.scores) as journal:
@@ -54,7 +54,8 @@ def score_more(
             (None, *variants),
             finished.request.scoring,
             journal=journal,
-            progress=progress(f"{finished.task.name}: scoring {len(items)} items"),
+            reporter=reporter,
+            phase=f"{finished.task.name}: scoring {len(items)} items",
         ).table
 
 
@@ -64,7 +65,7 @@ def second_sweep(
     seconds: Sequence[Knockout],
     *,
     load: Load,
-    progress: Watch,
+    reporter: Reporter,
 ) -> SweepResult:
     """A sweep of the probing items whose base is the model without `first`; its own journal.
 
@@ -87,5 +88,6 @@ def second_sweep(
             (None, *seconds),
             request.scoring,
             journal=journal,
-            progress=progress(f"{finished.task.name}: a layer besides {first.layer}"),
+            reporter=reporter,
+            phase=f"{finished.task.name}: a layer besides {first.layer}",
         )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from talo_export.codec import Recorded, derived
+from talo_export.tasks.decoding import PictureError
 from talo_export.tasks.item import LETTERS, Item, ItemImage, Task
 from talo_export.tasks.plain_text import exact, loose
 from talo_export.tasks.problems import FieldError, Problems
@@ -154,8 +155,8 @@ class _Pixels:
             self._known[key] = key
             try:
                 picture = image.open()
-            except (OSError, ValueError, SyntaxError) as error:
-                self.problems.add(f"item {item.id}", FieldError(None, f"{image.name:.80}: {error}"))
+            except PictureError as error:
+                self.problems.add(f"item {item.id}", FieldError(None, str(error)))
             else:
                 data = repr(picture.size).encode() + picture.tobytes()
                 self._known[key] = hashlib.sha256(data).hexdigest()

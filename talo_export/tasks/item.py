@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,15 +44,13 @@ class ItemImage:
         return hashlib.sha256(self.read()).hexdigest()
 
     def open(self) -> PILImage.Image:
-        """Decode to RGB, transparency laid on white."""
-        from PIL import Image
+        """Decode to RGB as a viewer shows it. Raises: PictureError naming the picture."""
+        from talo_export.tasks.decoding import PictureError, decode
 
-        with Image.open(io.BytesIO(self.read())) as picture:
-            if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-                picture = picture.convert("RGBA")
-                ground = Image.new("RGBA", picture.size, "white")
-                return Image.alpha_composite(ground, picture).convert("RGB")
-            return picture.convert("RGB")
+        try:
+            return decode(self.read())
+        except PictureError as error:
+            raise PictureError(f"{self.name:.80} {error}") from error
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
+from talo_export.tasks.decoding import PictureError, opened
 from talo_export.tasks.item import ItemImage
 from talo_export.tasks.problems import FieldError
 
@@ -107,15 +107,8 @@ def _base64(text: str) -> bytes | None:
 
 
 def _check_header(image: ItemImage, field: str) -> None:
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(image.path or io.BytesIO(image.read())) as picture:
-            if 0 in picture.size:
-                raise FieldError(field, f"the image {image.name:.80} has no pixels")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise FieldError(
-            field, f"{image.name:.80} is not an image that can be read ({type(error).__name__})"
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise FieldError(field, f"{image.name:.80}: {error}") from error
+        with opened(image.path or image.read()):
+            pass
+    except PictureError as error:
+        raise FieldError(field, f"{image.name:.80} {error}") from error

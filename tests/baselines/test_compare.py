@@ -19,8 +19,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from typer.testing import CliRunner
 
 from talo_export.cli.app import app
-from talo_export.cli.show_compare import show_compare
 from talo_export.codec import from_json
+from talo_export.commands.compare import show_compare
 from talo_export.errors import TaloError
 from talo_export.runs.comparison import Comparison as ComparisonResult
 from talo_export.runs.comparison import comparison_beside, comparison_of, read_comparison

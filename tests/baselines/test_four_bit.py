@@ -26,14 +26,14 @@ from talo_export.models.loading import load_model
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where models go whose matrices have whole blocks of 64 numbers, as bitsandbytes wants."""
 
-    def wide(layers: int = 2, positions: int = 1024) -> LlamaConfig:
-        narrow = plain(layers, positions)
+    def wide(layers: int = 2, positions: int = 1024, width: int = 64) -> LlamaConfig:
+        narrow = plain(layers, positions, width)
         narrow.hidden_size, narrow.intermediate_size, narrow.head_dim = 64, 128, 16
         narrow.num_key_value_heads = 4
         return narrow
 
-    plain = small_models.text_config
-    monkeypatch.setattr(small_models, "text_config", wide)
+    plain = small_models.small_config
+    monkeypatch.setattr(small_models, "small_config", wide)
     return tmp_path
 
 

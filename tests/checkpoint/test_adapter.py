@@ -28,7 +28,7 @@ from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.manifest import read_manifest
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.undo import undo_export
-from talo_export.commands.verify import run_verify
+from talo_export.commands import verify
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
 from talo_export.models.finding import find_decoder
@@ -143,7 +143,7 @@ def test_a_layer_whose_keys_others_read_too_is_switched_off_and_verified(tmp_pat
     write_adapter(plan_adapter(base, Knockout(1)), out, base=str(base))
     with pytest.raises(UsageError, match="--scope o_proj"):
         plan_export(base, Knockout(1), checkpoint_anatomy(base))
-    report = run_verify(VerifyRequest(out)).to_json()
+    report = verify.run(VerifyRequest(out)).to_json()
     assert report["ok"], report["problems"]
 
 
@@ -152,17 +152,17 @@ def test_verify_runs_an_adapter_on_its_base_and_notices_a_changed_vector(
 ) -> None:
     out, base = tmp_path / "out", str(bases["gpt2"])
     write_adapter(plan_adapter(bases["gpt2"], Knockout(1)), out, base=base)
-    report = run_verify(VerifyRequest(out)).to_json()
+    report = verify.run(VerifyRequest(out)).to_json()
     assert report["ok"], report["problems"]
     assert report["logits"]["max_abs_difference_to_knockout"] == 0.0
     assert report["logits"]["max_abs_difference_to_base"] > 0.0
     (vector,) = report["tensors"]["filled"]
 
     save_file({vector: torch.ones(32, 1, dtype=torch.bfloat16)}, out / WEIGHTS)
-    assert run_verify(VerifyRequest(out)).tensors.other == (vector,)
+    assert verify.run(VerifyRequest(out)).tensors.other == (vector,)
     (out / "stranger.bin").write_bytes(b"")
     (out / WEIGHTS).unlink()
-    files = run_verify(VerifyRequest(out)).to_json()["files"]
+    files = verify.run(VerifyRequest(out)).to_json()["files"]
     assert (files["missing"], files["extra"]) == ([WEIGHTS], ["stranger.bin"])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from heard import Heard
 
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.writer import write_export
@@ -95,7 +96,7 @@ def test_while_it_is_copied(
         with pytest.raises(TaloError, match=r"changed|became shorter"):
             write_export(
                 plan, tmp_path / "new" / str(number), base="base", keep_undo=True, link=link,
-                progress=interfere,
+                reporter=Heard(interfere),
             )  # fmt: skip
         assert changed
         assert not (tmp_path / "new").exists()
@@ -114,7 +115,7 @@ def test_a_file_that_comes_or_goes_while_it_is_copied(
                 plan,
                 tmp_path / "out",
                 base="base",
-                progress=lambda done, total, events=events: next(events, lambda: None)(),
+                reporter=Heard(lambda done, total, events=events: next(events, lambda: None)()),
             )
         assert not (tmp_path / "out").exists()
 
@@ -132,6 +133,6 @@ def test_a_header_that_changes_unseen_is_told_by_the_copy(
             swap_two_tensors(weights)
 
     with pytest.raises(TaloError, match="changed"):
-        write_export(plan, tmp_path / "out", base="base", progress=swap)
+        write_export(plan, tmp_path / "out", base="base", reporter=Heard(swap))
     assert weights.read_bytes() != before
     assert not (tmp_path / "out").exists()

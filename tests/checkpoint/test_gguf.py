@@ -24,10 +24,7 @@ from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.undo import undo_export
 from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export
-from talo_export.commands.export import run_export
-from talo_export.commands.inspect import run_inspect
-from talo_export.commands.undo import run_undo
-from talo_export.commands.verify import run_verify
+from talo_export.commands import export, inspect, undo, verify
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
 from talo_export.models.finding import find_decoder
@@ -304,12 +301,12 @@ def test_without_the_gguf_package_a_sentence_says_what_to_install(tiny: Path, co
 
 
 def test_the_commands_take_the_file_that_was_exported(tiny: Path, tmp_path: Path) -> None:
-    document = run_inspect(InspectRequest(str(tiny))).to_json()
+    document = inspect.run(InspectRequest(str(tiny))).to_json()
     assert (document["architecture"], len(document["layers"])) == ("llama", LAYERS)
     assert document["layers"][0]["knockout"] == {"attention": None, "o_proj": None}
-    run_export(ExportRequest(model=str(tiny), layer=1, out=tmp_path / "out"))
-    run_undo(UndoRequest(tmp_path / "out", out=tmp_path / "back"))
+    export.run(ExportRequest(model=str(tiny), layer=1, out=tmp_path / "out"))
+    undo.run(UndoRequest(tmp_path / "out", out=tmp_path / "back"))
     assert (tmp_path / "back" / tiny.name).read_bytes() == tiny.read_bytes()
-    report = run_verify(VerifyRequest(tmp_path / "out")).to_json()
+    report = verify.run(VerifyRequest(tmp_path / "out")).to_json()
     assert report["ok"], report["problems"]
     assert report["tensors"]["filled"]

@@ -15,7 +15,7 @@ from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.undo import undo_export
 from talo_export.checkpoint.verify import verify_files
 from talo_export.checkpoint.writer import write_export
-from talo_export.commands.inspect import run_inspect
+from talo_export.commands import inspect
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder
 from talo_export.requests.checkpoints import InspectRequest
@@ -69,5 +69,5 @@ def test_a_difference_in_the_second_copy_alone_is_seen(export: Path, both: Path)
 
 def test_inspect_says_that_there_are_two(both: Path) -> None:
     assert any(
-        "second copy" in warning for warning in run_inspect(InspectRequest(str(both))).warnings
+        "second copy" in warning for warning in inspect.run(InspectRequest(str(both))).warnings
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from heard import Heard
 from safetensors.torch import load_file
 
 from talo_export.checkpoint.hashing import file_sha256
@@ -138,12 +139,10 @@ def test_the_base_may_be_read_only(single: Path, llama: Decoder, tmp_path: Path)
 
 
 def test_progress_ends_at_the_total(single: Path, llama: Decoder, tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
+    heard = Heard()
     plan = plan_export(single, Knockout(0), llama)
-    write_export(
-        plan, tmp_path / "out", base="b", progress=lambda done, total: seen.append((done, total))
-    )
-    assert seen[-1] == (plan.disk_needed, plan.disk_needed)
+    write_export(plan, tmp_path / "out", base="b", reporter=heard)
+    assert heard.steps[-1] == (plan.disk_needed, plan.disk_needed)
 
 
 @pytest.mark.parametrize("where", [".", "inside", "extra/deeper"])
@@ -193,7 +192,7 @@ def test_an_interruption_leaves_nothing(single: Path, llama: Decoder, tmp_path: 
 
     plan = plan_export(single, Knockout(0), llama)
     with pytest.raises(KeyboardInterrupt):
-        write_export(plan, tmp_path / "out", base="base", progress=interrupt)
+        write_export(plan, tmp_path / "out", base="base", reporter=Heard(interrupt))
     assert [path.name for path in tmp_path.iterdir()] == ["base"]
 
 

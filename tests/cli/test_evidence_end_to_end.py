@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from heard import Heard
 from planted_case import LAYERS, PLANTED, Planted
 
-from talo_export.commands.analyze import run_analysis
-from talo_export.commands.probe import run_probe
-from talo_export.commands.probe_many import run_probes
-from talo_export.commands.report import run_report
+from talo_export.commands import analyze, report
+from talo_export.commands.probe_task import run_probe
+from talo_export.commands.probe_tasks import run_probes
 from talo_export.errors import UsageError
+from talo_export.reporting import SILENT
 from talo_export.requests.measurements import ProbeRequest
 from talo_export.requests.readings import AnalyzeRequest, ReportRequest
 
@@ -51,7 +52,7 @@ def request_for(planted: Planted, folder: Path):
 @pytest.fixture(scope="module")
 def run(planted: Planted, folder: Path, request_for) -> Path:
     """The planted task's run, with its checkpoint."""
-    run_probe(request_for(planted.task, checkpoint=True))
+    run_probe(request_for(planted.task, checkpoint=True), SILENT)
     return folder / "runs" / planted.task.stem
 
 
@@ -59,7 +60,7 @@ def run(planted: Planted, folder: Path, request_for) -> Path:
 def others(folder: Path, request_for) -> list[Path]:
     """The two other tasks' runs."""
     for name in ("first", "last"):
-        run_probe(request_for(folder / f"{name}.jsonl"))
+        run_probe(request_for(folder / f"{name}.jsonl"), SILENT)
     return [folder / "runs" / name for name in ("first", "last")]
 
 
@@ -68,11 +69,11 @@ def document_of(run: Path) -> dict[str, Any]:
 
 
 def test_power_is_told_before_the_sweep(planted: Planted, tmp_path: Path, request_for) -> None:
-    said: list[str] = []
+    heard = Heard()
     asked = request_for(planted.task, out=tmp_path / "run")
     with pytest.raises(RuntimeError, match="before the model"):
-        run_probe(asked, note=said.append, load=refuse)
-    assert any("with 65 unseen items a gain of" in line for line in said)
+        run_probe(asked, heard, load=refuse)
+    assert any("with 65 unseen items a gain of" in line for line in heard.notes)
 
 
 def refuse() -> Any:
@@ -90,18 +91,18 @@ def test_every_layers_gain_has_a_p_value_corrected_over_layers(run: Path) -> Non
 def test_a_run_with_a_prior_and_a_noise_floor_of_former_versions_is_still_read(
     tmp_path: Path, folder: Path, request_for
 ) -> None:
-    run_probe(request_for(folder / "first.jsonl", out=tmp_path / "run"))
+    run_probe(request_for(folder / "first.jsonl", out=tmp_path / "run"), SILENT)
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     manifest["request"]["prior"] = ["capitals", "maps"]
     floor = {"n": 40, "flipped": 0, "turned": 0, "sentence": "All 40 items the same."}
     manifest["result"]["evidence"]["noise_floor"] = floor
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest))
     (tmp_path / "run" / "report.html").unlink()
-    run_report(ReportRequest([tmp_path / "run"]))
+    report.run(ReportRequest([tmp_path / "run"]))
     assert "first" in (tmp_path / "run" / "report.html").read_text()
-    assert run_analysis(AnalyzeRequest("vectors", [tmp_path / "run"], out=tmp_path / "out"))[
-        "tasks"
-    ]
+    assert analyze.run(
+        AnalyzeRequest("vectors", [tmp_path / "run"], out=tmp_path / "out")
+    ).to_json()["tasks"]
 
 
 def test_letters_are_calibrated_in_result_report_and_card(run: Path) -> None:
@@ -118,7 +119,7 @@ def test_a_task_without_items_to_confirm_on_is_cross_validated(
     folder: Path, tmp_path: Path, request_for
 ) -> None:
     document = run_probe(
-        request_for(folder / "first.jsonl", shots=None, out=tmp_path / "all")
+        request_for(folder / "first.jsonl", shots=None, out=tmp_path / "all"), SILENT
     ).to_json()
     found = document["evidence"]["cross_validation"]
     assert document["selected_layer"] is None
@@ -131,7 +132,9 @@ def test_a_task_without_items_to_confirm_on_is_cross_validated(
 def test_side_effects_stand_in_result_report_and_card(run: Path, others: list[Path]) -> None:
     card = run / "checkpoint" / "README.md"
     assert "Nobody has measured what it does to other tasks" in card.read_text()
-    found = run_analysis(AnalyzeRequest("side-effects", [run, *others], out=run / "analysis"))
+    found = analyze.run(
+        AnalyzeRequest("side-effects", [run, *others], out=run / "analysis")
+    ).to_json()
     assert set(found["tasks"]) == {"first", "last"}
     text = card.read_text()
     assert "The same knockout on 2 other tasks" in text
@@ -149,7 +152,7 @@ def test_side_effects_stand_in_result_report_and_card(run: Path, others: list[Pa
 def test_every_analysis_is_told_in_a_sentence(
     run: Path, others: list[Path], tmp_path: Path, kind: str, of: int
 ) -> None:
-    found = run_analysis(AnalyzeRequest(kind, [run, *others][:of], out=tmp_path))
+    found = analyze.run(AnalyzeRequest(kind, [run, *others][:of], out=tmp_path)).to_json()
     assert found["sentence"].endswith(".")
     assert json.loads((tmp_path / f"{kind}.json").read_text())["sentence"] == found["sentence"]
     assert {Path(file).suffix for file in found["files"]} >= {".json", ".png", ".svg"}
@@ -160,7 +163,7 @@ def test_an_analysis_of_one_run_says_how_to_do_several(
     run: Path, others: list[Path], tmp_path: Path, kind: str
 ) -> None:
     with pytest.raises(UsageError, match=f"{kind} is about one run, and 3 were named: call it"):
-        run_analysis(AnalyzeRequest(kind, [run, *others], out=tmp_path))
+        analyze.run(AnalyzeRequest(kind, [run, *others], out=tmp_path))
 
 
 def test_the_page_draws_every_layers_interval(run: Path) -> None:
@@ -174,7 +177,7 @@ def test_many_runs_are_corrected_for_being_many(folder: Path, tmp_path: Path, re
     both.write_text(
         "".join(json.dumps(row | {"category": f"c{i % 2}"}) + "\n" for i, row in enumerate(rows))
     )
-    document = run_probes(replace(asked, task=f"{both}:*", shots=10)).to_json()
+    document = run_probes(replace(asked, task=f"{both}:*", shots=10), SILENT).to_json()
     found = document["discoveries"]
     assert found["rate"] == 0.05
     assert len(found["tasks"]) + len(found["kept"]) == 2
@@ -185,8 +188,10 @@ def test_every_pair_of_layers_is_measured_and_its_cost_told(
     folder: Path, tmp_path: Path, request_for
 ) -> None:
     task = folder / "last.jsonl"
-    run_probe(request_for(task, shots=4, out=tmp_path / "run"))
-    found = run_analysis(AnalyzeRequest("pairs", [tmp_path / "run"], out=tmp_path, full=True))
+    run_probe(request_for(task, shots=4, out=tmp_path / "run"), SILENT)
+    found = analyze.run(
+        AnalyzeRequest("pairs", [tmp_path / "run"], out=tmp_path, full=True)
+    ).to_json()
     assert found["pairs_evaluated"] == LAYERS * (LAYERS - 1) // 2
     assert found["layers"] == list(range(LAYERS))
     assert all(gain is not None for row in found["gains"] for gain in row)
@@ -196,4 +201,4 @@ def test_every_pair_of_layers_is_measured_and_its_cost_told(
     assert (tmp_path / "pairs.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "pairs.svg").read_text()
     with pytest.raises(UsageError, match="--full is about pairs"):
-        run_analysis(AnalyzeRequest("vectors", [tmp_path / "run"], out=tmp_path, full=True))
+        analyze.run(AnalyzeRequest("vectors", [tmp_path / "run"], out=tmp_path, full=True))

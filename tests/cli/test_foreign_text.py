@@ -22,21 +22,16 @@ from talo_export.baselines.summary import to_csv
 from talo_export.checkpoint.diff import CheckpointDiff, TensorDifference
 from talo_export.checkpoint.plan import Edit
 from talo_export.checkpoint.verify import FileVerdicts, TensorVerdicts
-from talo_export.cli.diff import show_diff
 from talo_export.cli.notebook import as_html
 from talo_export.cli.output import Sink, inert_console
-from talo_export.cli.show_compare import show_compare
-from talo_export.cli.show_evaluate import show_evaluate, show_evaluations
-from talo_export.cli.show_export import show_export
-from talo_export.cli.show_inspect import show_inspect
-from talo_export.cli.show_items import show_items
-from talo_export.cli.show_many import show_many
-from talo_export.cli.show_probe import show_probe
-from talo_export.cli.show_tasks import show_check, show_tasks
-from talo_export.cli.show_verify import show_verify
 from talo_export.codec import Recorded, to_json
-from talo_export.commands.evaluate import Answer, EvaluateResult
-from talo_export.commands.evaluate_many import EvaluatedTask, EvaluationsResult
+from talo_export.commands import compare, diff, evaluate, export, inspect, probe, tasks, verify
+from talo_export.commands.evaluate_tasks import (
+    Answer,
+    EvaluatedTask,
+    EvaluateResult,
+    EvaluationsResult,
+)
 from talo_export.commands.export import AdapterExport, ExportedFile, PlannedExport
 from talo_export.commands.inspect import (
     InspectedLayer,
@@ -45,7 +40,7 @@ from talo_export.commands.inspect import (
     StoredTensor,
 )
 from talo_export.commands.many import Failure
-from talo_export.commands.probe_many import ManyResult, _row, table_csv
+from talo_export.commands.probe_tasks import ManyResult, _row, table_csv
 from talo_export.commands.shown_items import ShownItem, ShownItems, ShownPicture
 from talo_export.commands.tasks import TaskCheck, TaskList, TaskSummary
 from talo_export.commands.verify import VerifyResult
@@ -79,7 +74,7 @@ def evaluated(text: str) -> EvaluateResult:
     return EvaluateResult(
         model=text, revision=None, task=text, task_source=text, scoring="generate", chance=0.25,
         n=2, too_long=(text,), accuracy=0.5, ci95=(0.1, 0.9), averages=averages(text), unparsed=1,
-        items=(Answer(text, text, None, False),), seconds=1.0,
+        items=(Answer(text, text, None, False),), seconds=1.0, dtype=text,
     )  # fmt: skip
 
 
@@ -101,7 +96,7 @@ def inspected(text: str) -> Inspection:
         InspectedMixer(text, text, (tensor,)),
         InspectedMixer("self-attention", None, (tensor,)),
     )
-    layer = InspectedLayer(0, {"attention": text, "o_proj": None}, mixers)
+    layer = InspectedLayer(0, {"attention": text, "o_proj": None}, False, mixers)
     return Inspection(text, None, text, text, text, (layer,), (text,))
 
 
@@ -141,46 +136,46 @@ SHOWN: dict[str, tuple[Callable[[str], Recorded], Callable[..., None]]] = {
             task=text, task_source=text, model=text, too_long=(text,), run=Path(visible(text)),
             probe=replace(probe_result().probe, reason=text),
         ),
-        show_probe,
+        probe.show,
     ),
-    "many": (many, show_many),
-    "evaluate": (evaluated, show_evaluate),
+    "many": (many, probe.show),
+    "evaluate": (evaluated, evaluate.show),
     "evaluations": (
         lambda text: EvaluationsResult(
             text, "generate", (EvaluatedTask.of(evaluated(text)),), (Failure(text, text),), 0.5, 0.5
         ),
-        show_evaluations,
+        evaluate.show,
     ),
     "compare": (
         lambda text: comparison(
             task=text, model=text, methods=(row(text, None, not_done=text, reasons=(text,)),)
         ),
-        show_compare,
+        compare.show,
     ),
-    "export": (planned, show_export),
+    "export": (planned, export.show),
     "adapter": (
         lambda text: AdapterExport(
             out=None, layer=1, scope="attention", fill="zero", modules={text: 3}, bytes_total=9
         ),
-        show_export,
+        export.show,
     ),
-    "inspect": (inspected, show_inspect),
+    "inspect": (inspected, inspect.show),
     "items": (
         lambda text: ShownItems(
             text, text, text,
             (ShownItem(text, text.replace("\n", " "), True, 3, text, (text,),
                        (ShownPicture(Path(visible(text)), text, (1, 2)),)),),
         ),
-        show_items,
+        tasks.show,
     ),
     "tasks": (
         lambda text: TaskList((TaskSummary(text, None, 0.5, text, text, text),
                                TaskSummary(text, 3, 0.5, text, "bundled demo", text))),
-        show_tasks,
+        tasks.show,
     ),
-    "check": (checked, show_check),
-    "verify": (verified, show_verify),
-    "diff": (difference, show_diff),
+    "check": (checked, tasks.show),
+    "verify": (verified, verify.show),
+    "diff": (difference, diff.show),
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from talo_export.cli.output import Sink
-from talo_export.cli.progress import PLAIN_EVERY, SweepProgress, _picture, line
+from talo_export.cli.progress import PLAIN_EVERY, Tasks, TerminalReporter, _picture, line
 from talo_export.knockout import Knockout
 from talo_export.probing.progress import Progress
 
@@ -74,14 +74,55 @@ def test_in_a_pipe_there_are_plain_lines_now_and_then(
 ) -> None:
     clock = iter(np.arange(0, 1000, PLAIN_EVERY / 2))
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    with SweepProgress(Sink(json_mode=False, quiet=False)) as progress:
-        watch = progress("probing 40 items")
-        assert watch is not None
+    with TerminalReporter(Sink(json_mode=False, quiet=False)) as reporter:
+        advance = reporter.phase("probing 40 items", 360, "answers")
         for _ in range(6):
-            watch(event(8))
+            advance(90, progress=event(8))
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.count("\n") == 3
     assert "\x1b" not in said.err
     assert "10 of 40 done" in said.err
     assert not sys.stderr.isatty()
+
+
+def test_one_bar_goes_on_over_all_tasks() -> None:
+    tasks = Tasks(2, started=0.0)
+    seen = []
+    for task in (0, 1):
+        tasks.begin(task, f"task-{task}")
+        for total in (6, 8):
+            share = tasks.next_phase()
+            for done in range(total + 1):
+                tasks.inside = share(done / total)
+                seen.append(tasks.done)
+    assert seen == sorted(seen)
+    assert (seen[0], seen[len(seen) // 2 - 1], seen[-1]) == (0.0, 0.5, 1.0)
+    text = io.StringIO()
+    Console(file=text, width=60).print(tasks.picture(60))
+    first, drawn, _ = text.getvalue().splitlines()
+    assert first == "task 2 of 2, 0:00 left for all: task-1"
+    assert set(drawn.strip()) == {"━"}
+
+
+def test_of_many_tasks_a_line_tells_which_begins(capsys: pytest.CaptureFixture[str]) -> None:
+    with TerminalReporter(Sink(json_mode=False, quiet=False)) as reporter:
+        advance = reporter.phase("tasks", 2, "tasks")
+        advance(0, name="demo/maps")
+        advance(1, name="demo/count")
+    begun = capsys.readouterr().err.splitlines()
+    assert begun[0] == "task 1 of 2: demo/maps"
+    assert begun[1].startswith("task 2 of 2, 0:00 left for all: demo/count")
+
+
+@pytest.mark.parametrize(
+    "mode", [{"json_mode": True, "quiet": False}, {"json_mode": False, "quiet": True}]
+)
+def test_nothing_is_told_where_json_or_quiet_is_asked_for(
+    mode: dict[str, bool], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with TerminalReporter(Sink(**mode)) as reporter:
+        reporter.note("a remark")
+        reporter.phase("tasks", 1, "tasks")(0, name="demo/maps")
+        reporter.phase("probing", 4, "answers")(1, progress=event(8))
+    assert capsys.readouterr() == ("", "")

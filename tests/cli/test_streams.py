@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from talo_export.commands.evaluate import run_evaluate
+from talo_export.commands.evaluate_tasks import run_evaluate
+from talo_export.reporting import SILENT
 from talo_export.requests.measurements import EvaluateRequest
 
 COMMAND = f"{sys.executable} -m talo_export"
@@ -107,20 +108,20 @@ def test_no_answer_is_lost_with_the_output(folder: Path, end: str) -> None:
 
 def test_a_second_evaluation_goes_on_and_a_fresh_one_asks_again(folder: Path) -> None:
     asked = EvaluateRequest(task=folder / "naïve.jsonl", out=folder / "answers")
-    first = run_evaluate(replace(asked, limit=1))
+    first = run_evaluate(replace(asked, limit=1), SILENT)
     assert answers_in(folder) == [first.items[0].id]
     (kept,) = (folder / "answers").iterdir()
     with closing(sqlite3.connect(kept)) as journal, journal:
         journal.execute("UPDATE outcome SET outcome = json_set(outcome, '$.answer', 'kept')")
-    second = {answer.id: answer.answer for answer in run_evaluate(asked).items}
+    second = {answer.id: answer.answer for answer in run_evaluate(asked, SILENT).items}
     assert second.pop(first.items[0].id) == "kept"
     assert list(second.values()) != ["kept"]
-    again = {answer.id: answer for answer in run_evaluate(replace(asked, fresh=True)).items}
+    again = {answer.id: answer for answer in run_evaluate(replace(asked, fresh=True), SILENT).items}
     assert again[first.items[0].id] == first.items[0]
 
 
 def test_another_way_of_asking_has_other_answers(folder: Path) -> None:
     asked = EvaluateRequest(task=folder / "naïve.jsonl", out=folder / "answers")
-    run_evaluate(asked)
-    run_evaluate(replace(asked, scoring="likelihood"))
+    run_evaluate(asked, SILENT)
+    run_evaluate(replace(asked, scoring="likelihood"), SILENT)
     assert len(list((folder / "answers").iterdir())) == 2

@@ -12,8 +12,7 @@ from transformers import BertConfig, BertForMaskedLM, BertLMHeadModel, BertModel
 from typer.testing import CliRunner
 
 from talo_export.cli.app import app
-from talo_export.commands.export import run_export
-from talo_export.commands.inspect import run_inspect
+from talo_export.commands import export, inspect
 from talo_export.errors import TaloError, UsageError
 from talo_export.requests.checkpoints import ExportRequest, InspectRequest
 
@@ -26,7 +25,7 @@ def gemma(tmp_path: Path) -> Path:
 
 
 def test_every_layer_has_its_mixers_tensors_and_what_export_would_say(gemma: Path) -> None:
-    document = run_inspect(InspectRequest(str(gemma))).to_json()
+    document = inspect.run(InspectRequest(str(gemma))).to_json()
     assert (document["architecture"], document["storage"]) == ("Gemma3nForCausalLM", "plain")
     lender, borrower = document["layers"][0], document["layers"][3]
     (mixer,) = lender["mixers"]
@@ -39,7 +38,7 @@ def test_every_layer_has_its_mixers_tensors_and_what_export_would_say(gemma: Pat
     assert lender["knockout"]["o_proj"] is None
     assert borrower["knockout"] == {"attention": None, "o_proj": None}
     with pytest.raises(UsageError) as refusal:
-        run_export(ExportRequest(model=str(gemma), layer=0, dry_run=True))
+        export.run(ExportRequest(model=str(gemma), layer=0, dry_run=True))
     assert str(refusal.value) == lender["knockout"]["attention"]
 
 
@@ -47,17 +46,17 @@ def test_every_layer_has_its_mixers_tensors_and_what_export_would_say(gemma: Pat
 def test_a_layer_that_is_cut_already_is_named(kind: str, tmp_path: Path) -> None:
     make_subject("causal-lm", kind, tmp_path / "base")
     base = str(tmp_path / "base")
-    assert not any(layer.cut for layer in run_inspect(InspectRequest(base)).layers)
+    assert not any(layer.cut for layer in inspect.run(InspectRequest(base)).layers)
     for scope in ("attention", "o_proj"):
         out = tmp_path / scope
-        run_export(ExportRequest(model=base, layer=1, scope=scope, out=out))
-        cut = [layer.layer for layer in run_inspect(InspectRequest(str(out))).layers if layer.cut]
+        export.run(ExportRequest(model=base, layer=1, scope=scope, out=out))
+        cut = [layer.layer for layer in inspect.run(InspectRequest(str(out))).layers if layer.cut]
         assert cut == [1]
         said = CliRunner().invoke(app, ["inspect", str(out)]).stdout
         assert said.count("cut already") == 1
-    run_export(ExportRequest(model=base, layer=1, fill="uniform", out=tmp_path / "uniform"))
+    export.run(ExportRequest(model=base, layer=1, fill="uniform", out=tmp_path / "uniform"))
     assert not any(
-        layer.cut for layer in run_inspect(InspectRequest(str(tmp_path / "uniform"))).layers
+        layer.cut for layer in inspect.run(InspectRequest(str(tmp_path / "uniform"))).layers
     )
 
 
@@ -69,10 +68,10 @@ def test_an_encoder_is_not_listed_as_a_decoder(tmp_path: Path) -> None:
     for model in (BertForMaskedLM(config), BertModel(config)):
         model.save_pretrained(tmp_path / "encoder")
         with pytest.raises(TaloError, match=r"'bert' \(Bert.*\) is an encoder"):
-            run_inspect(InspectRequest(str(tmp_path / "encoder")))
+            inspect.run(InspectRequest(str(tmp_path / "encoder")))
     config.is_decoder = True
     BertLMHeadModel(config).save_pretrained(tmp_path / "decoder")
-    assert len(run_inspect(InspectRequest(str(tmp_path / "decoder"))).layers) == 2
+    assert len(inspect.run(InspectRequest(str(tmp_path / "decoder"))).layers) == 2
 
 
 def test_an_encoder_with_code_of_its_own_is_not_either(gemma: Path) -> None:
@@ -81,14 +80,14 @@ def test_an_encoder_with_code_of_its_own_is_not_either(gemma: Path) -> None:
     config["architectures"] = ["OwnForMaskedLM"]
     (gemma / "config.json").write_text(json.dumps(config))
     with pytest.raises(TaloError, match="is an encoder"):
-        run_inspect(InspectRequest(str(gemma)))
+        inspect.run(InspectRequest(str(gemma)))
 
 
 def test_a_format_that_cannot_be_cut_is_said_for_every_layer(gemma: Path) -> None:
     config = json.loads((gemma / "config.json").read_text())
     config["quantization_config"] = {"quant_method": "aqlm"}
     (gemma / "config.json").write_text(json.dumps(config))
-    document = run_inspect(InspectRequest(str(gemma))).to_json()
+    document = inspect.run(InspectRequest(str(gemma))).to_json()
     assert "aqlm" in document["storage"]
     assert all("aqlm" in layer["knockout"]["o_proj"] for layer in document["layers"])
 
@@ -96,7 +95,7 @@ def test_a_format_that_cannot_be_cut_is_said_for_every_layer(gemma: Path) -> Non
 def test_a_dry_run_is_the_whole_plan_and_writes_nothing(gemma: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     request = ExportRequest(model=str(gemma), layer=3, out=tmp_path / "out", dry_run=True)
-    document = run_export(request).to_json()
+    document = export.run(request).to_json()
     assert document["out"] is None
     assert {file["file"]: file["edits"] for file in document["files"]} == {
         "config.json": 0, "generation_config.json": 0, "model.safetensors": len(document["edits"]),
@@ -104,9 +103,9 @@ def test_a_dry_run_is_the_whole_plan_and_writes_nothing(gemma: Path, tmp_path: P
     assert document["disk_needed"] == sum(path.stat().st_size for path in gemma.iterdir())
     assert document["disk_free"] > document["disk_needed"]
     assert sorted(tmp_path.rglob("*")) == before
-    kept = run_export(replace(request, keep_undo=True)).to_json()
+    kept = export.run(replace(request, keep_undo=True)).to_json()
     assert kept["disk_needed"] == document["disk_needed"] + document["bytes_total"]
-    written = run_export(replace(request, keep_undo=True, dry_run=False)).to_json()
+    written = export.run(replace(request, keep_undo=True, dry_run=False)).to_json()
     assert written["edits"] == document["edits"]
     stored = {file["stored_as"] for file in kept["files"]}
     assert stored | set(kept["added"]) == {path.name for path in (tmp_path / "out").iterdir()}
@@ -115,7 +114,7 @@ def test_a_dry_run_is_the_whole_plan_and_writes_nothing(gemma: Path, tmp_path: P
 def test_a_dry_run_refuses_what_writing_would_refuse(gemma: Path) -> None:
     request = ExportRequest(model=str(gemma), layer=3, out=gemma / "inside", dry_run=True)
     with pytest.raises(UsageError, match="inside each other"):
-        run_export(request)
+        export.run(request)
 
 
 def test_links_into_the_hub_cache_are_asked_for_by_their_own_name(
@@ -133,7 +132,7 @@ def test_links_into_the_hub_cache_are_asked_for_by_their_own_name(
     (snapshot / "stale.safetensors").symlink_to(other)
     request = {"model": str(snapshot), "layer": 3, "dry_run": True}
     with pytest.raises(UsageError, match="--link-cache"):
-        run_export(ExportRequest(link=True, **request))  # type: ignore[arg-type]
-    document = run_export(ExportRequest(link=True, link_cache=True, **request)).to_json()  # type: ignore[arg-type]
+        export.run(ExportRequest(link=True, **request))  # type: ignore[arg-type]
+    document = export.run(ExportRequest(link=True, link_cache=True, **request)).to_json()  # type: ignore[arg-type]
     assert document["linked"] == ["stale.safetensors"]
     assert any("stale.safetensors" in warning for warning in document["warnings"])

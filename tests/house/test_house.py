@@ -20,7 +20,7 @@ ROOMS = (
     "runs", "publish", "commands", "cli",
 )  # fmt: skip
 """In the order data flows: a room imports from itself and from rooms before it."""
-SHARED = ("codec", "errors", "foreign_text", "knockout", "wording")
+SHARED = ("codec", "reporting", "errors", "foreign_text", "knockout", "wording")
 
 
 def modules(path: Path) -> Iterator[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from engine_models import MAKERS
+from heard import Heard
 from probe_models import as_loaded, byte_tokenizer, loaded_llama
 
 from talo_export.errors import TaloError
@@ -32,10 +33,6 @@ def loaded():
 
 def variants_of(loaded):
     return (None, *all_knockouts(loaded.decoder))
-
-
-def notes_of(events):
-    return [event.note for event in events if event.note]
 
 
 @contextmanager
@@ -70,9 +67,9 @@ def too_small_for(loaded, rows):
 
 
 def test_auto_runs_all_variants_of_an_item_at_once_and_says_nothing(loaded, make_items):
-    events = []
-    result = sweep(loaded, make_items(3), variants_of(loaded), LIKELIHOOD, progress=events.append)
-    assert notes_of(events) == []
+    heard = Heard()
+    result = sweep(loaded, make_items(3), variants_of(loaded), LIKELIHOOD, reporter=heard)
+    assert heard.notes == []
     assert result.cost.layer_evaluations == 3 * 14
     assert result.cost.layer_calls == 3 * 4
 
@@ -90,14 +87,14 @@ def test_items_with_and_without_a_picture_are_checked_each(vision_model, make_it
 
 
 def test_auto_falls_back_says_so_once_and_is_right(loaded, make_items):
-    items, variants, events = make_items(4), variants_of(loaded), []
+    items, variants, heard = make_items(4), variants_of(loaded), Heard()
     plain = sweep(loaded, items, variants, LIKELIHOOD, engine="naive").table
     with wrong_in_batches(loaded):
-        result = sweep(loaded, items, variants, LIKELIHOOD, progress=events.append)
-    assert len(notes_of(events)) == 1
-    assert "several variants do not run at once in this model (on item" in notes_of(events)[0]
-    assert "their logits are" in notes_of(events)[0]
-    assert "going on with one at a time" in notes_of(events)[0]
+        result = sweep(loaded, items, variants, LIKELIHOOD, reporter=heard)
+    assert len(heard.notes) == 1
+    assert "several variants do not run at once in this model (on item" in heard.notes[0]
+    assert "their logits are" in heard.notes[0]
+    assert "going on with one at a time" in heard.notes[0]
     assert np.allclose(result.table.scores, plain.scores, atol=1e-5)
     assert result.cost.layer_evaluations == 4 * 14
 
@@ -152,41 +149,38 @@ def test_a_confirmation_whose_bits_would_differ_runs_stock_passes_and_says_nothi
 
         return unsteady
 
-    events = []
+    heard = Heard()
     with replaced(loaded.model.model.layers[0], "forward", wrap):
-        cost = sweep(
-            loaded, make_items(5), (None, Knockout(2)), LIKELIHOOD, progress=events.append
-        ).cost
+        cost = sweep(loaded, make_items(5), (None, Knockout(2)), LIKELIHOOD, reporter=heard).cost
     # The first item's stock passes were taken for checking.
     assert cost.layer_evaluations == 4 * 2 * 4
-    assert notes_of(events) == []
+    assert heard.notes == []
 
 
 @pytest.mark.parametrize("scoring", [LIKELIHOOD, Scoring(max_new_tokens=3)])
 def test_out_of_memory_shrinks_the_pass_and_loses_no_item(loaded, make_items, scoring):
-    items, variants, events = make_items(3), variants_of(loaded), []
+    items, variants, heard = make_items(3), variants_of(loaded), Heard()
     whole = sweep(loaded, items, variants, scoring)
     with too_small_for(loaded, rows=4):
-        squeezed = sweep(loaded, items, variants, scoring, progress=events.append)
+        squeezed = sweep(loaded, items, variants, scoring, reporter=heard)
     assert squeezed.table.scored.all()
     assert np.allclose(squeezed.table.scores, whole.table.scores, atol=1e-5)
     assert squeezed.cost.layer_evaluations == whole.cost.layer_evaluations
     assert squeezed.table.answers == whole.table.answers
-    assert notes_of(events) == ["out of memory: going on with 2 variants at a time"]
+    assert heard.notes == ["out of memory: going on with 2 variants at a time"]
 
 
 def test_out_of_memory_in_a_later_pass_keeps_the_answers_of_the_earlier_ones(
     loaded, make_items, monkeypatch
 ):
-    items, variants, events = [make_items(4)[at] for at in (0, 3)], variants_of(loaded), []
+    items, variants, heard = [make_items(4)[at] for at in (0, 3)], variants_of(loaded), Heard()
     whole = sweep(loaded, items, variants, LIKELIHOOD)
     two_at_once = 2 * encode(loaded, items[1], LIKELIHOOD).length + 1
     monkeypatch.setitem(width.MOST_TOKENS, "cpu", two_at_once)
     # Of the layers 0 and 1 two rows reach layer 3, of 2 and 3 with the base three.
     with too_small_for(loaded, rows=3):
-        squeezed = sweep(loaded, items, variants, LIKELIHOOD, progress=events.append)
-    assert notes_of(events) == ["out of memory: going on with 1 variant at a time"]
-    assert [event.done for event in events if event.note] == [2]
+        squeezed = sweep(loaded, items, variants, LIKELIHOOD, reporter=heard)
+    assert heard.notes == ["out of memory: going on with 1 variant at a time"]
     assert np.allclose(squeezed.table.scores, whole.table.scores, atol=1e-5)
     assert whole.cost.layer_evaluations == 2 * 14
     # Layers 0 and 1 of the trunk are run again.

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from heard import Heard
 from probe_models import loaded_llama
 
 from talo_export.errors import TaloError
@@ -38,14 +39,24 @@ def work(rank, size, port, folder, items, kill_at, said):
     loaded = loaded_llama()
     variants = (None, *all_knockouts(loaded.decoder))
 
-    def watch(event):
-        if rank == 1 and kill_at is not None and event.done - event.resumed >= kill_at:
+    resumed = []
+
+    def watch(done, total):
+        resumed.append(done)
+        if rank == 1 and kill_at is not None and done - resumed[0] >= kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
     try:
         with Journal.open_own(folder / "scores.sqlite", {"task": "t"}, world) as journal:
-            result = sweep(loaded, items, variants, LIKELIHOOD, journal=journal, progress=watch,
-                           world=world)  # fmt: skip
+            result = sweep(
+                loaded,
+                items,
+                variants,
+                LIKELIHOOD,
+                journal=journal,
+                reporter=Heard(watch),
+                world=world,
+            )
         said.put((rank, result))
     except TaloError as error:
         said.put((rank, str(error)))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
+
 import pytest
 import torch
+from PIL import Image
 from probe_models import loaded_llama
 from tiny_models import byte_tokenizer
 
+from talo_export.errors import TaloError
+from talo_export.evidence.power import power_of
 from talo_export.evidence.selection import select
 from talo_export.knockout import Knockout
 from talo_export.probing.answers import spoken
@@ -14,6 +20,7 @@ from talo_export.probing.encoding import encode
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import sweep
 from talo_export.runs.meaning import evidence_of
+from talo_export.tasks.item import ItemImage
 
 
 def said(loaded, item, scoring):
@@ -88,9 +95,17 @@ def test_a_budget_that_ends_in_the_thoughts_gives_a_result_that_says_so(make_ite
     assert selection.knockout is None
     assert "Nothing could be read in 6 of 6 answers" in selection.reason
     evidence = evidence_of(
-        table, selection, None, None, scope="attention", fill="zero", seed=0, by_letter=True
+        table,
+        selection,
+        None,
+        None,
+        power_of(0),
+        scope="attention",
+        fill="zero",
+        seed=0,
+        by_letter=True,
     )
-    assert evidence["null"] is None
+    assert evidence.null is None
 
 
 def test_special_tokens_that_mark_thoughts_are_read_and_others_are_not():
@@ -104,3 +119,12 @@ def test_special_tokens_that_mark_thoughts_are_read_and_others_are_not():
     )
     tokens = tokenizer("B<|end|></s>", add_special_tokens=False)["input_ids"]
     assert spoken(tokenizer, [1], tokens) == "B"
+
+
+def test_a_picture_that_is_cut_short_is_named_by_its_item(vision_model, make_items):
+    item = make_items(1, pictures=True)[0]
+    noise = io.BytesIO()
+    Image.effect_noise((64, 48), 50).save(noise, "PNG")
+    cut = ItemImage(name="cut.png", data=noise.getvalue()[:1000])
+    with pytest.raises(TaloError, match=r"item 'item-0': the image cut\.png is not an image that"):
+        encode(vision_model, replace(item, images=(cut,)), Scoring())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from heard import Heard
 
 from talo_export.errors import UsageError
 from talo_export.knockout import Knockout
@@ -64,14 +65,16 @@ def test_a_sweep_stopped_anywhere_goes_on_with_the_same_result(tmp_path, text_mo
     whole = sweep(text_model, items, variants, LIKELIHOOD)
     path = tmp_path / "scores.sqlite"
     for stop_at in (3, 8, 17):
+        resumed = []
 
-        def stop(event, stop_at=stop_at):
-            if event.done >= stop_at and event.done > event.resumed:
+        def stop(done, total, stop_at=stop_at, resumed=resumed):
+            resumed.append(done)
+            if done >= stop_at and done > resumed[0]:
                 raise Stop
 
         with Journal.open(path, {}) as journal, pytest.raises(Stop):
             sweep(text_model, items, variants, LIKELIHOOD, journal=journal, batch_size=2,
-                  progress=stop)  # fmt: skip
+                  reporter=Heard(stop))  # fmt: skip
     with Journal.open(path, {}) as journal:
         before = sum(map(len, journal.outcomes().values()))
         rest = sweep(text_model, items, variants, LIKELIHOOD, journal=journal, batch_size=2)
@@ -84,13 +87,13 @@ def test_a_kill_in_the_first_item_loses_none_of_its_answers(tmp_path, text_model
     items, variants = make_items(3), (None, *all_knockouts(text_model.decoder))
     whole = sweep(text_model, items, variants, LIKELIHOOD)
 
-    def stop(event):
-        if event.done == 3:
+    def stop(done, total):
+        if done == 3:
             raise Stop
 
     with Journal.open(tmp_path / "scores.sqlite", {}) as journal:
         with pytest.raises(Stop):
-            sweep(text_model, items, variants, LIKELIHOOD, journal=journal, progress=stop)
+            sweep(text_model, items, variants, LIKELIHOOD, journal=journal, reporter=Heard(stop))
         assert sum(map(len, journal.outcomes().values())) == 3
         rest = sweep(text_model, items, variants, LIKELIHOOD, journal=journal)
     assert whole.cost.check_evaluations == 5 * 4
@@ -138,11 +141,10 @@ def test_decoded_tokens_are_counted_apart_from_prompts(text_model, make_items):
 def test_progress_counts_cells_one_by_one_while_checking_and_reports_running_gains(
     text_model, make_items
 ):
-    events = []
+    heard = Heard()
     items, variants = make_items(3), (None, Knockout(0), Knockout(1))
-    table = sweep(
-        text_model, items, variants, LIKELIHOOD, batch_size=1, progress=events.append
-    ).table
+    table = sweep(text_model, items, variants, LIKELIHOOD, batch_size=1, reporter=heard).table
+    events = heard.progress
     assert [event.done for event in events] == [0, 0, 1, 2, 3, 6, 9]
     assert [event.checking for event in events] == [False, *[True] * 4, False, False]
     assert {event.total for event in events} == {9}

@@ -18,9 +18,10 @@ from planted_case import PLANTED, STOCK_CHOICE, Planted, plant, plant_two_tasks,
 from transformers import AutoModelForCausalLM
 
 from talo_export.checkpoint.verify import verify_files
-from talo_export.commands.probe_many import run_probes
-from talo_export.commands.push import run_push
+from talo_export.commands import push
+from talo_export.commands.probe_tasks import run_probes
 from talo_export.errors import TaloError
+from talo_export.reporting import SILENT
 from talo_export.requests.checkpoints import PushRequest
 from talo_export.requests.measurements import ProbeRequest
 
@@ -112,7 +113,7 @@ def test_a_stranger_gets_the_accuracy_that_the_card_states(
 
     # The same run as an adapter of a few kilobytes, on the base at the revision that was probed.
     request = PushRequest(published.run, "owner/adapter", form="adapter")
-    adapter = run_push(request, progress=False)
+    adapter = push.run(request)
     assert adapter.files["adapter_model.safetensors"] < 10_000
 
     answers, answers_of_adapter = published.stranger(
@@ -146,7 +147,7 @@ def runs(published: Published, tmp_path: Path) -> Path:
         criterion="accuracy",
         min_gain=-1.0,
     )
-    rows = {row.task: row.verdict for row in run_probes(request).tasks}
+    rows = {row.task: row.verdict for row in run_probes(request, SILENT).tasks}
     assert rows["tasks/planted"] == "confirmed"
     assert rows["tasks/other"] == "unconfirmed"
     return tmp_path / "runs"
@@ -179,13 +180,13 @@ def test_many_tasks_go_into_one_repository_with_a_table(
 
     # The confirmed one alone, and why the other stays at home.
     request = PushRequest(runs, "owner/many", collection=True)
-    alone = run_push(request, progress=False)
+    alone = push.run(request)
     assert "other is left out" in " ".join(alone.warnings)
     assert "is unconfirmed" in " ".join(alone.warnings)
     folders = {name.split("/")[0] for name in alone.files if "/" in name}
     assert folders == {"tasks-planted"}
 
-    both = run_push(replace(request, allow_unconfirmed=True), progress=False)
+    both = push.run(replace(request, allow_unconfirmed=True))
     card = ModelCard(hub.files("owner/many")["README.md"].decode())
     rows = [line for line in card.text.splitlines() if line.startswith("| tasks/")]
     assert [row.split(" | ")[0] for row in rows] == ["| tasks/other", "| tasks/planted"]
@@ -209,4 +210,4 @@ def test_many_tasks_go_into_one_repository_with_a_table(
 
     # A push that would take adapters away is refused.
     with pytest.raises(TaloError, match="also holds adapters for tasks-other, which would be"):
-        run_push(request, progress=False)
+        push.run(request)

@@ -99,7 +99,7 @@ def parsed(declared: type[Request], words: list[str]) -> Any:
     """What the command makes of the words behind its name; its output where it refuses them."""
     kept = []
     app = typer.Typer()
-    app.command()(command(declared)(lambda request, sink: kept.append(request)))
+    app.command()(command(declared, lambda request, sink: kept.append(request)))
     result = CliRunner().invoke(app, words)
     return kept[0] if kept else result.output
 
@@ -142,7 +142,7 @@ def test_the_function_takes_what_the_command_takes_and_tells_the_meaning_of_each
     function = getattr(talo_export, verb_of(declared))
     keywords = set(inspect.signature(function).parameters)
     assert keywords == {setting.name for setting in settings_of(declared)}
-    options = set(inspect.signature(command(declared)(print)).parameters)  # type: ignore[arg-type]
+    options = set(inspect.signature(command(declared)).parameters)  # type: ignore[arg-type]
     assert options == keywords | {"json", "quiet"}
     for setting in settings_of(declared):
         assert re.search(rf"^{setting.name}: \w", function.__doc__, re.MULTILINE)

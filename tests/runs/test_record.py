@@ -12,7 +12,7 @@ import pytest
 from results import CALIBRATION, MANIFEST, RECORD, comparison, probe_result, row
 
 from talo_export.checkpoint.manifest import parse_manifest
-from talo_export.commands import probe
+from talo_export.commands import probe_task
 from talo_export.requests.measurements import ProbeRequest
 from talo_export.runs.record import record_of_manifest, record_of_run, without_folders
 from talo_export.tasks.hub_source import HubSource, hub_source
@@ -24,13 +24,13 @@ def test_the_picture_on_the_card_names_no_folder_of_this_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     drawn: dict[str, Any] = {}
-    monkeypatch.setattr(probe, "draw_layers", lambda *given, **options: drawn.update(options))
+    monkeypatch.setattr(probe_task, "draw_layers", lambda *given, **options: drawn.update(options))
     request = ProbeRequest("/home/me/my-vlm", task="/home/me/shots.jsonl")
     findings = SimpleNamespace(
         probed=SimpleNamespace(table=None), selection=None, confirmation=None, knockout=None
     )
     run = SimpleNamespace(plot=Path("layers.png"))
-    probe.draw_gains(request, SimpleNamespace(name="shots"), findings, run)  # type: ignore[arg-type]
+    probe_task.draw_gains(request, SimpleNamespace(name="shots"), findings, run)  # type: ignore[arg-type]
     assert drawn["title"] == "my-vlm, shots"
 
 

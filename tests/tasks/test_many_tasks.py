@@ -5,18 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from asked_models import document, run, saved_llama
+from heard import Heard
 from rich.console import Console
 
-from talo_export.cli.output import Sink
-from talo_export.cli.progress_many import ManyProgress
-from talo_export.cli.show_many import show_failures, show_many
-from talo_export.commands.many import each_task, means_many, references, write_table
+from talo_export.commands import probe
+from talo_export.commands.many import Failure, each_task, means_many, references, show_failures
+from talo_export.commands.probe_tasks import ManyResult, TaskRow
 from talo_export.errors import TaloError
-from talo_export.probing.progress import Progress
+from talo_export.reporting import SILENT
 from talo_export.requests.settings import InferenceSettings, TaskChoice
 
 
@@ -113,9 +114,7 @@ def test_a_model_that_does_not_load_is_tried_once(llm: Path, tmp_path: Path) -> 
         return {}
 
     with pytest.raises(TaloError, match="damaged or cut short"):
-        each_task(
-            ["a", "b"], InferenceSettings(str(broken)), load, note=print, begin=lambda *told: None
-        )
+        each_task(["a", "b"], InferenceSettings(str(broken)), load, SILENT)
     assert tried == ["a"]
 
 
@@ -125,20 +124,13 @@ def test_a_bug_in_one_task_is_told_with_its_traceback_and_loses_no_other(
     def do(reference: str, model) -> dict:
         return {"share": 1 / (reference != "bad")}
 
-    told: list[str] = []
-    outcomes = each_task(
-        ["good", "bad", "fine"],
-        InferenceSettings(str(llm)),
-        do,
-        note=told.append,
-        begin=lambda *told: None,
-    )
-    assert len(outcomes.documents) == 2
-    assert outcomes.failed == [{"task": "bad", "error": "ZeroDivisionError: division by zero"}]
-    assert told == ["bad failed: ZeroDivisionError: division by zero"]
-    written = write_table(tmp_path / "out", ["share"], outcomes.documents, outcomes)
-    assert written["failures"] is not None
-    assert "return {" in Path(written["failures"]).read_text()
+    heard = Heard()
+    outcomes = each_task(["good", "bad", "fine"], InferenceSettings(str(llm)), do, heard)
+    assert len(outcomes.results) == 2
+    assert outcomes.failed == [Failure("bad", "ZeroDivisionError: division by zero")]
+    assert heard.notes == ["bad failed: ZeroDivisionError: division by zero"]
+    (trace,) = outcomes.traces
+    assert "return {" in trace
 
 
 @pytest.mark.parametrize("pattern", ["all", "mmstar/*", "quiz.csv:*", "mmmu/p?ysics"])
@@ -155,54 +147,24 @@ def test_all_means_the_demos_tasks_or_the_catalogues() -> None:
 
 def test_one_failure_of_many_tasks_is_said_once() -> None:
     text = io.StringIO()
-    failed = [{"task": f"t{n}", "error": "no network"} for n in range(9)]
+    failed = [Failure(f"t{n}", "no network") for n in range(9)]
     show_failures(failed, Console(file=text, width=200))
     assert text.getvalue() == "failed: t0, t1, t2, t3 and 5 more: no network\n"
 
 
 @pytest.mark.parametrize("width", [72, 120])
 def test_the_table_says_everything_at_any_width(width: int) -> None:
-    chosen = {
-        "task": "mmstar/cross-instance-attribute-reasoning", "items": 89, "base_accuracy": 0.4234,
-        "best_layer": 7, "best_probe_gain": 0.15, "layer": 12, "probe_gain": 0.1, "gain": 0.043,
-        "ci_low": 0.01, "ci_high": 0.08, "verdict": "confirmed",
-    }  # fmt: skip
-    kept = chosen | {"task": "mmstar/math", "layer": None, "gain": None, "verdict": "keep the base"}
-    document = {
-        "tasks": [chosen, kept], "failed": [], "failures": None, "discoveries": None,
-        "table": "table.csv", "table_json": "table.json",
-    }  # fmt: skip
+    chosen = TaskRow(
+        "mmstar/cross-instance-attribute-reasoning", items=89, base_accuracy=0.4234, best_layer=7,
+        best_probe_gain=0.15, layer=12, probe_gain=0.1, confirm_n=69, gain=0.043, ci_low=0.01,
+        ci_high=0.08, p_value=0.01, verdict="confirmed",
+    )  # fmt: skip
+    kept = replace(chosen, task="mmstar/math", layer=None, gain=None, verdict="keep the base")
+    many = ManyResult("model", (chosen, kept), (), None, (), Path("table.csv"), Path("table.json"))
     text = io.StringIO()
-    show_many(document, Console(file=text, width=width))
+    probe.show(many, Console(file=text, width=width))
     said = text.getvalue()
     assert "…" not in said
     for words in ("42.3 %", "12", "+10.0", "+4.3", "[+1.0,", "+8.0]", "(7)", "(+15.0)"):
         assert words in said, words
     assert "confirmed" in said
-
-
-def test_one_bar_goes_on_over_all_tasks() -> None:
-    bar = ManyProgress(Sink(json_mode=False, quiet=False))
-    seen = []
-    for task in (1, 2):
-        bar.begin(task, 2, f"task-{task}")
-        for phase, total in (("probing 2 items", 6), ("confirming 4 items", 8)):
-            watch = bar(phase)
-            assert watch is not None
-            for done in range(total + 1):
-                watch(Progress(done, total, 0, done // 2, total // 2, 0, {}))
-                seen.append(bar.done)
-    assert seen == sorted(seen)
-    assert (seen[0], seen[len(seen) // 2 - 1], seen[-1]) == (0.0, 0.5, 1.0)
-    text = io.StringIO()
-    Console(file=text, width=60).print(bar._picture(60))
-    first, drawn, doing = text.getvalue().splitlines()
-    assert first == "task 2 of 2, 0:00 left for all: task-2"
-    assert set(drawn.strip()) == {"━"}
-    assert doing.startswith("confirming 4 items: 4 of 4 done")
-
-
-def test_nothing_is_drawn_where_json_is_asked_for() -> None:
-    with ManyProgress(Sink(json_mode=True, quiet=False)) as bar:
-        bar.begin(1, 1, "task")
-        assert bar("probing") is None

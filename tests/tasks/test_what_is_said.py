@@ -176,6 +176,12 @@ def test_a_sentence_that_says_another_thing_is_wrong(said: str) -> None:
         ("minus seven", "-7"),
         ("-5", "-$5"),
         ("12", "12 percent"),
+        ("8", "The answer is eight. Let me double check: 3+5."),
+        ("42", "The answer is 42\nConfidence: 95%"),
+        ("42", "The answer is 42. Let me know if you have 2 more questions."),
+        ("42", "Step 1: 40. Step 2: 42. The answer is 42."),
+        ("3.14", "three point one four"),
+        ("1,234.5", "1234.5"),
     ],
 )  # fmt: skip
 def test_a_number_may_be_said_in_words_and_beside_others(accepted: str, said: str) -> None:
@@ -193,6 +199,8 @@ def test_a_number_may_be_said_in_words_and_beside_others(accepted: str, said: st
         ("10", "10^3"),
         ("20", "twenty-one"),
         ("25", "1/25"),
+        ("5", "five hundred"),
+        ("10^3", "10^-3"),
     ],
 )
 def test_a_part_of_a_number_is_not_the_number(accepted: str, said: str) -> None:

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
-from talo_export.cli.flags import command
-from talo_export.cli.output import Sink
+from talo_export.publish.doctor import Examination, examine
+from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.readings import DoctorRequest
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from talo_export.publish.doctor import Examination
+
+def run(request: DoctorRequest, reporter: Reporter = SILENT) -> Examination:
+    """Look at versions, devices, memory, disk, the Hub."""
+    return examine()
 
 
-@command(DoctorRequest)
-def doctor(request: DoctorRequest, sink: Sink) -> None:
-    from talo_export.publish.doctor import examine
-
-    facts = examine()
-    sink.result(
-        facts,
-        summary="ok" if facts.ok else "not ok",
-        show=lambda to: show_examination(facts, to),
-    )
-    if not facts.ok:
-        raise typer.Exit(1)
+def summary(facts: Examination) -> str:
+    """The one sentence that `--quiet` prints."""
+    return "ok" if facts.ok else "not ok"
 
 
-def show_examination(facts: Examination, to: Console) -> None:
+def exit_status(facts: Examination) -> int:
+    """1 where something serious is missing."""
+    return 0 if facts.ok else 1
+
+
+def show(facts: Examination, to: Console) -> None:
+    """What is there, and what to do about what is not."""
     from rich.table import Table
 
     grid = Table.grid(padding=(0, 2))

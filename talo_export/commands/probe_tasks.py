@@ -12,22 +12,14 @@ from typing import Annotated
 
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import Field, Recorded, to_json
-from talo_export.commands.evaluate import Note, Watch, silent, unwatched
-from talo_export.commands.many import (
-    Begin,
-    Failure,
-    Outcomes,
-    SharedModel,
-    each_task,
-    references,
-    unannounced,
-)
-from talo_export.commands.probe import run_probe
+from talo_export.commands.many import Failure, Outcomes, SharedModel, each_task, references
+from talo_export.commands.probe_task import run_probe
 from talo_export.commands.side_effects import note_side_effects
 from talo_export.evidence.confirmation import Verdict
 from talo_export.evidence.discoveries import Discoveries
 from talo_export.foreign_text import csv_cell
 from talo_export.probing.distributed import ALONE, World
+from talo_export.reporting import Reporter
 from talo_export.requests.measurements import ProbeRequest
 from talo_export.runs.directory import default_directory
 from talo_export.runs.meaning import discoveries
@@ -78,10 +70,7 @@ class ManyResult(Recorded):
 
 def run_probes(
     request: ProbeRequest,
-    *,
-    note: Note = silent,
-    progress: Watch = unwatched,
-    begin: Begin = unannounced,
+    reporter: Reporter,
     world: World = ALONE,
 ) -> ManyResult:
     """Probe every task that `request.task` names; below `request.out` a run for each.
@@ -95,9 +84,9 @@ def run_probes(
     def probe(reference: str, model: SharedModel) -> ProbeResult:
         run = folder / default_directory("", reference).name
         one = replace(request, task=reference, out=run)
-        return run_probe(one, note=note, progress=progress, load=model, world=world)
+        return run_probe(one, reporter, world, model)
 
-    outcomes = each_task(wanted, request, probe, note=note, begin=begin)
+    outcomes = each_task(wanted, request, probe, reporter)
     results = outcomes.results
     many = ManyResult(
         model=request.model_name,

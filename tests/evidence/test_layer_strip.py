@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from talo_export.cli.strip import strip
+from talo_export.evidence.layer_strip import strip
 
 gains = st.lists(st.none() | st.floats(-100, 100), min_size=1, max_size=90)
 
