@@ -65,11 +65,13 @@ def test_items_longer_than_the_context_are_skipped_and_counted(
     assert "2 items longer than the context were left out" in shown.stdout
 
 
-def test_an_evaluation_skips_and_counts_them_too(planted: Planted, long_task: Path) -> None:
+def test_an_evaluation_skips_and_counts_them_too(
+    planted: Planted, long_task: Path, tmp_path: Path
+) -> None:
     result = CliRunner().invoke(
         app,
         ["evaluate", "--model", str(planted.model), "--task", str(long_task), "--scoring",
-         "likelihood", "--skip-too-long", "--json"],
+         "likelihood", "--skip-too-long", "--json", "--out", str(tmp_path / "answers")],
     )  # fmt: skip
     document = json.loads(result.stdout)
     assert (document["n"], len(document["items"])) == (88, 88)
