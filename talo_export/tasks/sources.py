@@ -47,13 +47,15 @@ def load_task(
     columns: Mapping[str, str] | None = None,
     choices_from: str | None = None,
     trust_remote_code: bool = False,
+    own_examples: bool = True,
 ) -> Task:
     """The one task that `reference` names.
 
     `data` is a local copy of the data set that a name, YAML or Hub reference means; `columns`
     maps fields to the columns of a file or Hub data set (see `parse_columns`), and
     `choices_from="answer"` makes all of its answers the choices of each item;
-    `trust_remote_code` lets a YAML run the functions it names.
+    `trust_remote_code` lets a YAML run the functions it names, and `own_examples` show the examples
+    it names before each item.
 
     Raises: UsageError for an unknown name (suggesting the nearest) or one that means several, or
     an option that does not go with it; TaloError for data that is missing or malformed.
@@ -68,7 +70,12 @@ def load_task(
             "made of answers for them alone."
         )
     if Path(reference).suffix.lower() in YAML:
-        return load_yaml_task(Path(reference), data=data, trust_remote_code=trust_remote_code)
+        return load_yaml_task(
+            Path(reference),
+            data=data,
+            trust_remote_code=trust_remote_code,
+            own_examples=own_examples,
+        )
     name, _, revision = reference.partition("@")
     return load_entry(find_entry(name), data, revision or None)
 

@@ -159,9 +159,9 @@ def forked(line: list[str], folder: Path, stdout: int | None, encoding: str) -> 
             except SystemExit as ended:
                 status = ended.code if isinstance(ended.code, int) else int(bool(ended.code))
             sys.stdout.flush()
-        except Exception:
-            traceback.print_exc()
         finally:
+            if sys.exc_info()[0] is not None:
+                traceback.print_exc()
             sys.stderr.flush()
             os._exit(status)
     _, ended = os.waitpid(child, 0)
