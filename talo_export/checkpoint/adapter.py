@@ -3,6 +3,8 @@
 An (IA)3 adapter scales a module's output by a learnt vector (https://arxiv.org/abs/2205.05638). On
 an output projection, with the vector at zero, it puts out exactly zero, bias included: the zero
 knockout, without a copy of the base, and several of them can be swapped on one base.
+
+Libraries are imported when an adapter is planned: every export looks in here.
 """
 
 from __future__ import annotations
@@ -12,10 +14,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from torch import nn
-from transformers.pytorch_utils import Conv1D
+from typing import TYPE_CHECKING, Any
 
 from talo_export.checkpoint.adapter_files import ADAPTER, CONFIG, WEIGHTS, output_alone
 from talo_export.checkpoint.files import check_text, safe_name
@@ -26,10 +25,11 @@ from talo_export.checkpoint.writer import Describe, write_files
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
 from talo_export.models.finding import find_decoder
-from talo_export.models.loading import read_config
 from talo_export.models.reference import ResolvedModel
-from talo_export.models.stock import build_empty, is_vision_language
 from talo_export.models.targets import knockout_targets
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,11 @@ def plan_adapter(
     Raises `UsageError` for a fill other than zero and for layers that cannot be cut, `TaloError`
     where the output projection is no module that PEFT can scale.
     """
+    from transformers.pytorch_utils import Conv1D
+
+    from talo_export.models.loading import read_config
+    from talo_export.models.stock import build_empty, is_vision_language
+
     check_text(directory)
     config = read_config(ResolvedModel(directory, str(directory), None), trust_remote_code)
     # By name, because a config may ask for an attention that is downloaded code.
@@ -78,6 +83,9 @@ def plan_adapter(
 
 def output_projections(model: nn.Module, knockout: Knockout) -> dict[str, nn.Module]:
     """The modules whose zero output is the knockout, by path. Works on the meta device."""
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
     if knockout.fill != "zero":
         raise UsageError(
             f"an adapter can only multiply, so fill {knockout.fill!r} needs --as checkpoint."
@@ -187,5 +195,6 @@ def adapter_weights(plan: AdapterPlan) -> bytes:
     return len(raw).to_bytes(8, "little") + raw + bytes(position)
 
 
-def _out_features(module: nn.Module) -> int:
-    return int(module.nf if isinstance(module, Conv1D) else module.out_features)
+def _out_features(module: Any) -> int:
+    """Of a `Linear`, or of transformers' `Conv1D`."""
+    return int(module.nf if hasattr(module, "nf") else module.out_features)

@@ -8,8 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from talo_export.checkpoint.anatomy import checkpoint_anatomy
-from talo_export.checkpoint.foreign import is_foreign
+from talo_export.checkpoint.anatomy import checkpoint_anatomy, model_kind
 from talo_export.checkpoint.formats import storage_format, stored_tensors
 from talo_export.checkpoint.layout import Layout, read_layout
 from talo_export.checkpoint.plan import edits_on
@@ -87,7 +86,7 @@ def run(request: InspectRequest, reporter: Reporter = SILENT) -> Inspection:
     warnings, storage = list(layout.warnings), declared_storage(layout)
     zeroed = {layer.index: zero_tensors(layout, anatomy, layer.index) for layer in anatomy.layers}
     names = [name for layer in zeroed.values() for name in layer.names]
-    if is_foreign(layout.config) and not request.trust_remote_code:
+    if model_kind(layout.config).foreign and not request.trust_remote_code:
         warnings.append(
             "the model's own code was not run: layers and tensors are told from config, names and "
             "shapes, and no proof by logits is possible without --trust-remote-code."
