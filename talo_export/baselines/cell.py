@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
             in_a_process_of_its_own(path, abandoned=nobody_waits)
         except AbandonedError:
             return 1
-        print(result_path(path), flush=True)
+        print(result_path(path).name, flush=True)
     return 0
 
 

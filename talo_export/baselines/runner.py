@@ -63,7 +63,7 @@ def run_worker(paths: Sequence[Path], log: Path) -> Iterator[Path]:
     The worker and its cell end with this generator, and with this process: see there.
     """
     command = [sys.executable, "-m", "talo_export.baselines.cell", *map(str, paths)]
-    by_result = {str(result_path(path)): path for path in paths}
+    by_result = {result_path(path).name: path for path in paths}
     with log.open("w", encoding="utf-8") as errors:
         worker = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
