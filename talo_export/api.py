@@ -35,7 +35,12 @@ from talo_export.requests.checkpoints import (
     VerifyRequest,
 )
 from talo_export.requests.fields import Request, settings, verb_of
-from talo_export.requests.measurements import CompareRequest, EvaluateRequest, ProbeRequest
+from talo_export.requests.measurements import (
+    AskRequest,
+    CompareRequest,
+    EvaluateRequest,
+    ProbeRequest,
+)
 from talo_export.requests.readings import (
     AnalyzeRequest,
     DoctorRequest,
@@ -108,6 +113,7 @@ def _load_task(request: LoadTaskRequest, reporter: Reporter) -> Task:
 
 
 probe = verb(ProbeRequest, commands.probe.run)
+ask = verb(AskRequest, commands.ask.run)
 export = verb(ExportRequest, commands.export.run)
 verify = verb(VerifyRequest, commands.verify.run)
 push = verb(PushRequest, commands.push.run)

@@ -58,5 +58,10 @@ def load_for_inference(settings: InferenceSettings) -> LoadedModel:
 
 def base_reference(manifest: Manifest) -> str:
     """The reference of the base that a manifest names."""
-    base = model_reference(manifest.base)
-    return f"{base}@{manifest.revision}" if manifest.revision else base
+    return revised(manifest.base, manifest.revision)
+
+
+def revised(name: str, revision: str | None) -> str:
+    """The reference of a model by its name in results, and the commit where it is of the Hub."""
+    reference = model_reference(name)
+    return f"{reference}@{revision}" if revision else reference
