@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 import talo_export
 from talo_export.cli.flags import command
+from talo_export.foreign_text import visible
 from talo_export.requests.checkpoints import (
     DiffRequest,
     ExportRequest,
@@ -33,8 +34,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except typer.BadParameter as wrong:
-            wrong.message = wrong.message.removeprefix("Value error, ")
+        except typer.TyperException as wrong:
+            wrong.message = visible(wrong.message.removeprefix("Value error, "))
             raise
 
 

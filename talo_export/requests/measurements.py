@@ -195,7 +195,7 @@ class CompareRequest(ScoringSettings, TrainingSettings, TaskChoice, ModelSetting
     )] = False  # fmt: skip
     tokens: Annotated[int, Flag(
         "--tokens N", RIVALS,
-        "With --estimate: tokens of a prompt.",
+        "With --estimate: tokens of a prompt's text; a picture's come on top.",
         least=1
     )] = 512  # fmt: skip
     load_in_4bit: Annotated[bool, Flag(
