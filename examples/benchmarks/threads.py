@@ -6,8 +6,8 @@ Every line is one item, all layers: the *hook loop* (a stock pass a layer, see `
 product's engine, *shared*, in one process and in turns; the smallest of `--repeat` wall times. The
 other process is a loop that never waits. torch's own number of threads is that of the processors
 the process may use; a quota of a container lowers it, and threads wait for each other asleep, as in
-the product (`talo_export/models/threads.py`); `OMP_WAIT_POLICY=active` in the environment shows what
-torch does by itself.
+the product (`talo_export/models/threads.py`); `OMP_WAIT_POLICY=active` in the environment shows
+what torch does by itself.
 """
 
 from __future__ import annotations
