@@ -5,7 +5,9 @@
 Every line is one item, all layers: the *hook loop* (a stock pass a layer, see `sweep.py`) and the
 product's engine, *shared*, in one process and in turns; the smallest of `--repeat` wall times. The
 other process is a loop that never waits. torch's own number of threads is that of the processors
-the process may use; a container's quota lowers it (`talo_export/models/threads.py`).
+the process may use; a quota of a container lowers it, and threads wait for each other asleep, as in
+the product (`talo_export/models/threads.py`); `OMP_WAIT_POLICY=active` in the environment shows
+what torch does by itself.
 """
 
 from __future__ import annotations
@@ -19,12 +21,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-from sweep import by_engine, example, hook_loop
+from talo_export.models.threads import share_processors
 
-from talo_export.probing.settings import Scoring
-from talo_export.requests.settings import InferenceSettings
-from talo_export.runs.loading import load_for_inference
+share_processors()  # Before torch is imported, as the command does.
+
+import torch  # noqa: E402
+from sweep import by_engine, example, hook_loop  # noqa: E402
+
+from talo_export.probing.settings import Scoring  # noqa: E402
+from talo_export.requests.settings import InferenceSettings  # noqa: E402
+from talo_export.runs.loading import load_for_inference  # noqa: E402
 
 PAGE = Path(__file__).with_suffix(".md")
 HEAD = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from talo_export.models import threads
-from talo_export.models.threads import limit_threads, quota
+from talo_export.models.threads import quota, share_processors
 
 
 def group(folder: Path, **files: str) -> None:
@@ -69,16 +69,27 @@ def half_a_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("half_a_processor")
 def test_a_process_started_from_here_uses_no_more_threads_than_the_quota() -> None:
-    limit_threads()
+    share_processors()
     code = "import torch; print(torch.get_num_threads())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
 
 
+@pytest.mark.parametrize(("users", "policy"), [(None, "passive"), ("active", "active")])
+def test_threads_wait_asleep_unless_the_user_says_otherwise(
+    users: str | None, policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", users or "")
+    if users is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    share_processors()
+    assert os.environ["OMP_WAIT_POLICY"] == policy
+
+
 @pytest.mark.usefixtures("half_a_processor")
 def test_the_users_own_number_of_threads_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    limit_threads()
+    share_processors()
     assert os.environ["OMP_NUM_THREADS"] == "3"
 
 
@@ -89,7 +100,7 @@ def test_a_torch_that_was_imported_before_is_held_to_it_as_well() -> None:
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        limit_threads()
+        share_processors()
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
