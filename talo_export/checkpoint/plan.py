@@ -44,6 +44,10 @@ class Edit:
         """The first byte after the edited range."""
         return self.offset + self.nbytes
 
+    def positions(self) -> range:
+        """The file's bytes that are overwritten."""
+        return range(self.offset, self.end)
+
     @property
     def fits(self) -> bool:
         """Whether the pattern repeats a whole number of times."""
@@ -138,13 +142,13 @@ def edits_on(
     found = {
         edit
         for name in targets.filled
-        for edit in _edits(layout, storage, name, knockout.fill, targets.layer.altered)
+        for edit in _edits(layout, storage, name, knockout.fill, targets.altered)
     }
     edits = tuple(sorted(found, key=lambda edit: (edit.file, edit.offset)))
     if not any(edit.nbytes for edit in edits):
         raise ProofError(
-            f"layer {knockout.layer} has no bytes on disk for scope {knockout.scope!r}: "
-            "nothing would change."
+            f"{knockout.label} has no bytes on disk for scope {knockout.scope!r}: nothing would "
+            "change."
         )
     _check_disjoint(edits)
     misfit = next((edit.tensor for edit in edits if not edit.fits), None)

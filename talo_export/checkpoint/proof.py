@@ -21,6 +21,7 @@ from safetensors.numpy import load_file
 
 from talo_export.checkpoint.adapter_files import output_alone
 from talo_export.checkpoint.files import GGUF
+from talo_export.codec import to_json
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
 
@@ -120,7 +121,7 @@ def prove_export(
         printed, live = _run(
             [
                 "-m", "talo_export.models.live_logits", str(base), "{out}",
-                "--layer", str(knockout.layer), "--scope", knockout.scope, "--fill", knockout.fill,
+                json.dumps(to_json(knockout)),
                 "--inputs" if inputs else "--write-inputs", str(given), *options,
             ],
             None,

@@ -1,10 +1,11 @@
 """The logits of a live knockout, computed in a process of its own.
 
-    python -m talo_export.models.live_logits BASE OUT --layer K [--scope S] [--fill F]
+    python -m talo_export.models.live_logits BASE OUT KNOCKOUT
                                              [--inputs INPUTS | --write-inputs INPUTS]
                                              [--trust-remote-code]
 
 One half of the proof that files and memory agree; the other half knows stock transformers only.
+KNOCKOUT is JSON, as in a manifest.
 INPUTS is a safetensors file whose tensors are named EXAMPLE/ARGUMENT (`0/input_ids`); without it
 one example is made up of the least that the model runs on, mostly a few text tokens, and written
 where `--write-inputs` says, for the other half. OUT gets two tensors of float32 logits an example,
@@ -25,6 +26,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from talo_export.codec import from_json
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
 from talo_export.models.dtypes import settled_dtype
@@ -117,15 +119,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("base")
     parser.add_argument("out")
-    parser.add_argument("--layer", type=int, required=True)
-    parser.add_argument("--scope", default="attention")
-    parser.add_argument("--fill", default="zero")
+    parser.add_argument("knockout")
     inputs = parser.add_mutually_exclusive_group()
     inputs.add_argument("--inputs", type=Path)
     inputs.add_argument("--write-inputs", type=Path)
     parser.add_argument("--trust-remote-code", action="store_true")
     given = parser.parse_args()
-    knockout = Knockout(given.layer, given.scope, given.fill)
+    knockout = from_json(Knockout, given.knockout, "the knockout")
     dtype = settled_dtype(
         "auto", given.base, device="cpu", trust_remote_code=given.trust_remote_code
     )

@@ -76,16 +76,18 @@ def refuse_broken_weights(model: nn.Module) -> None:
 def prove_effect(model: nn.Module, targets: Targets, knockout: Knockout, base: BaseAnswer) -> None:
     """One forward of the base's example under the knockout. Raises ProofError where it shows none.
 
-    Proved: under `zero` every output projection puts out exactly zero; the logits are not the
-    base's to the last bit.
+    Proved: under `zero` every output projection puts out exactly zero, in each of the layers; the
+    logits are not the base's to the last bit.
     """
     seen: dict[str, bool] = {}
+    watched: set[str] = set()
     handles = []
     if knockout.fill == "zero":
         for path in {name.rpartition(".")[0] for name in targets.outputs}:
             module = model.get_submodule(path)
             if not any(True for _ in module.children()):
                 handles.append(module.register_forward_hook(_watch(seen, path)))
+                watched.add(path)
     try:
         logits = logits_of(model, base.example)
     finally:
@@ -94,12 +96,14 @@ def prove_effect(model: nn.Module, targets: Targets, knockout: Knockout, base: B
     loud = [path for path, zero in seen.items() if not zero]
     if loud:
         raise ProofError(f"{', '.join(loud)} still puts out something under {knockout}")
-    if handles and not seen:
-        raise ProofError(f"the forward never passed {', '.join(targets.outputs)}: {knockout}")
+    for layer in targets.layers:
+        mine = {path for path in watched if path.startswith(f"{layer.path}.")}
+        if mine and not mine & seen.keys():
+            raise ProofError(f"the forward never passed {', '.join(sorted(mine))}: {knockout}")
     if torch.allclose(logits, base.logits, rtol=0, atol=0, equal_nan=True):
         raise ProofError(
-            f"the logits did not move under {knockout}: layer {targets.layer.path} puts out "
-            "nothing already, or it is not the layer that is used"
+            f"the logits did not move under {knockout}: what it cuts puts out nothing already, or "
+            "is not what is used"
         )
 
 

@@ -33,7 +33,7 @@ def knocked_out(
     *,
     example: Mapping[str, Any] | None = None,
 ) -> Iterator[Targets]:
-    """The whole model with one layer switched off, its effect proved on entry.
+    """The whole model with the knockout carried out, its effect proved on entry.
 
     In the weights where they are at hand. Weights that are offloaded or quantised cannot be
     filled; for a zero fill the output projections are silenced instead, the same function.
@@ -59,7 +59,7 @@ def knocked_out(
 
 @contextmanager
 def filled(model: nn.Module, decoder: Decoder, knockout: Knockout) -> Iterator[None]:
-    """The layer's weights filled for every row; their exact bits come back afterwards.
+    """The weights filled for every row; their exact bits come back afterwards.
 
     Raises ProofError where a parameter is not there, TaloError where it cannot be filled.
     """
@@ -83,7 +83,7 @@ def silenced(
 ) -> Iterator[None]:
     """Zero knockouts, each for the rows its (B,) bool mask names, or for all where that is None.
 
-    The layer's output projections put out exact zeros there, which is the same function as zero
+    Its output projections put out exact zeros there, which is the same function as zero
     weights and biases. Other fills are left to `filled`. Raises TaloError where an output
     projection is no module of its own, or does not keep the batch first.
     """

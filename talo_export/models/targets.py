@@ -10,16 +10,21 @@ from dataclasses import dataclass
 
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout, Scope
-from talo_export.models.anatomy import Decoder, Layer, Mixer
+from talo_export.models.anatomy import Altered, Decoder, Layer, Mixer
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
     """What one knockout fills. `filled` is everything, `outputs` the output projections in it."""
 
-    layer: Layer
+    layers: tuple[Layer, ...]
     filled: tuple[str, ...]
     outputs: tuple[str, ...]
+
+    @property
+    def altered(self) -> tuple[Altered, ...]:
+        """Of the layers: stored tensors that loading moves about."""
+        return tuple(each for layer in self.layers for each in layer.altered)
 
 
 def knockout_targets(decoder: Decoder, knockout: Knockout) -> Targets:
@@ -28,22 +33,23 @@ def knockout_targets(decoder: Decoder, knockout: Knockout) -> Targets:
     Raises UsageError for a layer out of range, one without self-attention, or a scope that would
     cut what other layers read; TaloError for an attention that is declined.
     """
-    layer = pick_layer(decoder, knockout.layer)
+    layers = tuple(pick_layer(decoder, index) for index in knockout.layers)
     outputs: list[str] = []
     inputs: list[str] = []
-    if knockout.scope != "mlp":
-        for mixer in attentions(layer, knockout.scope):
-            outputs.extend(mixer.output)
-            if knockout.scope != "o_proj":
-                inputs.extend(mixer.inputs)
-    if knockout.scope in ("mlp", "layer"):
-        if not layer.mlp_output:
-            raise TaloError(
-                f"layer {layer.index} ({layer.path}) has no feed-forward output projection that "
-                "could be told apart: use --scope attention"
-            )
-        outputs.extend(layer.mlp_output)
-    return Targets(layer=layer, filled=(*inputs, *outputs), outputs=tuple(outputs))
+    for layer in layers:
+        if knockout.scope != "mlp":
+            for mixer in attentions(layer, knockout.scope):
+                outputs.extend(mixer.output)
+                if knockout.scope != "o_proj":
+                    inputs.extend(mixer.inputs)
+        if knockout.scope in ("mlp", "layer"):
+            if not layer.mlp_output:
+                raise TaloError(
+                    f"layer {layer.index} ({layer.path}) has no feed-forward output projection "
+                    "that could be told apart: use --scope attention"
+                )
+            outputs.extend(layer.mlp_output)
+    return Targets(layers=layers, filled=(*inputs, *outputs), outputs=tuple(outputs))
 
 
 def pick_layer(decoder: Decoder, index: int) -> Layer:

@@ -24,12 +24,6 @@ from talo_export.publish.metadata import card_data, collection_data, source_word
 from talo_export.publish.snippets import engines, loading_snippet
 from talo_export.publish.subject import BASE, PLOT, Subject
 
-_CUT = {
-    "attention": "the self-attention",
-    "o_proj": "the self-attention's output projection",
-    "mlp": "the feed-forward block",
-    "layer": "the self-attention and the feed-forward block",
-}
 _HOW = {
     "zero": "set to zero",
     "uniform": "set to uniform averaging (every weight 1/d_out)",
@@ -116,7 +110,6 @@ def _words(subject: Subject) -> dict[str, object]:
         "versions": manifest.versions,
         "title": _title(subject),
         "base_name": subject.base.hub_id or BASE,
-        "what_was_cut": _CUT[subject.knockout.scope],
         "how_it_was_cut": _HOW[subject.knockout.fill],
         "fill_words": _FILL[subject.knockout.fill],
         "snippet": loading_snippet(subject),
@@ -177,7 +170,7 @@ def _mean_effect(subject: Subject) -> str:
 
 def _title(subject: Subject) -> str:
     task = f" for {markdown(subject.task.task)}" if subject.task else ""
-    return f"{markdown(subject.base.short_name)}, layer {subject.knockout.layer} knocked out{task}"
+    return f"{markdown(subject.base.short_name)}, {subject.knockout.label} knocked out{task}"
 
 
 def _base_link(subject: Subject) -> str:

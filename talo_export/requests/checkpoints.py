@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import KW_ONLY
 from typing import Annotated, Literal
 
 from talo_export.errors import UsageError
+from talo_export.knockout import Knockout, knockout_of
 from talo_export.requests.fields import (
     Argument,
     Coerced,
@@ -28,31 +30,35 @@ from talo_export.requests.settings import (
     SEARCH,
     FillName,
     ModelChoice,
-    Scope,
+    ScopeName,
     TrustCode,
 )
-from talo_export.requests.values import read_layer
+from talo_export.requests.values import layers_of, read_layer
+
+Form = Literal["checkpoint", "adapter"]
+Layers = Coerced[int | Iterable[int] | None, tuple[int, ...]]
 
 
 @frozen
 class ExportRequest(ModelChoice):
-    """Cut one layer's attention out of the weights on disk; everything else stays byte for byte."""
+    """Cut a layer's attention out of the weights on disk; everything else stays byte for byte."""
 
     _: KW_ONLY
-    layer: Annotated[int | None, Flag(
+    layer: Annotated[Layers, Flag(
         "--layer -k K", SEARCH,
-        "The decoder layer, counted from 0.",
-        parse=read_layer
-    )] = None  # fmt: skip
+        "The decoder layer, counted from 0; say it again to cut several.",
+        parse=read_layer, repeated=True,
+        python="The decoder layer, counted from 0, or several."
+    )] = Coerced(layers_of, default=())  # fmt: skip
     run: Annotated[MaybePath, Flag(
         "--run DIR", SEARCH, "Take model, layer, scope and fill from a finished run."
     )] = Coerced(path_if_any, default=None)  # fmt: skip
     out: Annotated[MaybePath, Flag(
         "--out -o DIR", OUTPUT, "Directory to write; it must not exist."
     )] = Coerced(path_if_any, default=None)  # fmt: skip
-    scope: Scope = "attention"
+    scope: ScopeName = "attention"
     fill: FillName = "zero"
-    form: Annotated[Literal["checkpoint", "adapter"], Flag(
+    form: Annotated[Form, Flag(
         "--as FORM", OUTPUT, "checkpoint: a whole one. adapter: a PEFT adapter of a few kilobytes."
     )] = "checkpoint"  # fmt: skip
     link: Annotated[bool, Flag(
@@ -74,16 +80,34 @@ class ExportRequest(ModelChoice):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.run is not None and (self.layer is not None or self.model is not None):
+        if self.run is not None and (self.layer or self.model is not None):
             raise UsageError("--run names the model and the layer already: leave out the others.")
         if self.run is None and self.comparison is not None:
             raise UsageError(
                 "a comparison stands in the card of a run's layer: give --run as well."
             )
-        if self.run is None and self.layer is None:
+        if self.run is None and not self.layer:
             raise UsageError("export needs --layer K, or --run DIR to take the layer from a run.")
         if self.out is None and not self.dry_run:
             raise UsageError("export needs --out DIR, a directory that does not exist yet.")
+
+    @classmethod
+    def of(
+        cls, knockout: Knockout, model: str | None, out: str, form: Form = "checkpoint"
+    ) -> ExportRequest:
+        """The request that cuts the same out of `model`."""
+        return cls(
+            model,
+            layer=knockout.layers,
+            scope=knockout.scope,
+            fill=knockout.fill,
+            out=out,
+            form=form,
+        )
+
+    def to_knockout(self) -> Knockout:
+        """What is to be cut, where it is named by hand."""
+        return knockout_of(self.layer, self.scope, self.fill)
 
 
 @frozen
@@ -136,9 +160,6 @@ class InspectRequest(ModelChoice):
         "Directory or Hub id.",
         default="the bundled demo"
     )] = Coerced(reference_if_any, default=None)  # fmt: skip
-
-
-Form = Literal["checkpoint", "adapter"]
 
 
 @frozen

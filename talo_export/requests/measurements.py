@@ -19,7 +19,7 @@ from talo_export.requests.settings import (
     FillName,
     InferenceSettings,
     ModelSettings,
-    Scope,
+    ScopeName,
     ScoringSettings,
     TaskChoice,
     TaskWithShots,
@@ -70,7 +70,7 @@ class ProbeRequest(ScoringSettings, TaskWithShots, InferenceSettings):
         "What makes a layer the best one: kept-t, accuracy, margin, probability, ...; auto is "
         "kept-t where choices are scored, else accuracy."
     )] = "auto"  # fmt: skip
-    scope: Scope = "attention"
+    scope: ScopeName = "attention"
     fill: FillName = "zero"
     engine: Annotated[Literal["auto", "naive"], Flag(
         "--engine NAME", SEARCH,

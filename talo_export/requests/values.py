@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
@@ -48,10 +48,17 @@ def read_layer(text: str) -> int:
     if not re.fullmatch(r"-?\d+", text, re.ASCII):
         several = re.fullmatch(r"\s*\d+(\s*[,\s-]\s*\d+)+\s*", text, re.ASCII)
         raise UsageError(
-            f"--layer is {text!r}; one layer is cut, so give one number, counted from 0"
-            + ("; `talo-export analyze pairs RUN` tries a second layer." if several else ".")
+            f"--layer is {text!r}; give one number, counted from 0"
+            + (", and another --layer for each further layer." if several else ".")
         )
     return int(text)
+
+
+def layers_of(given: int | Iterable[int] | None) -> tuple[int, ...]:
+    """The layers by their numbers, ascending, each once."""
+    if given is None or isinstance(given, int):
+        return () if given is None else (given,)
+    return tuple(sorted(set(given)))
 
 
 def read_points(text: str) -> float:

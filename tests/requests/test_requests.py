@@ -59,7 +59,7 @@ OF_A_NAME: dict[str, st.SearchStrategy[Any]] = {
     "lr": st.floats(1e-9, 10),
     "methods": st.just(("all",)) | METHODS,
     "kind": st.sampled_from(["heatmap", "pairs", "side-effects"]),
-    "layer": st.none() | st.integers(-1, 99),
+    "layer": st.none() | st.integers(-1, 99) | st.sets(st.integers(-1, 99)),
     "task": st.none() | st.text() | st.just("check"),
     "ProbeRequest.shots": st.none() | st.integers(1, 99),
     "CompareRequest.shots": st.sets(st.integers(1, 99), min_size=1).map(sorted).map(tuple),
@@ -206,10 +206,13 @@ def test_a_request_that_cannot_be_is_refused_when_it_is_made(
         declared(**chosen)
 
 
-def test_several_layers_are_told_what_to_do() -> None:
+def test_several_layers_are_several_options_in_any_order() -> None:
     said = parsed(ExportRequest, ["--layer", "12,13", "--out", "out"])
-    assert "one layer is cut, so give one number" in said
-    assert "talo-export analyze pairs RUN" in said
+    assert "another --layer for each further layer" in said
+    request = parsed(ExportRequest, ["-k", "13", "--layer", "7", "--out", "out"])
+    assert request.layer == (7, 13)
+    assert request == ExportRequest(layer={13, 7}, out="out")
+    assert command_line(request) == "talo-export export --layer 7 --layer 13 --out out"
 
 
 @pytest.mark.parametrize(
