@@ -32,9 +32,10 @@ _CUT: Mapping[Scope, str] = {
 
 @dataclass(frozen=True, slots=True, order=True)
 class Knockout:
-    """Decoder layers switched off. They count from 0, the one next to the embeddings.
+    """Decoder layers switched off, or some attention heads of them.
 
-    Raises ValueError where the layers do not ascend.
+    Layers count from 0, the one next to the embeddings; heads as the queries do. Raises ValueError
+    where they do not ascend, and for heads under another scope or fill than the usual.
     """
 
     layer: int
@@ -43,10 +44,18 @@ class Knockout:
     fill: Fill = "zero"
     also: tuple[int, ...] = ()
     """Further layers, ascending."""
+    heads: tuple[tuple[int, ...], ...] = ()
+    """The heads of each layer, ascending: filled are the columns of the output projection that
+    read them, and nothing else. None: all of what the scope names."""
 
     def __post_init__(self) -> None:
-        if any(higher <= lower for lower, higher in pairwise(self.layers)):
-            raise ValueError(f"the layers {_listed(self.layers)} do not ascend")
+        for what, numbers in (("layers", self.layers), *(("heads", each) for each in self.heads)):
+            if any(higher <= lower for lower, higher in pairwise(numbers)):
+                raise ValueError(f"the {what} {_listed(numbers)} do not ascend")
+        if self.heads and not (len(self.heads) == len(self.layers) and all(self.heads)):
+            raise ValueError(f"heads are named for {len(self.heads)} of {len(self.layers)} layers")
+        if self.heads and (self.scope, self.fill) != ("attention", "zero"):
+            raise ValueError("heads are cut out of the attention, and by zeros")
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -55,35 +64,60 @@ class Knockout:
 
     @property
     def label(self) -> str:
-        """`layer 12`, `layers 3 and 7`."""
+        """`layer 12`, `layers 3 and 7`, `heads 0 and 4 of layer 12`."""
         return self._places("layer")
 
     @property
     def description(self) -> str:
         """`the self-attention of decoder layers 3 and 7`."""
+        if self.heads:
+            return f"attention {self._places('decoder layer')}"
         return f"{_CUT[self.scope]} of {self._places('decoder layer')}"
 
     @property
     def place(self) -> str:
-        """`12`, `3 and 7`."""
-        return _listed(self.layers)
+        """`12`, `3 and 7`, `12 (heads 0 and 4)`."""
+        if not self.heads:
+            return _listed(self.layers)
+        pairs = zip(self.layers, self.heads, strict=True)
+        return _listed([f"{layer} ({_counted('head', heads)})" for layer, heads in pairs])
 
     @property
     def slug(self) -> str:
-        """`12`, `3-7`: a part of a name."""
-        return "-".join(map(str, self.layers))
+        """`12`, `3-7`, `12-heads-0-4`: a part of a name."""
+        parts = [str(layer) for layer in self.layers]
+        for at, heads in enumerate(self.heads):
+            parts[at] = "-".join((parts[at], "heads", *map(str, heads)))
+        return "-".join(parts)
 
     def __str__(self) -> str:
         return f"{self.label} ({self.scope}, {self.fill})"
 
     def _places(self, noun: str) -> str:
-        return f"{noun}{'s' if self.also else ''} {_listed(self.layers)}"
+        if not self.heads:
+            return _counted(noun, self.layers)
+        pairs = zip(self.layers, self.heads, strict=True)
+        return _listed([f"{_counted('head', heads)} of {noun} {layer}" for layer, heads in pairs])
 
 
-def knockout_of(layers: Iterable[int], scope: Scope = "attention", fill: Fill = "zero") -> Knockout:
-    """The knockout of one or several layers, given in any order."""
-    first, *others = sorted(set(layers))
-    return Knockout(first, scope, fill, tuple(others))
+def knockout_of(
+    layers: Iterable[int] = (),
+    scope: Scope = "attention",
+    fill: Fill = "zero",
+    heads: Mapping[int, Iterable[int]] | None = None,
+) -> Knockout:
+    """The knockout of one or several layers, or of `heads` by their layers, given in any order.
+
+    Raises ValueError as `Knockout` does.
+    """
+    first, *others = sorted({*layers, *(heads or ())})
+    cut = tuple(tuple(sorted(set(numbers))) for _, numbers in sorted((heads or {}).items()))
+    return Knockout(first, scope, fill, tuple(others), cut)
+
+
+def _counted(noun: str, numbers: Sequence[int]) -> str:
+    """`layer 3`, `layers 3 and 7`."""
+    return f"{noun}{'s' if len(numbers) > 1 else ''} {_listed(numbers)}"
 
 
 def _listed(names: Sequence[object]) -> str:

@@ -25,8 +25,8 @@ from talo_export.knockout import Knockout
 
 MANIFEST = "talo_export.json"
 FORMAT_VERSION = 1
-"""Of the knockouts there have been from the first: one layer's. Those of several layers have the
-next one, so that a talo-export that knows one layer refuses them instead of reading half."""
+"""Of the knockouts there have been from the first: of one layer. Those of several layers and of
+heads have the next one, so that a talo-export that knows one layer refuses them, not reads half."""
 GENERAL_VERSION = 2
 
 
@@ -37,7 +37,7 @@ def _without_empty(
 
 
 AnyKnockout = Annotated[Knockout, WrapSerializer(_without_empty)]
-"""`also` is written only where there are several layers."""
+"""`also` and `heads` are written only where there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,8 @@ class Manifest:
     def __post_init__(self) -> None:
         if self.knockout.layer < 0:
             raise ValueError(f"layer {self.knockout.layer} is negative")
-        needed = GENERAL_VERSION if self.knockout.also else FORMAT_VERSION
+        general = self.knockout.also or self.knockout.heads
+        needed = GENERAL_VERSION if general else FORMAT_VERSION
         if self.format_version not in (0, needed):
             raise ValueError(f"format version {self.format_version} is none of {self.knockout}")
         object.__setattr__(self, "format_version", needed)

@@ -59,6 +59,8 @@ class ExportResult(Recorded):
     fill: Fill
     also: Annotated[tuple[int, ...], maybe] = ()
     """Further layers."""
+    heads: Annotated[tuple[tuple[int, ...], ...], maybe] = ()
+    """The heads of each layer, where not all is cut."""
 
     @property
     def knockout(self) -> Knockout:
@@ -79,7 +81,7 @@ class AdapterExport(ExportResult):
     """A PEFT adapter: no tensor of the base is edited."""
 
     modules: Mapping[str, int]
-    """The modules whose output is scaled to zero, and its size."""
+    """The modules whose output is scaled to zero, and its size; of heads, whose input is."""
     edits: tuple[EditedTensor, ...] = ()
     bytes_total: int
     seconds: float = 0.0
@@ -298,9 +300,10 @@ def _show_edits(result: CheckpointExport, to: Console) -> None:
         for edit in result.edits:
             if edit.file == file:
                 shape = " x ".join(map(str, edit.shape)) or "scalar"
-                table.add_row(
-                    edit.tensor, edit.dtype, shape, f"{edit.offset:,}", f"{edit.nbytes:,}"
-                )
+                bytes_ = f"{edit.overwritten:,}"
+                if edit.every:
+                    bytes_ += f" ({sum(size for _, size in edit.parts):,} of every {edit.every:,})"
+                table.add_row(edit.tensor, edit.dtype, shape, f"{edit.offset:,}", bytes_)
         to.print(table)
 
 

@@ -14,12 +14,32 @@ from talo_export.models.anatomy import Altered, Decoder, Layer, Mixer
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """Some inputs of a matrix: what they bring in becomes exactly zero."""
+
+    weight: str
+    axis: int
+    """The matrix's dimension that counts its inputs."""
+    of: int
+    """How many inputs it has."""
+    inputs: tuple[range, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
-    """What one knockout fills. `filled` is everything, `outputs` the output projections in it."""
+    """What one knockout fills: some parameters whole, of others only columns."""
 
     layers: tuple[Layer, ...]
-    filled: tuple[str, ...]
-    outputs: tuple[str, ...]
+    filled: tuple[str, ...] = ()
+    """Whole."""
+    outputs: tuple[str, ...] = ()
+    """The output projections among them."""
+    columns: tuple[Columns, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all parameters that are changed."""
+        return (*self.filled, *(each.weight for each in self.columns))
 
     @property
     def altered(self) -> tuple[Altered, ...]:
@@ -34,6 +54,9 @@ def knockout_targets(decoder: Decoder, knockout: Knockout) -> Targets:
     cut what other layers read; TaloError for an attention that is declined.
     """
     layers = tuple(pick_layer(decoder, index) for index in knockout.layers)
+    if knockout.heads:
+        cut = zip(layers, knockout.heads, strict=True)
+        return Targets(layers, columns=tuple(head_columns(layer, heads) for layer, heads in cut))
     outputs: list[str] = []
     inputs: list[str] = []
     for layer in layers:
@@ -60,6 +83,24 @@ def pick_layer(decoder: Decoder, index: int) -> Layer:
             f"0 to {len(decoder) - 1}"
         )
     return decoder.layers[index]
+
+
+def head_columns(layer: Layer, heads: tuple[int, ...]) -> Columns:
+    """The columns of a layer's output projection that read these heads. Raises UsageError for one
+    out of range, TaloError where heads cannot be told apart."""
+    found = attentions(layer, "o_proj")
+    known = found[0].heads
+    if len(found) > 1 or known is None:
+        raise TaloError(
+            f"the attention heads of layer {layer.index} ({found[0].path}) cannot be told apart in "
+            "its output projection: cut the whole layer with --layer"
+        )
+    if not 0 <= heads[0] <= heads[-1] < known.count:
+        raise UsageError(
+            f"head {heads[0] if heads[0] < 0 else heads[-1]} of layer {layer.index} is out of "
+            f"range: its attention has {known.count} heads, 0 to {known.count - 1}"
+        )
+    return Columns(known.weight, known.axis, known.inputs, known.inputs_of(heads))
 
 
 def attentions(layer: Layer, scope: Scope) -> tuple[Mixer, ...]:

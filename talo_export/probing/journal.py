@@ -177,18 +177,25 @@ def _nothing() -> None:
 
 
 def variant_key(variant: Knockout | None) -> str:
-    """Text that stands for a variant in the journal: `base`, `attention/zero/12`, `mlp/zero/3+7`"""
+    """Text that stands for a variant in the journal: `base`, `attention/zero/12`, `mlp/zero/3+7`,
+    `attention/zero/12:0,4`."""
     if variant is None:
         return "base"
-    return f"{variant.scope}/{variant.fill}/{'+'.join(map(str, variant.layers))}"
+    places = list(map(str, variant.layers))
+    for at, heads in enumerate(variant.heads):
+        places[at] += ":" + ",".join(map(str, heads))
+    return f"{variant.scope}/{variant.fill}/{'+'.join(places)}"
 
 
 def read_variant(key: str) -> Knockout | None:
     """Inverse of `variant_key`."""
     if key == "base":
         return None
-    scope, fill, layers = key.split("/")
-    return knockout_of(map(int, layers.split("+")), cast(Scope, scope), cast(Fill, fill))
+    scope, fill, places = key.split("/")
+    parts = [place.partition(":") for place in places.split("+")]
+    heads = {int(layer): map(int, given.split(",")) for layer, _, given in parts if given}
+    layers = [int(layer) for layer, _, _ in parts]
+    return knockout_of(layers, cast(Scope, scope), cast(Fill, fill), heads)
 
 
 def _prepare(path: Path, connection: sqlite3.Connection, wanted: Mapping[str, str]) -> None:

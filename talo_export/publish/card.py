@@ -128,7 +128,7 @@ def _words(subject: Subject) -> dict[str, object]:
         "macro_gain": _mean(gains),
         "edits": manifest.edits,
         "files": sorted({edit.file for edit in manifest.edits}),
-        "bytes_total": sum(edit.nbytes for edit in manifest.edits),
+        "bytes_total": sum(edit.overwritten for edit in manifest.edits),
         "has_plot": PLOT in manifest.added,
         "has_undo": UNDO_FILE in manifest.added,
     }

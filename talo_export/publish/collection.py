@@ -107,8 +107,9 @@ def _document(members: Sequence[Member]) -> Document:
 
 
 def _cut(knockout: Knockout) -> Document:
-    also = {"also": list(knockout.also)} if knockout.also else {}
-    return {"layer": knockout.layer, "scope": knockout.scope, **also}
+    more = {"also": list(knockout.also), "heads": [list(heads) for heads in knockout.heads]}
+    cut = {"layer": knockout.layer, "scope": knockout.scope}
+    return cut | {key: numbers for key, numbers in more.items() if numbers}
 
 
 def _same(theirs: Document, ours: Document) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY
 from typing import Annotated, Literal
 
@@ -33,10 +33,14 @@ from talo_export.requests.settings import (
     ScopeName,
     TrustCode,
 )
-from talo_export.requests.values import layers_of, read_layer
+from talo_export.requests.values import heads_of, layers_of, read_heads, read_layer, write_heads
 
 Form = Literal["checkpoint", "adapter"]
 Layers = Coerced[int | Iterable[int] | None, tuple[int, ...]]
+LayerHeads = Coerced[
+    Mapping[int, Iterable[int]] | Iterable[tuple[int, Iterable[int]]] | None,
+    tuple[tuple[int, tuple[int, ...]], ...],
+]
 
 
 @frozen
@@ -50,6 +54,12 @@ class ExportRequest(ModelChoice):
         parse=read_layer, repeated=True,
         python="The decoder layer, counted from 0, or several."
     )] = Coerced(layers_of, default=())  # fmt: skip
+    heads: Annotated[LayerHeads, Flag(
+        "--heads K:H,H", SEARCH,
+        "Cut attention heads only, counted from 0: 12:0,4 is two of layer 12; may be said again.",
+        parse=read_heads, write=write_heads, repeated=True,
+        python="Cut attention heads only, counted from 0: {12: (0, 4)} is two of layer 12."
+    )] = Coerced(heads_of, default=())  # fmt: skip
     run: Annotated[MaybePath, Flag(
         "--run DIR", SEARCH, "Take model, layer, scope and fill from a finished run."
     )] = Coerced(path_if_any, default=None)  # fmt: skip
@@ -80,14 +90,21 @@ class ExportRequest(ModelChoice):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.run is not None and (self.layer or self.model is not None):
+        named = self.layer or self.heads
+        if self.run is not None and (named or self.model is not None):
             raise UsageError("--run names the model and the layer already: leave out the others.")
         if self.run is None and self.comparison is not None:
             raise UsageError(
                 "a comparison stands in the card of a run's layer: give --run as well."
             )
-        if self.run is None and not self.layer:
+        if self.run is None and not named:
             raise UsageError("export needs --layer K, or --run DIR to take the layer from a run.")
+        if self.layer and self.heads:
+            raise UsageError("--heads names its layers itself: leave out --layer.")
+        if self.heads and (self.scope, self.fill) != ("attention", "zero"):
+            raise UsageError(
+                "--heads are cut out of the attention, by zeros: leave out --scope and --fill."
+            )
         if self.out is None and not self.dry_run:
             raise UsageError("export needs --out DIR, a directory that does not exist yet.")
 
@@ -98,7 +115,8 @@ class ExportRequest(ModelChoice):
         """The request that cuts the same out of `model`."""
         return cls(
             model,
-            layer=knockout.layers,
+            layer=() if knockout.heads else knockout.layers,
+            heads=zip(knockout.layers, knockout.heads, strict=False),
             scope=knockout.scope,
             fill=knockout.fill,
             out=out,
@@ -107,7 +125,7 @@ class ExportRequest(ModelChoice):
 
     def to_knockout(self) -> Knockout:
         """What is to be cut, where it is named by hand."""
-        return knockout_of(self.layer, self.scope, self.fill)
+        return knockout_of(self.layer, self.scope, self.fill, dict(self.heads))
 
 
 @frozen

@@ -54,6 +54,31 @@ def read_layer(text: str) -> int:
     return int(text)
 
 
+def read_heads(text: str) -> tuple[int, tuple[int, ...]]:
+    """`12:0,4` -> (12, (0, 4)): a layer and heads of its attention."""
+    if not re.fullmatch(r"\d+:\d+(,\d+)*", text, re.ASCII):
+        raise UsageError(
+            f"--heads is {text!r}; give a layer and its heads, counted from 0, such as 12:0,4."
+        )
+    layer, _, heads = text.partition(":")
+    return int(layer), tuple(map(int, heads.split(",")))
+
+
+def write_heads(heads: tuple[int, tuple[int, ...]]) -> str:
+    """Inverse of `read_heads`."""
+    return f"{heads[0]}:{write_list(heads[1])}"
+
+
+def heads_of(
+    given: Mapping[int, Iterable[int]] | Iterable[tuple[int, Iterable[int]]] | None,
+) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """(layer, heads), ascending, each once."""
+    by_layer: dict[int, set[int]] = {}
+    for layer, heads in given.items() if isinstance(given, Mapping) else given or ():
+        by_layer.setdefault(layer, set()).update(heads)
+    return tuple((layer, tuple(sorted(by_layer[layer]))) for layer in sorted(by_layer))
+
+
 def layers_of(given: int | Iterable[int] | None) -> tuple[int, ...]:
     """The layers by their numbers, ascending, each once."""
     if given is None or isinstance(given, int):

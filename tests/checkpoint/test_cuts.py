@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.diff import diff_checkpoints
 from talo_export.checkpoint.hashing import file_sha256
 from talo_export.checkpoint.manifest import MANIFEST, read_manifest
-from talo_export.checkpoint.plan import plan_export
+from talo_export.checkpoint.plan import Edit, plan_export
 from talo_export.checkpoint.proof import prove_export
 from talo_export.checkpoint.undo import undo_export
 from talo_export.checkpoint.verify import verify_files
@@ -41,6 +42,9 @@ CUTS = {
     "two outputs": Knockout(0, "o_proj", also=(1,)),
     "feed-forward": Knockout(1, "mlp"),
     "two feed-forwards": Knockout(0, "mlp", also=(1,)),
+    "a head": Knockout(1, heads=((3,),)),
+    "two heads": Knockout(1, heads=((0, 2),)),
+    "heads of two layers": Knockout(0, also=(1,), heads=((1, 2), (0,))),
 }
 EACH = [(name, cut) for name in MODELS for cut in CUTS]
 
@@ -98,6 +102,11 @@ def test_disk_and_adapter_compute_what_the_live_model_does(
     assert torch.equal(logits(adapted), wanted)
 
 
+def overwritten(edit: Edit) -> Iterator[int]:
+    for first, length in edit.pieces(0, edit.nbytes):
+        yield from range(edit.offset + first, edit.offset + first + length)
+
+
 @pytest.mark.parametrize(("name", "cut"), EACH)
 def test_only_the_planned_bytes_differ_and_undo_gives_the_same_hashes(
     bases: dict[str, Path], tmp_path: Path, name: str, cut: str
@@ -109,7 +118,7 @@ def test_only_the_planned_bytes_differ_and_undo_gives_the_same_hashes(
     for file in plan.files:
         before, after = file.source.read_bytes(), (out / file.name).read_bytes()
         differing = {i for i, (x, y) in enumerate(zip(before, after, strict=True)) if x != y}
-        planned = {i for edit in plan.edits_of(file.name) for i in edit.positions()}
+        planned = {i for edit in plan.edits_of(file.name) for i in overwritten(edit)}
         assert differing <= planned
         changed += len(differing)
         assert file.name not in {edit.file for edit in plan.edits} or differing
