@@ -21,8 +21,7 @@ EXACT = 1e-3
 class HeadNumbers:
     """The shadows of one layer's tensors, for as long as the layer runs."""
 
-    def __init__(self, positions: int) -> None:
-        self._positions = positions
+    def __init__(self) -> None:
         self._shadows: dict[int, tuple[Tensor, Tensor]] = {}
         self._count = 0
 
@@ -30,16 +29,14 @@ class HeadNumbers:
         """Let go of all shadows."""
         self._shadows.clear()
 
-    def start(self, result: Tensor | tuple[Tensor, ...]) -> None:
-        """An attention of a batch of one has put out (heads, positions, size) or (1, heads, ...)"""
-        output = result if isinstance(result, Tensor) else result[0]
-        shape = output.shape[1:] if output.dim() == 4 and output.shape[0] == 1 else output.shape
-        if len(shape) != 3 or self._positions not in shape[1:]:
-            return
-        self._count = shape[0]
+    def start(self, weights: Tensor, output: Tensor) -> None:
+        """Weights (heads, positions, positions) of a batch of one gave (heads, positions, size)."""
+        if weights.dim() != 3 or output.dim() != 3 or weights.shape[1] != weights.shape[2]:
+            return  # Heads that share keys and values may be folded into the positions.
+        self._count = output.shape[0]
         numbers = torch.arange(1, self._count + 1, dtype=torch.float64, device="cpu")
-        shadow = numbers.view(-1, 1, 1).expand(shape).reshape(output.shape)
-        self._shadows[id(output)] = (output, shadow.clone())
+        shadow = numbers.view(-1, 1, 1).expand(output.shape).clone()
+        self._shadows[id(output)] = (output, shadow)
 
     def follow(
         self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any

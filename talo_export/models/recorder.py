@@ -52,7 +52,7 @@ class Recorder(TorchDispatchMode):
         self._alive: list[Any] = []
         self._bit_of: dict[int, int] = {}
         self._shapes = [parameter.shape for parameter in parameters.values()]
-        self._numbers = HeadNumbers(positions)
+        self._numbers = HeadNumbers()
         for bit, tensor in enumerate(parameters.values()):
             self._bit_of[self._key(tensor)] = bit
             self.label(tensor, Flow(values=1 << bit, params=1 << bit))
@@ -114,8 +114,10 @@ class Recorder(TorchDispatchMode):
         in_place = name.endswith("_") and not name.startswith("_")
         mixes, projections = len(self.trace.mixes), len(self.trace.projections)
         flow = self._transfer(name.rstrip("_") if in_place else name, operands, flows, result)
-        if len(self.trace.mixes) > mixes and self.trace.mixes[-1].kind == "softmax":
-            self._numbers.start(result)
+        if len(self.trace.mixes) > mixes:
+            weights = [o for o, each in zip(operands, flows, strict=True) if each.weights]
+            if weights and isinstance(result, Tensor):
+                self._numbers.start(weights[0], result)
         elif len(self.trace.projections) > projections:
             self.trace.projections[-1].reads = self._reads(operands, flows)
         elif name not in MATMULS:
