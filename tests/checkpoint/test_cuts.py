@@ -130,6 +130,22 @@ def test_only_the_planned_bytes_differ_and_undo_gives_the_same_hashes(
             assert file_sha256(tmp_path / way / file.name) == file_sha256(file.source)
 
 
+def test_a_byte_beside_a_cut_head_that_is_not_the_bases_is_noticed(
+    bases: dict[str, Path], tmp_path: Path
+) -> None:
+    base = bases["llama"]
+    out = exported(base, CUTS["a head"], tmp_path / "out")
+    (edit,) = read_manifest(out).edits
+    (first, _), *_ = edit.parts
+    with (out / edit.file).open("r+b") as file:
+        file.seek(edit.offset + first - 1)
+        byte = file.read(1)[0]
+        file.seek(edit.offset + first - 1)
+        file.write(bytes([byte ^ 1]))
+    report = verify_files(out, base)
+    assert (report.wrong, report.tensors.other) == ((edit.file,), (edit.tensor,))
+
+
 @pytest.mark.parametrize("cut", CUTS)
 def test_a_stock_process_agrees_and_the_manifest_keeps_the_cut(
     bases: dict[str, Path], tmp_path: Path, cut: str
