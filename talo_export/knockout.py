@@ -28,6 +28,13 @@ _CUT: Mapping[Scope, str] = {
     "mlp": "the feed-forward block",
     "layer": "the self-attention and the feed-forward block",
 }
+_PART: Mapping[Scope, str] = {
+    "attention": "'s attention",
+    "o_proj": "'s attention output",
+    "mlp": "'s feed-forward block",
+    "layer": "",
+}
+_INSTEAD: Mapping[Fill, str] = {"zero": "", "uniform": " made uniform", "mean": " set to its mean"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,6 +80,13 @@ class Knockout:
         if self.heads:
             return f"attention {self._places('decoder layer')}"
         return f"{_CUT[self.scope]} of {self._places('decoder layer')}"
+
+    @property
+    def without(self) -> str:
+        """`without layer 5's attention`; by another fill `with layer 5's attention made uniform`."""
+        how = "without" if self.fill == "zero" else "with"
+        part = "" if self.heads else _PART[self.scope]
+        return f"{how} {self.label}{part}{_INSTEAD[self.fill]}"
 
     @property
     def place(self) -> str:

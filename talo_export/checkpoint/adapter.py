@@ -5,6 +5,8 @@ an output projection, with the vector at zero, it puts out exactly zero, bias in
 knockout, without a copy of the base, and several of them can be swapped on one base. The paper's
 vector on a feed-forward module scales the input instead: on an output projection, with zeros where
 it reads a head and ones elsewhere, that head is knocked out.
+
+Libraries are imported when an adapter is planned: every export looks in here.
 """
 
 from __future__ import annotations
@@ -14,10 +16,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from torch import nn
-from transformers.pytorch_utils import Conv1D
+from typing import TYPE_CHECKING, Any
 
 from talo_export.checkpoint.adapter_files import ADAPTER, CONFIG, ONE, WEIGHTS, output_alone
 from talo_export.checkpoint.files import check_text, safe_name
@@ -28,10 +27,11 @@ from talo_export.checkpoint.writer import Describe, write_files
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
 from talo_export.models.finding import find_decoder
-from talo_export.models.loading import read_config
 from talo_export.models.reference import ResolvedModel
-from talo_export.models.stock import build_empty, is_vision_language
 from talo_export.models.targets import Columns, knockout_targets
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,11 @@ def plan_adapter(
     Raises `UsageError` for a fill other than zero and for layers that cannot be cut, `TaloError`
     where the output projection is no module that PEFT can scale.
     """
+    from transformers.pytorch_utils import Conv1D
+
+    from talo_export.models.loading import read_config
+    from talo_export.models.stock import build_empty, is_vision_language
+
     check_text(directory)
     config = read_config(ResolvedModel(directory, str(directory), None), trust_remote_code)
     # By name, because a config may ask for an attention that is downloaded code.
@@ -90,6 +95,9 @@ def output_projections(
 
     Works on the meta device.
     """
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
     if knockout.fill != "zero":
         raise UsageError(
             f"an adapter can only multiply, so fill {knockout.fill!r} needs --as checkpoint."
@@ -202,5 +210,6 @@ def adapter_weights(plan: AdapterPlan) -> bytes:
     return len(raw).to_bytes(8, "little") + raw + data
 
 
-def _out_features(module: nn.Module) -> int:
-    return int(module.nf if isinstance(module, Conv1D) else module.out_features)
+def _out_features(module: Any) -> int:
+    """Of a `Linear`, or of transformers' `Conv1D`."""
+    return int(module.nf if hasattr(module, "nf") else module.out_features)

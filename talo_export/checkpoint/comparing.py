@@ -42,7 +42,7 @@ def all_zero(path: Path, entry: TensorEntry) -> bool:
 
 
 def zeroed(path: Path, entry: TensorEntry, other: Path, other_entry: TensorEntry) -> int:
-    """How many elements of a tensor differ from another's of its size, where those are 0x00; else 0.
+    """How many elements of a tensor differ from another's of its size, and are 0x00; else 0.
 
     Elements of less than a byte are counted by bytes.
     """

@@ -36,7 +36,7 @@ def _without_empty(
     return {key: value for key, value in handler(knockout).items() if value != []}
 
 
-AnyKnockout = Annotated[Knockout, WrapSerializer(_without_empty)]
+RecordedKnockout = Annotated[Knockout, WrapSerializer(_without_empty)]
 """`also` and `heads` are written only where there are any."""
 
 
@@ -88,7 +88,7 @@ class Manifest:
     """0 to the constructor: the one that the knockout needs."""
     base: str
     revision: str | None
-    knockout: AnyKnockout
+    knockout: RecordedKnockout
     storage: str
     edits: tuple[Edit, ...]
     files: Files

@@ -9,7 +9,9 @@ import typer
 from typer.core import TyperGroup
 
 import talo_export
-from talo_export.cli.flags import command
+from talo_export.cli.conversation import converse
+from talo_export.cli.flags import carry_out, command
+from talo_export.foreign_text import visible
 from talo_export.requests.checkpoints import (
     DiffRequest,
     ExportRequest,
@@ -18,7 +20,12 @@ from talo_export.requests.checkpoints import (
     UndoRequest,
     VerifyRequest,
 )
-from talo_export.requests.measurements import CompareRequest, EvaluateRequest, ProbeRequest
+from talo_export.requests.measurements import (
+    AskRequest,
+    CompareRequest,
+    EvaluateRequest,
+    ProbeRequest,
+)
 from talo_export.requests.readings import (
     AnalyzeRequest,
     DoctorRequest,
@@ -33,8 +40,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except typer.BadParameter as wrong:
-            wrong.message = wrong.message.removeprefix("Value error, ")
+        except typer.TyperException as wrong:
+            wrong.message = visible(wrong.message.removeprefix("Value error, "))
             raise
 
 
@@ -72,6 +79,7 @@ def _root(
 
 for request in (
     ProbeRequest,
+    AskRequest,
     ExportRequest,
     VerifyRequest,
     PushRequest,
@@ -85,4 +93,4 @@ for request in (
     InspectRequest,
     DoctorRequest,
 ):
-    app.command()(command(request))
+    app.command()(command(request, converse if request is AskRequest else carry_out))

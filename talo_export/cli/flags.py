@@ -41,8 +41,8 @@ class Command(Protocol):
     def run(self, request: Any, reporter: Reporter) -> Recorded:
         """Do what was asked."""
 
-    def summary(self, result: Any) -> str:
-        """The one sentence that `--quiet` prints."""
+    def summary(self, result: Any) -> str | list[str]:
+        """What `--quiet` prints: one sentence, or the lines of it."""
 
     def show(self, result: Any, to: Console) -> None:
         """Show the result to a person."""

@@ -29,7 +29,7 @@ from talo_export.evidence.canvas import (
 from talo_export.evidence.confirmation import Confirmation
 from talo_export.evidence.paired import layer_gains
 from talo_export.evidence.selection import Selection
-from talo_export.knockout import Fill, Knockout, Scope
+from talo_export.knockout import Fill, Scope
 from talo_export.probing.scores import ScoreTable
 from talo_export.wording import count, one_line, percent, points, signed
 
@@ -37,14 +37,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _RESAMPLES = 2_000
-
-_WHAT = {
-    "attention": "'s attention",
-    "o_proj": "'s attention output",
-    "mlp": "'s feed-forward block",
-    "layer": "",
-}
-_INSTEAD = {"zero": "", "uniform": " made uniform", "mean": " set to its mean"}
 
 
 @dataclass(frozen=True)
@@ -111,24 +103,20 @@ def finding(selection: Selection, confirmation: Confirmation | None) -> str:
         best = max((gain for gain in selection.gains if gain is not None), default=0.0)
         earns = "no layer's cut is worth it" if best > 0 else "no layer gains anything"
         return f"Keep the base: {earns} on {count(selection.n, 'item')}"
+    what = knockout.without.capitalize()
     if confirmation is None or confirmation.accuracy is None:
         gain = selection.gain or 0.0
         items = f"the {count(selection.n, 'item')} that chose it"
-        return f"{_without(knockout)} {points(gain)} on {items}; none were left to judge it"
+        return f"{what} {points(gain)} on {items}; none were left to judge it"
     before, after = confirmation.base_accuracy or 0.0, confirmation.accuracy
     # Whole per cents, unless they would hide the difference.
     digits = 0 if abs(after - before) >= 0.02 or after == before else 1
     becomes = "stay" if after == before else "become"
     tail = {"unconfirmed": ": not confirmed", "harmful": ": it harms"}
     return (
-        f"{_without(knockout)} {percent(before, digits)} {becomes} {percent(after, digits)} "
+        f"{what} {percent(before, digits)} {becomes} {percent(after, digits)} "
         f"on {count(confirmation.n, 'item')} it never saw{tail.get(confirmation.verdict, '')}"
     )
-
-
-def _without(knockout: Knockout) -> str:
-    what = f"layer {knockout.layer}{_WHAT[knockout.scope]}"
-    return f"Without {what}" if knockout.fill == "zero" else f"With {what}{_INSTEAD[knockout.fill]}"
 
 
 def _bars(table: ScoreTable, selection: Selection, scope: Scope, fill: Fill, seed: int) -> _Bars:

@@ -21,6 +21,7 @@ from talo_export.evidence.analyses.answers import vanishes
 from talo_export.evidence.confirmation import Confirmation
 from talo_export.foreign_text import code, markdown, visible
 from talo_export.publish.metadata import card_data, collection_data, source_words
+from talo_export.publish.next_hand import advice
 from talo_export.publish.snippets import engines, loading_snippet
 from talo_export.publish.subject import BASE, PLOT, Subject
 
@@ -113,6 +114,7 @@ def _words(subject: Subject) -> dict[str, object]:
         "how_it_was_cut": _HOW[subject.knockout.fill],
         "fill_words": _FILL[subject.knockout.fill],
         "snippet": loading_snippet(subject),
+        "advice": _advice(subject),
         "engines": engines(subject),
         "scoring": _scoring(subject),
         "source": _source(subject),
@@ -178,6 +180,15 @@ def _base_link(subject: Subject) -> str:
         return code(subject.base.short_name)
     tree = f"/tree/{subject.base.revision}" if subject.base.revision else ""
     return f"[{subject.base.hub_id}](https://huggingface.co/{subject.base.hub_id}{tree})"
+
+
+def _advice(subject: Subject) -> tuple[str, ...]:
+    """To whoever builds on the checkpoint; empty where no unquantised tensor was zeroed."""
+    manifest, knockout = subject.manifest, subject.knockout
+    if manifest.storage != "plain" or knockout.fill != "zero":
+        return ()
+    zeroed = [edit.tensor for edit in manifest.edits]
+    return advice(zeroed, revives=knockout.scope in ("o_proj", "mlp"))
 
 
 def _scoring(subject: Subject) -> str:

@@ -14,13 +14,13 @@ from pathlib import Path
 from talo_export.checkpoint.adapter_files import ADAPTER
 from talo_export.checkpoint.manifest import Manifest
 from talo_export.checkpoint.placing import BASE_CARD, CARD
-from talo_export.demo import DEMO
 from talo_export.errors import TaloError
 from talo_export.evidence.confirmation import Confirmation
 from talo_export.knockout import Knockout
 from talo_export.publish.base_card import BaseCard, read_base_card
 from talo_export.requests.checkpoints import ExportRequest, Form
 from talo_export.requests.fields import command_line
+from talo_export.requests.settings import DEMO
 from talo_export.runs.record import (
     BaseRecord,
     Record,

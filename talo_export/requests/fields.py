@@ -123,6 +123,11 @@ def paths(given: Sequence[str | Path]) -> tuple[Path, ...]:
     return tuple(map(path, given))
 
 
+def as_written(given: str | Path | None) -> str | None:
+    """The text of it; None stays None."""
+    return None if given is None else str(given)
+
+
 def reference(given: str | Path) -> str:
     """What names a model or a task: `~` is the home directory, all else stays as written."""
     return os.path.expanduser(given)

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from talo_export.baselines.methods import DEFAULT_METHODS, Method, methods_named
 from talo_export.errors import UsageError
-from talo_export.requests.fields import Coerced, Flag, MaybePath, Request, frozen, path_if_any
+from talo_export.requests.fields import (
+    Argument,
+    Coerced,
+    Flag,
+    MaybePath,
+    MaybeReference,
+    Paths,
+    Request,
+    as_written,
+    frozen,
+    path_if_any,
+    paths,
+    reference_if_any,
+)
 from talo_export.requests.settings import (
     MODEL,
     OUTPUT,
@@ -19,6 +32,7 @@ from talo_export.requests.settings import (
     FillName,
     InferenceSettings,
     ModelSettings,
+    PromptSettings,
     ScopeName,
     ScoringSettings,
     TaskChoice,
@@ -123,6 +137,61 @@ class EvaluateRequest(ScoringSettings, TaskWithShots, InferenceSettings):
 
 
 @frozen
+class AskRequest(PromptSettings, TaskWithShots, InferenceSettings):
+    """Ask the base and the patched model, side by side, about your own picture.
+
+    `talo-export ask RUN --image x.png "What is this?"` loads the base, then the checkpoint that
+    lies on disk, never both at once. Without a question a terminal asks for one after the other;
+    for that both are held. With --task a file's questions are asked; with --model, one model alone.
+    """
+
+    run: Annotated[MaybeReference, Argument(
+        "RUN", "A run, or an exported checkpoint or adapter; its base is found by itself."
+    )] = Coerced(as_written, default=None)  # fmt: skip
+    question: Annotated[str | None, Argument(
+        "QUESTION", "Sent as it is, through the chat template; with --model it comes first."
+    )] = None  # fmt: skip
+    _: KW_ONLY
+    images: Annotated[Paths, Flag(
+        "--image -i FILE", TASK, "A picture that goes before the question; several are allowed."
+    )] = Coerced(paths, default=())  # fmt: skip
+    model: Annotated[MaybeReference, Flag(
+        "--model -m REF", MODEL,
+        "Ask this model alone, in place of RUN: a directory, OWNER/NAME or OWNER/NAME@REVISION."
+    )] = Coerced(reference_if_any, default=None)  # fmt: skip
+    base: Annotated[MaybeReference, Flag(
+        "--base REF", MODEL,
+        "The checkpoint that RUN's was made from.",
+        default="the base in the manifest"
+    )] = Coerced(reference_if_any, default=None)  # fmt: skip
+    task: Annotated[MaybeReference, Flag(
+        "--task -t TASK", TASK,
+        "Ask the questions of a task or of a file of items, answers known."
+    )] = Coerced(reference_if_any, default=None)  # fmt: skip
+    limit: Annotated[int | None, Flag(
+        "--limit N", TASK, "With --task: the first N items.", least=1
+    )] = None  # fmt: skip
+    max_new_tokens: Annotated[int | None, Flag(
+        "--max-new-tokens N", TASK,
+        "Length of an answer.",
+        least=1, default="256; with --task 16, or 64 without choices"
+    )] = None  # fmt: skip
+    skip_too_long: SkipTooLong = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model is not None and self.question is None:
+            # The one word that is there can only be the question.
+            vars(self).update(question=self.run, run=None)
+        if (self.run is None) == (self.model is None):
+            raise UsageError("ask needs a run or an exported checkpoint, or --model REF.")
+        if self.task is not None and (self.question is not None or self.images):
+            raise UsageError("--task has its own questions and pictures: leave out the others.")
+        if self.base is not None and self.run is None:
+            raise UsageError("--base is what RUN was made from: name RUN as well.")
+
+
+@frozen
 class TrainingSettings(Request):
     """How adapters are trained."""
 
@@ -195,7 +264,7 @@ class CompareRequest(ScoringSettings, TrainingSettings, TaskChoice, ModelSetting
     )] = False  # fmt: skip
     tokens: Annotated[int, Flag(
         "--tokens N", RIVALS,
-        "With --estimate: tokens of a prompt.",
+        "With --estimate: tokens of a prompt's text; a picture's come on top.",
         least=1
     )] = 512  # fmt: skip
     load_in_4bit: Annotated[bool, Flag(

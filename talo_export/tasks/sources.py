@@ -2,7 +2,7 @@
 
 Tried in this order: a file or `datasets` directory, `FILE:CATEGORY`, an lm-eval or lmms-eval
 YAML, `hf://owner/name/split`, and the catalogue's names, `NAME@REVISION` for one revision of its
-data.
+data. YAMLs and benchmarks are read by code of their own, imported when one is.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from talo_export.errors import UsageError
-from talo_export.tasks.benchmark_tasks import entry_examples, load_entry
 from talo_export.tasks.catalogue import find_entry, match_entries
 from talo_export.tasks.files import find_task_file, load_task_file, load_task_files
 from talo_export.tasks.hub_data import SCHEME, load_hub_task
 from talo_export.tasks.item import Item, Task
-from talo_export.tasks.lm_eval_items import load_yaml_examples, load_yaml_task
 from talo_export.tasks.rows import READERS
 
 YAML = (".yaml", ".yml")
@@ -30,12 +28,16 @@ def load_examples(
     Raises: UsageError where the data has no split set apart for examples; as `load_task`.
     """
     if Path(reference).suffix.lower() in YAML:
+        from talo_export.tasks.lm_eval_items import load_yaml_examples
+
         path = Path(reference)
         return load_yaml_examples(path, data=data, trust_remote_code=trust_remote_code)
     if _looks_like_file(reference) or reference.startswith(SCHEME):
         raise UsageError(
             f"{reference} has no split set apart for examples: only benchmarks and YAMLs have one."
         )
+    from talo_export.tasks.benchmark_tasks import entry_examples
+
     name, _, revision = reference.partition("@")
     return entry_examples(find_entry(name), data, revision or None)
 
@@ -68,7 +70,11 @@ def load_task(
             "made of answers for them alone."
         )
     if Path(reference).suffix.lower() in YAML:
+        from talo_export.tasks.lm_eval_items import load_yaml_task
+
         return load_yaml_task(Path(reference), data=data, trust_remote_code=trust_remote_code)
+    from talo_export.tasks.benchmark_tasks import load_entry
+
     name, _, revision = reference.partition("@")
     return load_entry(find_entry(name), data, revision or None)
 

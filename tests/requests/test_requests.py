@@ -31,7 +31,12 @@ from talo_export.requests.checkpoints import (
 )
 from talo_export.requests.fields import Argument, Request, Setting, command_line, verb_of
 from talo_export.requests.fields import settings as settings_of
-from talo_export.requests.measurements import CompareRequest, EvaluateRequest, ProbeRequest
+from talo_export.requests.measurements import (
+    AskRequest,
+    CompareRequest,
+    EvaluateRequest,
+    ProbeRequest,
+)
 from talo_export.requests.readings import (
     AnalyzeRequest,
     DoctorRequest,
@@ -42,7 +47,7 @@ from talo_export.runs.request import command_line_of
 
 PACKAGE = Path(talo_export.__file__).parent
 REQUESTS: tuple[type[Request], ...] = (
-    ProbeRequest, ExportRequest, VerifyRequest, PushRequest, UndoRequest, DiffRequest,
+    ProbeRequest, AskRequest, ExportRequest, VerifyRequest, PushRequest, UndoRequest, DiffRequest,
     EvaluateRequest, CompareRequest, AnalyzeRequest, ReportRequest, TasksRequest, InspectRequest,
     DoctorRequest,
 )  # fmt: skip
@@ -68,6 +73,7 @@ OF_A_NAME: dict[str, st.SearchStrategy[Any]] = {
     "ProbeRequest.shots": st.none() | st.integers(1, 99),
     "CompareRequest.shots": st.sets(st.integers(1, 99), min_size=1).map(sorted).map(tuple),
     "runs": st.lists(PATHS, min_size=1, max_size=3).map(tuple),
+    "images": st.lists(PATHS, max_size=3).map(tuple),
 }
 
 
