@@ -83,7 +83,7 @@ class Knockout:
 
     @property
     def without(self) -> str:
-        """`without layer 5's attention`; by another fill `with layer 5's attention made uniform`."""
+        """`without layer 5's attention`; by another fill `with ... made uniform`."""
         how = "without" if self.fill == "zero" else "with"
         part = "" if self.heads else _PART[self.scope]
         return f"{how} {self.label}{part}{_INSTEAD[self.fill]}"
