@@ -6,22 +6,6 @@ by a search, copied into a sheet.
 
 from __future__ import annotations
 
-from talo_export.knockout import Knockout
-
-_PART = {
-    "attention": "'s attention",
-    "o_proj": "'s attention output",
-    "mlp": "'s feed-forward block",
-    "layer": "",
-}
-_INSTEAD = {"zero": "", "uniform": " made uniform", "mean": " set to its mean"}
-
-
-def without(knockout: Knockout) -> str:
-    """`without layer 5's attention`; with another fill `with layer 5's attention made uniform`."""
-    how = "without" if knockout.fill == "zero" else "with"
-    return f"{how} layer {knockout.layer}{_PART[knockout.scope]}{_INSTEAD[knockout.fill]}"
-
 
 def percent(fraction: float, digits: int = 1) -> str:
     """0.611 -> `61.1 %`; with no digits after the point `61 %`."""

@@ -162,6 +162,7 @@ def _prefixed(decoder: Decoder, prefix: str) -> Decoder:
         return replace(
             one, path=prefix + one.path, output=put(one.output), inputs=put(one.inputs),
             shared=put(one.shared),
+            heads=one.heads and replace(one.heads, weight=prefix + one.heads.weight),
         )  # fmt: skip
 
     layers = (

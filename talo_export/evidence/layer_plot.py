@@ -31,7 +31,7 @@ from talo_export.evidence.paired import layer_gains
 from talo_export.evidence.selection import Selection
 from talo_export.knockout import Fill, Scope
 from talo_export.probing.scores import ScoreTable
-from talo_export.wording import count, one_line, percent, points, signed, without
+from talo_export.wording import count, one_line, percent, points, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,7 +103,7 @@ def finding(selection: Selection, confirmation: Confirmation | None) -> str:
         best = max((gain for gain in selection.gains if gain is not None), default=0.0)
         earns = "no layer's cut is worth it" if best > 0 else "no layer gains anything"
         return f"Keep the base: {earns} on {count(selection.n, 'item')}"
-    what = without(knockout).capitalize()
+    what = knockout.without.capitalize()
     if confirmation is None or confirmation.accuracy is None:
         gain = selection.gain or 0.0
         items = f"the {count(selection.n, 'item')} that chose it"

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from talo_export.codec import from_json
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
 from talo_export.models.dtypes import settled_dtype
@@ -117,7 +118,7 @@ def report(
     dtype = settled_dtype("auto", base, device="cpu", trust_remote_code=trust_remote_code)
     logits, keys = live_logits(
         base,
-        Knockout(**knockout),
+        from_json(Knockout, knockout, "the knockout"),
         None if make_inputs else Path(inputs),
         write_inputs=Path(inputs) if make_inputs else None,
         dtype=dtype,

@@ -25,12 +25,6 @@ from talo_export.publish.next_hand import advice
 from talo_export.publish.snippets import engines, loading_snippet
 from talo_export.publish.subject import BASE, PLOT, Subject
 
-_CUT = {
-    "attention": "the self-attention",
-    "o_proj": "the self-attention's output projection",
-    "mlp": "the feed-forward block",
-    "layer": "the self-attention and the feed-forward block",
-}
 _HOW = {
     "zero": "set to zero",
     "uniform": "set to uniform averaging (every weight 1/d_out)",
@@ -117,7 +111,6 @@ def _words(subject: Subject) -> dict[str, object]:
         "versions": manifest.versions,
         "title": _title(subject),
         "base_name": subject.base.hub_id or BASE,
-        "what_was_cut": _CUT[subject.knockout.scope],
         "how_it_was_cut": _HOW[subject.knockout.fill],
         "fill_words": _FILL[subject.knockout.fill],
         "snippet": loading_snippet(subject),
@@ -137,7 +130,7 @@ def _words(subject: Subject) -> dict[str, object]:
         "macro_gain": _mean(gains),
         "edits": manifest.edits,
         "files": sorted({edit.file for edit in manifest.edits}),
-        "bytes_total": sum(edit.nbytes for edit in manifest.edits),
+        "bytes_total": sum(edit.overwritten for edit in manifest.edits),
         "has_plot": PLOT in manifest.added,
         "has_undo": UNDO_FILE in manifest.added,
     }
@@ -179,7 +172,7 @@ def _mean_effect(subject: Subject) -> str:
 
 def _title(subject: Subject) -> str:
     task = f" for {markdown(subject.task.task)}" if subject.task else ""
-    return f"{markdown(subject.base.short_name)}, layer {subject.knockout.layer} knocked out{task}"
+    return f"{markdown(subject.base.short_name)}, {subject.knockout.label} knocked out{task}"
 
 
 def _base_link(subject: Subject) -> str:

@@ -76,7 +76,7 @@ def pipeline_tag(subject: Subject) -> str:
 def model_name(subject: Subject) -> str:
     """How readers of the model-index call these weights."""
     task = f"-{subject.task.task}" if subject.task else ""
-    return slug(f"{subject.base.short_name}-without-{subject.knockout.layer}{task}")
+    return slug(f"{subject.base.short_name}-without-{subject.knockout.slug}{task}")
 
 
 def eval_result_files(record: Record) -> dict[str, bytes]:

@@ -48,8 +48,9 @@ class Flag:
 
     A bool may have a name for either value, `--yes/--no`. `default` says in words what a None
     stands for. `parse` and `write` turn the option's text into the value and back, where the type
-    alone does not. `least` is the smallest number. `python` is the help where the value is not
-    written as on the command line.
+    alone does not; of a `repeated` option they turn each of its texts into one of the values.
+    `least` is the smallest number. `python` is the help where the value is not written as on the
+    command line.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Flag:
         default: str | None = None,
         parse: Callable[[str], Any] | None = None,
         write: Callable[[Any], str] = str,
+        repeated: bool = False,
         least: int | None = None,
         python: str | None = None,
     ) -> None:
@@ -69,6 +71,7 @@ class Flag:
         self.metavar = next((word for word in words if not word.startswith("-")), None)
         self.panel, self.help, self.default, self.least = panel, help, default, least
         self.parse, self.write, self.python = parse, write, python or help
+        self.repeated = repeated
 
 
 class Argument(Flag):
@@ -187,7 +190,7 @@ class Setting:
         if isinstance(value, bool):
             yes, _, no = flag.names[0].partition("/")
             return [yes if value else no]
-        several = isinstance(value, tuple) and flag.parse is None
+        several = isinstance(value, tuple) and (flag.repeated or flag.parse is None)
         return [w for x in (value if several else (value,)) for w in (flag.names[0], flag.write(x))]
 
 

@@ -132,6 +132,28 @@ def test_a_layer_named_by_hand_claims_nothing() -> None:
     assert eval_result_files(BARE.record) == {}
 
 
+@pytest.mark.parametrize(
+    ("knockout", "said"),
+    [
+        (Knockout(3, also=(12,)), ("layers 3 and 12 knocked out", "The layers were named by hand",
+         "the self-attention of decoder layers 3 and 12", "--layer 3 --layer 12")),
+        (Knockout(12, "mlp"), ("layer 12 knocked out", "The layer was named by hand",
+         "the feed-forward block of decoder layer 12", "--layer 12 --out OUT --scope mlp")),
+        (Knockout(12, heads=((0, 4),)), ("heads 0 and 4 of layer 12 knocked out",
+         "The heads were named by hand", "attention heads 0 and 4 of decoder layer 12",
+         "--heads 12:0,4")),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_cut_is_named_and_how_to_do_it_again(
+    knockout: Knockout, said: tuple[str, ...]
+) -> None:
+    text = render_card(replace(BARE, manifest=replace(BARE.manifest, format_version=0,
+                                                      knockout=knockout)))  # fmt: skip
+    for words in said:
+        assert words in text
+
+
 def test_what_got_worse_is_a_table_sorted_from_the_worst() -> None:
     text = body(FULL)
     assert "2 other tasks: 1 got worse, 1 got better, on average 0.0 points" in text
