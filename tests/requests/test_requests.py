@@ -40,6 +40,7 @@ from talo_export.requests.measurements import (
 from talo_export.requests.readings import (
     AnalyzeRequest,
     DoctorRequest,
+    LoadTaskRequest,
     ReportRequest,
     TasksRequest,
 )
@@ -189,13 +190,68 @@ def test_nothing_else_declares_an_option() -> None:
     assert declaring == {"cli/flags.py", "cli/app.py"}  # The program's own --version.
 
 
-def test_a_path_may_be_text_and_starts_at_home_where_it_says_so(
-    monkeypatch: pytest.MonkeyPatch,
+NEEDED: dict[type[Request], dict[str, Any]] = {
+    ExportRequest: {"run": "run", "out": "out"},
+    VerifyRequest: {"directory": "out"},
+    UndoRequest: {"directory": "out", "out": "base"},
+    DiffRequest: {"a": "a", "b": "b"},
+    PushRequest: {"directory": "run", "repo_id": "owner/name"},
+    AnalyzeRequest: {"kind": "heatmap", "runs": ["run"]},
+    ReportRequest: {"runs": ["run"]},
+    LoadTaskRequest: {"task": "maps"},
+}
+"""What must be given, or else the request cannot be."""
+WITH: dict[tuple[type[Request], str], dict[str, Any]] = {
+    (ExportRequest, "model"): {"layer": 1, "out": "out"},
+    (TasksRequest, "file"): {"task": "check"},
+}
+"""The same, where one setting needs another, or excludes one."""
+
+
+def of_text(kind: Any, setting: Setting) -> bool:
+    """Whether a setting holds text, paths or several of them."""
+    words = repr(setting.accepts)
+    return not setting.choices and any(word in words for word in ("str", "Path"))
+
+
+TEXTS_OF = [(d, s) for d in (*REQUESTS, LoadTaskRequest) for s in settings_of(d) if of_text(d, s)]
+PATHS_OF = [
+    (declared, setting) for declared, setting in TEXTS_OF
+    if "Path" in repr(setting.accepts) or setting.flag.metavar in ("REF", "DIR", "FILE", "TASK")
+]  # fmt: skip
+
+
+def asked(declared: type[Request], setting: Setting, text: str) -> Request:
+    """The request with this text in one of its settings."""
+    several = "Sequence" in repr(setting.accepts)
+    value: Any = {text: text} if "Mapping" in repr(setting.accepts) else text
+    given = WITH.get((declared, setting.name), NEEDED.get(declared, {}))
+    return declared(**{**given, setting.name: [value] if several else value})
+
+
+def name_of(value: Any) -> str:
+    return value.name if isinstance(value, Setting) else verb_of(value)
+
+
+@pytest.mark.parametrize(("declared", "setting"), PATHS_OF, ids=name_of)
+def test_every_path_may_be_text_and_starts_at_home_where_it_says_so(
+    declared: type[Request], setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", "/home/me")
-    request = ExportRequest("~/models/vlm", layer=1, out="~/out")
-    assert (request.model, request.out) == ("/home/me/models/vlm", Path("/home/me/out"))
-    assert ReportRequest(["~/a", Path("b")]).runs == (Path("/home/me/a"), Path("b"))
+    value = getattr(asked(declared, setting, "~/a b/x"), setting.name)
+    (value,) = value if isinstance(value, tuple) else (value,)
+    assert str(value) == "/home/me/a b/x"
+    assert isinstance(value, Path) == ("Path" in repr(setting.holds))
+
+
+@pytest.mark.parametrize(("declared", "setting"), TEXTS_OF, ids=name_of)
+def test_bytes_that_are_no_utf8_are_refused_in_every_setting(
+    declared: type[Request], setting: Setting
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        asked(declared, setting, os.fsdecode(b"nix\xff.jsonl"))
+    assert f"{setting.shown} is" in str(caught.value)
+    assert "not UTF-8" in str(caught.value)
 
 
 @pytest.mark.parametrize(
