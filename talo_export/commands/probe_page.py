@@ -10,7 +10,16 @@ from talo_export.foreign_text import visible
 from talo_export.publish.next_steps import next_steps
 from talo_export.runs.directory import RunDirectory
 from talo_export.runs.result import Evidence, ProbeResult, sentence
-from talo_export.wording import interval, one_line, p_value, percent, points, without
+from talo_export.wording import (
+    interval,
+    one_line,
+    p_value,
+    part_of,
+    percent,
+    points,
+    signed,
+    without,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +29,6 @@ if TYPE_CHECKING:
 NO_BREAK = "\u00a0"
 SHOWN = 200
 """Characters of a question or an answer."""
-
 COLOURS = {"confirmed": "green", "harmful": "red"}
 
 
@@ -38,8 +46,10 @@ def show_probe(result: ProbeResult, to: Console) -> None:
     _row(to, "probe", f"{probe.n} items, base {percent(probe.base_accuracy)}")
     gains = [None if gain is None else 100 * gain for gain in probe.gains]
     to.print()
-    _row(to, "", "points of accuracy gained without each layer's attention", style="dim")
+    ceiling = f"{signed(1 - probe.base_accuracy)} would be all right"
+    _row(to, "", f"points gained without {part_of('each layer', result.scope)}; {ceiling}", "dim")
     for line in strip(gains, width=to.width - 8, chosen=chosen):
+        line.rstrip()
         to.print("        ", line, sep="")
     to.print()
     if any(probe.unparsed):

@@ -74,7 +74,7 @@ def draw_layers(
     shown = confirmation if confirmation is not None and confirmation.gain is not None else None
     floor, top = _frame(bars, shown)
     with figure(path, 7.2, 4.6, svg=svg) as drawing:
-        says = wrapped(finding(selection, confirmation), 74)
+        says = wrapped(finding(selection, confirmation), 71)
         drawing.suptitle(says, x=0.01, ha="left", fontsize=12, fontweight="bold")
         left, right = drawing.subplots(1, 2, sharey=True, width_ratios=[4.6, 1.0])
         left.set_ylim(floor, top)
@@ -146,7 +146,7 @@ def _draw_bars(axes: Axes, bars: _Bars, selection: Selection, floor: float) -> N
             axes.annotate(
                 f"{gain:.0f}",
                 (layer, floor),
-                xytext=(0, 4),
+                xytext=(0, 1),
                 textcoords="offset points",
                 ha="center",
                 va="bottom",

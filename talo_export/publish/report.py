@@ -28,12 +28,6 @@ from talo_export.tasks.item import Item
 SHOWN = 6
 """Cases of each kind, the largest change of margin first."""
 
-_WHAT = {
-    "attention": "self-attention",
-    "o_proj": "attention output projection",
-    "mlp": "feed-forward block",
-    "layer": "attention and feed-forward block",
-}
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -152,7 +146,7 @@ def _page(run: RunPage) -> dict[str, object]:
         "layers": layers,
         "model": _short(result.model),
         "summary": summary(result),
-        "what": _WHAT.get(result.scope, result.scope),
+        "what": wording.part_of("the layer", result.scope),
         "gains": _gains(layers, result.selected_layer),
         "confirmation": result.confirmation,
         "unseen": _unseen(result),
