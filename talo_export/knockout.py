@@ -37,6 +37,11 @@ _PART: Mapping[Scope, str] = {
 _INSTEAD: Mapping[Fill, str] = {"zero": "", "uniform": " made uniform", "mean": " set to its mean"}
 
 
+def part_of(layer: str, scope: Scope) -> str:
+    """What of a layer is cut: `layer 5's attention`, or the whole of it."""
+    return layer + _PART[scope]
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Knockout:
     """Decoder layers switched off, or some attention heads of them.
@@ -85,8 +90,8 @@ class Knockout:
     def without(self) -> str:
         """`without layer 5's attention`; by another fill `with ... made uniform`."""
         how = "without" if self.fill == "zero" else "with"
-        part = "" if self.heads else _PART[self.scope]
-        return f"{how} {self.label}{part}{_INSTEAD[self.fill]}"
+        part = self.label if self.heads else part_of(self.label, self.scope)
+        return f"{how} {part}{_INSTEAD[self.fill]}"
 
     @property
     def place(self) -> str:

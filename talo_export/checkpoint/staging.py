@@ -80,7 +80,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     try:
         data = content.encode() if isinstance(content, str) else content
     except UnicodeEncodeError as error:
-        name = content[error.start - 40 : error.end + 40]
+        name = str(error.object)[max(0, error.start - 40) : error.end + 40]
         raise TaloError(
             f"{path} cannot be written: it would hold a name that is not UTF-8 (...{name}...): "
             "rename what has it."

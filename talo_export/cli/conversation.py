@@ -21,14 +21,15 @@ PROMPT = "question> "
 def converse(request: Request, sink: Sink) -> None:
     """Ask what was given; at a terminal, where nothing was, what is typed until an empty line."""
     assert isinstance(request, AskRequest)
-    given = request.question is not None or request.task is not None
+    given = request.question is not None or request.of_a_task
     if given or sink.mode != "human" or not sys.stdin.isatty():
         carry_out(request, sink)
         return
     with suppress(ImportError):
         import readline  # noqa: F401  (so that `input` edits lines)
     from talo_export.commands import ask
-    from talo_export.commands.ask_models import SideBySide, own_item, pictures, sides_of
+    from talo_export.commands.ask_models import SideBySide, sides_of
+    from talo_export.commands.ask_questions import own_question, pictures
 
     sides, images = sides_of(request), pictures(request.images)
     with TerminalReporter(sink) as reporter:
@@ -38,7 +39,7 @@ def converse(request: Request, sink: Sink) -> None:
     while question := _typed():
         try:
             with TerminalReporter(sink) as reporter:
-                result = models.ask([own_item(question, images)], reporter)
+                result = models.ask(own_question(question, images, request), reporter)
         except TaloError as error:
             print(f"error: {visible_lines(str(error))}", file=sys.stderr)
         else:

@@ -13,12 +13,13 @@ from talo_export.commands.ask_models import (
     Asked,
     AskResult,
     SideBySide,
-    items_of,
     sides_of,
 )
+from talo_export.commands.ask_questions import questions_of
 from talo_export.foreign_text import visible, visible_lines
 from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.measurements import AskRequest
+from talo_export.requests.settings import DEMO
 from talo_export.tasks.prompts import lettered_choices
 from talo_export.wording import count
 
@@ -35,8 +36,8 @@ ALIKE = 0.5
 def run(request: AskRequest, reporter: Reporter = SILENT) -> AskResult:
     """Ask one side, let it go, then ask the other: no two models are in memory at once."""
     sides = sides_of(request)
-    items = items_of(request, sides)
-    return SideBySide(request, sides, reporter).ask(items, reporter)
+    questions = questions_of(request, sides.run, model_is_demo=sides.base == DEMO)
+    return SideBySide(request, sides, reporter).ask(questions, reporter)
 
 
 def summary(result: AskResult) -> str:

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from talo_export.checkpoint.manifest import MANIFEST, RecordedKnockout, read_manifest
 from talo_export.codec import Recorded, derived
-from talo_export.errors import TaloError, UsageError
+from talo_export.commands.ask_questions import Questions
+from talo_export.errors import TaloError
 from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import parse_reference
 from talo_export.probing.scores import ScoreTable
-from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import sweep
 from talo_export.reporting import Reporter
 from talo_export.requests.checkpoints import ExportRequest
 from talo_export.requests.fields import command_line
 from talo_export.requests.measurements import AskRequest
-from talo_export.requests.settings import DEFAULT_PROMPT, DEMO, InferenceSettings
-from talo_export.runs.chosen_task import load_chosen
+from talo_export.requests.settings import InferenceSettings
 from talo_export.runs.directory import RunDirectory
 from talo_export.runs.loading import base_reference, load_for_inference, revised, settle_dtype
-from talo_export.tasks.decoding import PictureError
-from talo_export.tasks.item import Item, ItemImage
+from talo_export.tasks.item import Item
 from talo_export.tasks.prompts import right_answer
-
-OWN = "your question"
-"""The id of a question that stands in no file."""
-OWN_TOKENS = 256
-"""New tokens for its answer."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +68,8 @@ class Sides:
     """What was cut out of it."""
     note: str | None = None
     """Why the base alone answers, where a run was named."""
+    run: RunDirectory | None = None
+    """The run that was named."""
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -111,7 +105,7 @@ def sides_of(request: AskRequest) -> Sides:
             f"--model {path} to ask one model alone."
         )
     if (run.checkpoint / MANIFEST).is_file():
-        return _exported(run.checkpoint, request.base)
+        return replace(_exported(run.checkpoint, request.base), run=run)
     result = run.finished()
     note = f"{path} keeps the base: no layer was cut, so the base alone answers"
     if result.selected_layer is not None:
@@ -121,7 +115,7 @@ def sides_of(request: AskRequest) -> Sides:
             "writes one"
         )
     reference = request.base or revised(result.model, result.revision)
-    return Sides(result.model, reference, note=note)
+    return Sides(result.model, reference, note=note, run=run)
 
 
 def _exported(directory: Path, base: str | None) -> Sides:
@@ -132,52 +126,13 @@ def _exported(directory: Path, base: str | None) -> Sides:
     )
 
 
-def items_of(request: AskRequest, sides: Sides) -> tuple[Item, ...]:
-    """The questions: those of the task, or the one that was given.
-
-    Raises UsageError where there is none, TaloError naming a picture that cannot be read.
-    """
-    if request.task is not None:
-        return load_chosen(request, model_is_demo=sides.base == DEMO).items[: request.limit]
-    if not (request.question or "").strip():
-        raise UsageError(
-            'ask needs a question, "What is shown here?", or --task FILE with many of them; at a '
-            "terminal it asks for one."
-        )
-    return (own_item(str(request.question), pictures(request.images)),)
-
-
-def own_item(question: str, images: tuple[ItemImage, ...]) -> Item:
-    """A question in the user's own words, to which nothing is added."""
-    return Item(
-        id=OWN,
-        group=OWN,
-        question=question,
-        images=images,
-        wordings=((DEFAULT_PROMPT, question), ("vlmevalkit", question)),
-    )
-
-
-def pictures(paths: Sequence[Path]) -> tuple[ItemImage, ...]:
-    """The files, each read once. Raises UsageError for one that is not there or is no picture."""
-    images = tuple(ItemImage(name=str(path), path=path) for path in paths)
-    for image in images:
-        if not Path(image.name).is_file():
-            raise UsageError(f"there is no picture {image.name}: check --image.")
-        try:
-            image.open()
-        except PictureError as error:
-            raise UsageError(f"the picture {error}.") from error
-    return images
-
-
 class SideBySide:
     """The models of both sides: one at a time in memory, or with `keep` all of them, from now."""
 
     def __init__(
         self, request: AskRequest, sides: Sides, reporter: Reporter, *, keep: bool = False
     ) -> None:
-        self._request, self._sides = request, sides
+        self._sides, self._skip_too_long = sides, request.skip_too_long
         settings = {field.name: getattr(request, field.name) for field in fields(InferenceSettings)}
         for reference in sides.references:
             parse_reference(reference)  # A base that is gone is told before any is loaded.
@@ -190,9 +145,9 @@ class SideBySide:
     def _load(self, reference: str) -> LoadedModel:
         return load_for_inference(replace(self._settings, model=reference))
 
-    def ask(self, items: Sequence[Item], reporter: Reporter) -> AskResult:
+    def ask(self, questions: Questions, reporter: Reporter) -> AskResult:
         """Put the questions to each side. Raises TaloError for what a model cannot take."""
-        tables = [self._answers(name, items, reporter) for name in self._sides.references]
+        tables = [self._answers(name, questions, reporter) for name in self._sides.references]
         base, *patched = tables
         kept = set(base.item_ids)
         return AskResult(
@@ -203,29 +158,23 @@ class SideBySide:
             dtype=self._dtype,
             questions=tuple(
                 _asked(item, _answer(item, base), *(_answer(item, table) for table in patched))
-                for item in items
+                for item in questions.items
                 if item.id in kept
             ),
         )
 
-    def _answers(self, reference: str, items: Sequence[Item], reporter: Reporter) -> ScoreTable:
-        request = self._request
+    def _answers(self, reference: str, questions: Questions, reporter: Reporter) -> ScoreTable:
         loaded = self._kept.get(reference) or self._load(reference)
         self._dtype = loaded.dtype
-        own = not _has_answer(items[0])
         try:
             return sweep(
                 loaded,
-                items,
+                questions.items,
                 (None,),
-                Scoring(
-                    max_new_tokens=request.max_new_tokens or (OWN_TOKENS if own else None),
-                    prompt_style=None if request.prompt == DEFAULT_PROMPT else request.prompt,
-                    system=request.system,
-                ),
-                batch_size=request.batch_size,
+                questions.scoring,
+                batch_size=self._settings.batch_size,
                 engine="naive",
-                skip_too_long=request.skip_too_long,
+                skip_too_long=self._skip_too_long,
                 reporter=reporter,
                 phase=f"asking {reference}",
             ).table

@@ -168,6 +168,10 @@ class AskRequest(PromptSettings, TaskWithShots, InferenceSettings):
         "--task -t TASK", TASK,
         "Ask the questions of a task or of a file of items, answers known."
     )] = Coerced(reference_if_any, default=None)  # fmt: skip
+    items: Annotated[Coerced[Sequence[str], tuple[str, ...]], Flag(
+        "--item ID", TASK,
+        "This item, asked as the probe did: of --task, else of RUN's own; several are allowed."
+    )] = Coerced(tuple, default=())  # fmt: skip
     limit: Annotated[int | None, Flag(
         "--limit N", TASK, "With --task: the first N items.", least=1
     )] = None  # fmt: skip
@@ -185,10 +189,17 @@ class AskRequest(PromptSettings, TaskWithShots, InferenceSettings):
             vars(self).update(question=self.run, run=None)
         if (self.run is None) == (self.model is None):
             raise UsageError("ask needs a run or an exported checkpoint, or --model REF.")
-        if self.task is not None and (self.question is not None or self.images):
-            raise UsageError("--task has its own questions and pictures: leave out the others.")
+        if self.of_a_task and (self.question is not None or self.images):
+            raise UsageError("items have questions and pictures of their own: leave out others.")
+        if self.items and self.task is None and self.run is None:
+            raise UsageError("--item needs a run whose item it is, or --task.")
         if self.base is not None and self.run is None:
             raise UsageError("--base is what RUN was made from: name RUN as well.")
+
+    @property
+    def of_a_task(self) -> bool:
+        """Whether items are asked, and no question of the user's own."""
+        return self.task is not None or bool(self.items)
 
 
 @frozen

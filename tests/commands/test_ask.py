@@ -174,6 +174,12 @@ def test_the_items_of_a_file_are_asked_as_a_probe_asks_them(cut: Cut) -> None:
     assert answers == {item.id: Answer(item.answer or "", item.correct) for item in evaluated[:3]}
     assert result.questions[0].right_answer == "A"
     assert "right by the base" in ask.summary(result)
+    (named,) = api.ask(cut.patched, task=file, items=["item-2"]).questions
+    assert named == result.questions[2]
+    with pytest.raises(UsageError, match="there is no item 'item-9': the ids begin with 'item-0'"):
+        api.ask(cut.patched, task=file, items=["item-9"])
+    with pytest.raises(UsageError, match="--item needs a run whose item it is"):
+        api.ask(cut.patched, items=["item-2"])
 
 
 def test_an_adapter_answers_as_the_checkpoint_does(cut: Cut) -> None:
@@ -200,8 +206,9 @@ def test_a_base_that_moved_is_named_by_the_user(cut: Cut, tmp_path: Path) -> Non
     [
         ((), {}, "ask needs a run or an exported checkpoint, or --model REF."),
         (("run", "Why?"), {"model": "m"}, "or --model REF"),
-        (("run", "Why?"), {"task": "maps"}, "--task has its own questions"),
+        (("run", "Why?"), {"task": "maps"}, "items have questions and pictures of their own"),
         (("Why?",), {"model": "m", "base": "b"}, "--base is what RUN was made from"),
+        (("Why?",), {"model": "m", "items": ["x"]}, "items have questions"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_anything_is_loaded(
