@@ -19,7 +19,8 @@ from reference import Asked, compare, directories, questions
 def harness_logits(export: Path, asked: Asked) -> torch.Tensor:
     """(questions, vocabulary) logits of the next token, by the call that scores every request."""
     model = HFLM(pretrained=str(export), dtype="float32", device="cpu")
-    return torch.stack([model._model_call(question["input_ids"])[0, -1] for question in asked.inputs])
+    rows = [model._model_call(question["input_ids"])[0, -1] for question in asked.inputs]
+    return torch.stack(rows)
 
 
 def main() -> None:

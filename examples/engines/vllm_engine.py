@@ -22,10 +22,10 @@ def vllm_log_probabilities(export: Path, asked: Asked) -> NDArray[np.float64]:
     engine = LLM(
         str(export), dtype="float32", max_logprobs=-1, max_model_len=256, enforce_eager=True
     )
-    prompts = [
-        TokensPrompt(prompt_token_ids=question["input_ids"][0].tolist()) for question in asked.inputs
-    ]
-    answers = engine.generate(prompts, SamplingParams(max_tokens=1, temperature=0, logprobs=-1))
+    ids = [question["input_ids"][0].tolist() for question in asked.inputs]
+    prompts = [TokensPrompt(prompt_token_ids=question) for question in ids]
+    first = SamplingParams(max_tokens=1, temperature=0, logprobs=-1)
+    answers = engine.generate(prompts, first)
     rows = []
     for answer in answers:
         (logprobs,) = answer.outputs[0].logprobs
