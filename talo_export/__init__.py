@@ -40,13 +40,14 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 __all__ = [
-    "__version__", "analyze", "compare", "diff", "doctor", "evaluate", "export", "inspect",
+    "__version__", "analyze", "ask", "compare", "diff", "doctor", "evaluate", "export", "inspect",
     "load_task", "probe", "push", "report", "tasks", "undo", "verify",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from talo_export.api import (
         analyze,
+        ask,
         compare,
         diff,
         doctor,

@@ -24,6 +24,7 @@ from typing import Any, ParamSpec, TypeVar
 from talo_export import commands
 from talo_export.cli.notebook import as_html, notebook_reporter
 from talo_export.codec import shown_in_notebooks_by
+from talo_export.models.threads import share_processors
 from talo_export.reporting import Reporter
 from talo_export.requests.checkpoints import (
     DiffRequest,
@@ -34,7 +35,12 @@ from talo_export.requests.checkpoints import (
     VerifyRequest,
 )
 from talo_export.requests.fields import Request, settings, verb_of
-from talo_export.requests.measurements import CompareRequest, EvaluateRequest, ProbeRequest
+from talo_export.requests.measurements import (
+    AskRequest,
+    CompareRequest,
+    EvaluateRequest,
+    ProbeRequest,
+)
 from talo_export.requests.readings import (
     AnalyzeRequest,
     DoctorRequest,
@@ -58,6 +64,7 @@ def verb(
     """A function that takes the request's fields and runs it, documented by their declarations."""
 
     def call(*args: P.args, **kwargs: P.kwargs) -> Result:
+        share_processors()
         with notebook_reporter() as reporter:
             return run(request(*args, **kwargs), reporter)
 
@@ -106,6 +113,7 @@ def _load_task(request: LoadTaskRequest, reporter: Reporter) -> Task:
 
 
 probe = verb(ProbeRequest, commands.probe.run)
+ask = verb(AskRequest, commands.ask.run)
 export = verb(ExportRequest, commands.export.run)
 verify = verb(VerifyRequest, commands.verify.run)
 push = verb(PushRequest, commands.push.run)

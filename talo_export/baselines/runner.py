@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from talo_export.baselines.request import CellRequest, CellResult, request_path, result_path
+from talo_export.codec import from_json
 from talo_export.errors import TaloError
 from talo_export.reporting import SILENT, Reporter
 
@@ -80,7 +81,6 @@ def run_worker(paths: Sequence[Path], log: Path) -> Iterator[Path]:
 def read_result(path: Path) -> CellResult | None:
     """A cell's result, None where there is none or it is of another format."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return CellResult.from_json(value)
-    except (OSError, ValueError, KeyError, TypeError):
+        return from_json(CellResult, path.read_bytes(), str(path))
+    except (OSError, TaloError):
         return None

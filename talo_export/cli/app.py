@@ -9,7 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 import talo_export
-from talo_export.cli.flags import command
+from talo_export.cli.conversation import converse
+from talo_export.cli.flags import carry_out, command
 from talo_export.foreign_text import visible
 from talo_export.requests.checkpoints import (
     DiffRequest,
@@ -19,7 +20,12 @@ from talo_export.requests.checkpoints import (
     UndoRequest,
     VerifyRequest,
 )
-from talo_export.requests.measurements import CompareRequest, EvaluateRequest, ProbeRequest
+from talo_export.requests.measurements import (
+    AskRequest,
+    CompareRequest,
+    EvaluateRequest,
+    ProbeRequest,
+)
 from talo_export.requests.readings import (
     AnalyzeRequest,
     DoctorRequest,
@@ -73,6 +79,7 @@ def _root(
 
 for request in (
     ProbeRequest,
+    AskRequest,
     ExportRequest,
     VerifyRequest,
     PushRequest,
@@ -86,4 +93,4 @@ for request in (
     InspectRequest,
     DoctorRequest,
 ):
-    app.command()(command(request))
+    app.command()(command(request, converse if request is AskRequest else carry_out))

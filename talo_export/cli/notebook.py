@@ -15,6 +15,7 @@ from talo_export.cli.progress import TerminalReporter
 from talo_export.codec import Recorded
 from talo_export.commands import (
     analyze,
+    ask,
     compare,
     diff,
     doctor,
@@ -29,6 +30,7 @@ from talo_export.commands import (
     verify,
 )
 from talo_export.commands.analyze import AnalysisResult
+from talo_export.commands.ask_models import AskResult
 from talo_export.commands.compare import Estimate
 from talo_export.commands.evaluate_tasks import EvaluateResult, EvaluationsResult
 from talo_export.commands.export import ExportResult
@@ -52,6 +54,7 @@ WIDTH = 110
 
 SHOWS: dict[type[Recorded], Callable[[Any, Console], None]] = {
     AnalysisResult: analyze.show,
+    AskResult: ask.show,
     CheckpointDiff: diff.show,
     Comparison: compare.show,
     Estimate: compare.show,

@@ -29,12 +29,18 @@ from talo_export.requests.readings import ReportRequest
 from talo_export.runs.chosen_task import load_chosen, meaning
 from talo_export.runs.comparison import comparison_of
 from talo_export.runs.directory import RunDirectory, default_directory
+from talo_export.runs.example import example_of
 from talo_export.runs.loading import load_for_inference, settle_dtype
 from talo_export.runs.meaning import evidence_of, letters_scored_throughout
 from talo_export.runs.measuring import Findings, measure
 from talo_export.runs.record import record_of_run
 from talo_export.runs.replay import replay
-from talo_export.runs.request import command_line_of, recorded, score_identity
+from talo_export.runs.request import (
+    command_line_of,
+    command_worth_trying,
+    recorded,
+    score_identity,
+)
 from talo_export.runs.result import ProbeResult, Proof, RunCost
 from talo_export.tasks.item import Task
 from talo_export.tasks.splits import Split, split_task
@@ -132,6 +138,10 @@ def _result(
     request: ProbeRequest, task: Task, loaded: LoadedModel, findings: Findings, run: RunDirectory
 ) -> ProbeResult:
     """The result, before anything was written."""
+    confirmation, example = findings.confirmation, None
+    if findings.knockout and findings.confirmed and confirmation:
+        unseen, verdict = findings.confirmed.table, confirmation.verdict
+        example = example_of(unseen, findings.knockout, verdict, task.items)
     return ProbeResult(
         model=request.model_name,
         revision=loaded.revision,
@@ -149,12 +159,17 @@ def _result(
         probe=findings.selection,
         too_long=findings.too_long,
         selected_layer=None if findings.knockout is None else findings.knockout.layer,
-        confirm=findings.confirmation,
+        confirm=confirmation,
         checkpoint=None,
         proof=None,
         run=run.path,
         command=command_line_of(request),
         dtype=loaded.dtype,
+        example=example,
+        auto_class=loaded.auto_class,
+        next_command=None
+        if confirmation is not None and confirmation.verdict == "confirmed"
+        else command_worth_trying(request, len(task), run.path),
         cost=RunCost.of(findings.cost, torch.get_num_threads()),
     )
 

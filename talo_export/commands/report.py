@@ -45,7 +45,7 @@ def run(request: ReportRequest, reporter: Reporter = SILENT) -> ReportResult:
         read_run(path, data=request.data, trusted=request.trust_remote_code)
         for path in request.runs
     ]
-    target = request.out or finished[0].run.path / "report.html"
+    target = request.out or finished[0].run.page
     pages = [page_of(run) for run in finished]
     if request.comparison is not None:
         compared = read_comparison(request.comparison, finished[0].result)

@@ -68,7 +68,7 @@ def render_items(request: TasksRequest) -> ShownItems:
     """
     if means_many(request.task):
         raise UsageError(f"{request.task} means several tasks: name one to show.")
-    task = load_chosen(request, model_is_demo=request.is_demo)
+    task = load_chosen(request, model_is_demo=request.is_demo, first=request.show)
     asker = load_processor_alone(
         request.model_reference, trust_remote_code=request.trust_remote_code
     )

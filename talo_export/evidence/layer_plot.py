@@ -27,24 +27,17 @@ from talo_export.evidence.canvas import (
     zero_line,
 )
 from talo_export.evidence.confirmation import Confirmation
+from talo_export.evidence.finding import finding
 from talo_export.evidence.paired import layer_gains
 from talo_export.evidence.selection import Selection
-from talo_export.knockout import Fill, Knockout, Scope
+from talo_export.knockout import Fill, Scope
 from talo_export.probing.scores import ScoreTable
-from talo_export.wording import count, one_line, percent, points, signed
+from talo_export.wording import count, one_line, percent, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _RESAMPLES = 2_000
-
-_WHAT = {
-    "attention": "'s attention",
-    "o_proj": "'s attention output",
-    "mlp": "'s feed-forward block",
-    "layer": "",
-}
-_INSTEAD = {"zero": "", "uniform": " made uniform", "mean": " set to its mean"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +74,7 @@ def draw_layers(
     shown = confirmation if confirmation is not None and confirmation.gain is not None else None
     floor, top = _frame(bars, shown)
     with figure(path, 7.2, 4.6, svg=svg) as drawing:
-        says = wrapped(finding(selection, confirmation), 74)
+        says = wrapped(finding(selection, confirmation), 71)
         drawing.suptitle(says, x=0.01, ha="left", fontsize=12, fontweight="bold")
         left, right = drawing.subplots(1, 2, sharey=True, width_ratios=[4.6, 1.0])
         left.set_ylim(floor, top)
@@ -102,33 +95,6 @@ def draw_layers(
             columnspacing=1.2,
         )
     return path
-
-
-def finding(selection: Selection, confirmation: Confirmation | None) -> str:
-    """What the run says, as a title."""
-    knockout = selection.knockout
-    if knockout is None:
-        best = max((gain for gain in selection.gains if gain is not None), default=0.0)
-        earns = "no layer's cut is worth it" if best > 0 else "no layer gains anything"
-        return f"Keep the base: {earns} on {count(selection.n, 'item')}"
-    if confirmation is None or confirmation.accuracy is None:
-        gain = selection.gain or 0.0
-        items = f"the {count(selection.n, 'item')} that chose it"
-        return f"{_without(knockout)} {points(gain)} on {items}; none were left to judge it"
-    before, after = confirmation.base_accuracy or 0.0, confirmation.accuracy
-    # Whole per cents, unless they would hide the difference.
-    digits = 0 if abs(after - before) >= 0.02 or after == before else 1
-    becomes = "stay" if after == before else "become"
-    tail = {"unconfirmed": ": not confirmed", "harmful": ": it harms"}
-    return (
-        f"{_without(knockout)} {percent(before, digits)} {becomes} {percent(after, digits)} "
-        f"on {count(confirmation.n, 'item')} it never saw{tail.get(confirmation.verdict, '')}"
-    )
-
-
-def _without(knockout: Knockout) -> str:
-    what = f"layer {knockout.layer}{_WHAT[knockout.scope]}"
-    return f"Without {what}" if knockout.fill == "zero" else f"With {what}{_INSTEAD[knockout.fill]}"
 
 
 def _bars(table: ScoreTable, selection: Selection, scope: Scope, fill: Fill, seed: int) -> _Bars:
@@ -180,7 +146,7 @@ def _draw_bars(axes: Axes, bars: _Bars, selection: Selection, floor: float) -> N
             axes.annotate(
                 f"{gain:.0f}",
                 (layer, floor),
-                xytext=(0, 4),
+                xytext=(0, 1),
                 textcoords="offset points",
                 ha="center",
                 va="bottom",

@@ -47,6 +47,11 @@ class LoadedProcessor:
     is_vlm: bool
 
     @property
+    def auto_class(self) -> str:
+        """The name of the transformers class that loads it."""
+        return "AutoModelForImageTextToText" if self.is_vlm else "AutoModelForCausalLM"
+
+    @property
     def has_chat_template(self) -> bool:
         """False for base language models, whose prompts must be given verbatim."""
         return bool(

@@ -21,15 +21,10 @@ from talo_export.evidence.analyses.answers import vanishes
 from talo_export.evidence.confirmation import Confirmation
 from talo_export.foreign_text import code, markdown, visible
 from talo_export.publish.metadata import card_data, collection_data, source_words
+from talo_export.publish.next_hand import advice
 from talo_export.publish.snippets import engines, loading_snippet
 from talo_export.publish.subject import BASE, PLOT, Subject
 
-_CUT = {
-    "attention": "the self-attention",
-    "o_proj": "the self-attention's output projection",
-    "mlp": "the feed-forward block",
-    "layer": "the self-attention and the feed-forward block",
-}
 _HOW = {
     "zero": "set to zero",
     "uniform": "set to uniform averaging (every weight 1/d_out)",
@@ -116,10 +111,10 @@ def _words(subject: Subject) -> dict[str, object]:
         "versions": manifest.versions,
         "title": _title(subject),
         "base_name": subject.base.hub_id or BASE,
-        "what_was_cut": _CUT[subject.knockout.scope],
         "how_it_was_cut": _HOW[subject.knockout.fill],
         "fill_words": _FILL[subject.knockout.fill],
         "snippet": loading_snippet(subject),
+        "advice": _advice(subject),
         "engines": engines(subject),
         "scoring": _scoring(subject),
         "source": _source(subject),
@@ -135,7 +130,7 @@ def _words(subject: Subject) -> dict[str, object]:
         "macro_gain": _mean(gains),
         "edits": manifest.edits,
         "files": sorted({edit.file for edit in manifest.edits}),
-        "bytes_total": sum(edit.nbytes for edit in manifest.edits),
+        "bytes_total": sum(edit.overwritten for edit in manifest.edits),
         "has_plot": PLOT in manifest.added,
         "has_undo": UNDO_FILE in manifest.added,
     }
@@ -177,7 +172,7 @@ def _mean_effect(subject: Subject) -> str:
 
 def _title(subject: Subject) -> str:
     task = f" for {markdown(subject.task.task)}" if subject.task else ""
-    return f"{markdown(subject.base.short_name)}, layer {subject.knockout.layer} knocked out{task}"
+    return f"{markdown(subject.base.short_name)}, {subject.knockout.label} knocked out{task}"
 
 
 def _base_link(subject: Subject) -> str:
@@ -185,6 +180,15 @@ def _base_link(subject: Subject) -> str:
         return code(subject.base.short_name)
     tree = f"/tree/{subject.base.revision}" if subject.base.revision else ""
     return f"[{subject.base.hub_id}](https://huggingface.co/{subject.base.hub_id}{tree})"
+
+
+def _advice(subject: Subject) -> tuple[str, ...]:
+    """To whoever builds on the checkpoint; empty where no unquantised tensor was zeroed."""
+    manifest, knockout = subject.manifest, subject.knockout
+    if manifest.storage != "plain" or knockout.fill != "zero":
+        return ()
+    zeroed = [edit.tensor for edit in manifest.edits]
+    return advice(zeroed, revives=knockout.scope in ("o_proj", "mlp"))
 
 
 def _scoring(subject: Subject) -> str:

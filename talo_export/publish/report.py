@@ -20,19 +20,23 @@ from PIL import Image
 from talo_export import wording
 from talo_export.evidence.analyses.cases import Case, Cases
 from talo_export.evidence.analyses.stability import Stability
+from talo_export.knockout import part_of
 from talo_export.publish.charts import Scale, Span, every, scale, span
+from talo_export.publish.next_steps import next_steps
 from talo_export.runs.comparison import Comparison
-from talo_export.runs.result import ProbeResult
+from talo_export.runs.result import Evidence, ProbeResult, sentence
 from talo_export.tasks.item import Item
 
 SHOWN = 6
 """Cases of each kind, the largest change of margin first."""
 
-_WHAT = {
-    "attention": "self-attention",
-    "o_proj": "attention output projection",
-    "mlp": "feed-forward block",
-    "layer": "attention and feed-forward block",
+_STEPS = {
+    "load": "Load it",
+    "ask": "Ask it, beside the base",
+    "check": "Check it",
+    "publish": "Publish it",
+    "write": "Write the checkpoint",
+    "next": "Worth trying next",
 }
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -98,25 +102,6 @@ def render_report(
     )
 
 
-def summary(result: ProbeResult) -> str:
-    """What came out of a run, in one sentence."""
-    task, layer, found = result.task, result.selected_layer, result.confirmation
-    if result.confirm is None:
-        return f"Every item of {task} was probed: no layer was selected, nothing is confirmed."
-    if layer is None or found is None:
-        return f"No layer earns a knockout on {task}: keep the base."
-    measured = (
-        f"{wording.points(found.gain)} on {found.n} items never probed "
-        f"({wording.percent(found.base_accuracy)} to {wording.percent(found.accuracy)}, "
-        f"{wording.interval(found.ci95)})"
-    )
-    if found.verdict == "confirmed":
-        return f"Knocking out layer {layer} helps {task}: {measured}."
-    if found.verdict == "harmful":
-        return f"Layer {layer} was chosen for {task}, and it harms: {measured}."
-    return f"Layer {layer} was chosen for {task}, but its gain is not confirmed: {measured}."
-
-
 @cache
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
@@ -146,18 +131,19 @@ def _short(model: str) -> str:
 def _page(run: RunPage) -> dict[str, object]:
     """What the template prints for one run, worked out."""
     result, layers, comparison = run.result, _layers(run), run.comparison
-    stability = run.stability
+    stability, evidence = run.stability, result.evidence or Evidence()
     return {
         "run": result,
         "layers": layers,
         "model": _short(result.model),
-        "summary": summary(result),
-        "what": _WHAT.get(result.scope, result.scope),
+        "summary": f"{result.finding}.",
+        "what": part_of("the layer", result.scope),
         "gains": _gains(layers, result.selected_layer),
         "confirmation": result.confirmation,
         "unseen": _unseen(result),
+        "null": None if evidence.null is None else sentence(evidence.null),
         "meanings": _meanings(result),
-        "calibration": None if result.evidence is None else result.evidence.calibration,
+        "calibration": evidence.calibration,
         "letters": _letters(result),
         "stability": stability,
         "shares": []
@@ -248,9 +234,8 @@ def _meanings(result: ProbeResult) -> list[str]:
     sentences = []
     if evidence.power is not None and result.shots is not None:
         sentences.append(f"Before the sweep: {evidence.power.sentence}.")
-    for part in (evidence.null, evidence.cross_validation):
-        if part is not None:
-            sentences.append(f"{part.sentence.removesuffix('.')}.")
+    if evidence.cross_validation is not None:
+        sentences.append(sentence(evidence.cross_validation))
     return sentences
 
 
@@ -291,14 +276,11 @@ def _case(case: Case, item: Item) -> dict[str, object]:
 
 
 def _commands(result: ProbeResult) -> list[tuple[str, str]]:
-    """(what it does, command line)."""
-    lines = [("Run it again", result.command)]
-    if result.checkpoint is not None:
-        lines.append(("Check the export", f"talo-export verify {result.checkpoint}"))
-        # What is not confirmed is not pushed, unless somebody insists.
-        if result.verdict == "confirmed":
-            lines.append(("Publish it", f"talo-export push {result.checkpoint} OWNER/NAME"))
-    return lines
+    """(what it does, line to copy)."""
+    return [
+        *((_STEPS[name], line) for name, line in next_steps(result)),
+        ("Run it again", result.command),
+    ]
 
 
 def picture_uri(picture: Image.Image, *, longest_side: int = 320) -> str:

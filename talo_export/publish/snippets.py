@@ -5,6 +5,7 @@ The tests run every one of these in a fresh process against a tiny model of its 
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import dataclass
 
@@ -27,14 +28,19 @@ def loading_snippet(subject: Subject) -> str:
 
 def short_snippet(repo_id: str, *, auto_class: str, gguf_file: str | None = None) -> str:
     """Three lines that load a checkpoint from the Hub, for the end of a push."""
-    how = f'gguf_file="{gguf_file}"' if gguf_file else 'dtype="auto"'
-    return "\n".join(
-        [
-            f"from transformers import {auto_class}",
-            "",
-            f'model = {auto_class}.from_pretrained("{repo_id}", {how})',
-        ]
-    )
+    line = loading_line(repo_id, auto_class, gguf_file=gguf_file)
+    return "\n".join([f"from transformers import {auto_class}", "", f"model = {line}"])
+
+
+def loading_line(where: str, auto_class: str, *, gguf_file: str | None = None) -> str:
+    """The one call that loads a checkpoint, from the Hub or from a directory of any name."""
+    how = f"gguf_file={_literal(gguf_file)}" if gguf_file else 'dtype="auto"'
+    return f"{auto_class}.from_pretrained({_literal(where)}, {how})"
+
+
+def _literal(text: str) -> str:
+    """The text as Python has it, in double quotes."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def adapter_snippet(

@@ -6,21 +6,21 @@ unknown; it never invents one.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 from talo_export.checkpoint.adapter_files import ADAPTER
 from talo_export.checkpoint.manifest import Manifest
 from talo_export.checkpoint.placing import BASE_CARD, CARD
-from talo_export.demo import DEMO
 from talo_export.errors import TaloError
 from talo_export.evidence.confirmation import Confirmation
 from talo_export.knockout import Knockout
 from talo_export.publish.base_card import BaseCard, read_base_card
+from talo_export.requests.checkpoints import ExportRequest, Form
+from talo_export.requests.fields import command_line
+from talo_export.requests.settings import DEMO
 from talo_export.runs.record import (
     BaseRecord,
     Record,
@@ -30,8 +30,6 @@ from talo_export.runs.record import (
 )
 from talo_export.runs.result import LayerConfirmation
 from talo_export.tasks.hub_source import HubSource, hub_source
-
-Kind = Literal["checkpoint", "adapter"]
 
 PLOT = "layers.png"
 
@@ -67,7 +65,7 @@ class Subject:
         return self.record.model
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> Form:
         return "adapter" if self.manifest.storage == ADAPTER else "checkpoint"
 
     @property
@@ -140,12 +138,12 @@ class Subject:
             if self.kind == "checkpoint":
                 return again
             return (*again, "talo-export export --run RUN --as adapter --out OUT")
-        knockout = self.knockout
-        model = [] if self.base.name == DEMO else ["--model", without_folders(self.base.name)]
-        words = ["talo-export", "export", *model, "--layer", str(knockout.layer), "--out", "OUT"]
-        words += ["--scope", knockout.scope] if knockout.scope != "attention" else []
-        words += ["--fill", knockout.fill] if knockout.fill != "zero" else []
-        return (shlex.join([*words, *(["--as", "adapter"] if self.kind == "adapter" else [])]),)
+        model = None if self.base.name == DEMO else without_folders(self.base.name)
+        return (self.export_command(model, "OUT", self.kind),)
+
+    def export_command(self, model: str | None, out: str, form: Form = "checkpoint") -> str:
+        """The line that cuts the same out of `model`."""
+        return command_line(ExportRequest.of(self.knockout, model, out, form))
 
 
 def read_subject(directory: Path, manifest: Manifest, *, card: str | None = None) -> Subject:

@@ -50,8 +50,9 @@ class Flag:
 
     A bool may have a name for either value, `--yes/--no`. `default` says in words what a None
     stands for. `parse` and `write` turn the option's text into the value and back, where the type
-    alone does not. `least` is the smallest number. `python` is the help where the value is not
-    written as on the command line.
+    alone does not; of a `repeated` option they turn each of its texts into one of the values.
+    `least` is the smallest number. `python` is the help where the value is not written as on the
+    command line.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Flag:
         default: str | None = None,
         parse: Callable[[str], Any] | None = None,
         write: Callable[[Any], str] = str,
+        repeated: bool = False,
         least: int | None = None,
         python: str | None = None,
     ) -> None:
@@ -71,6 +73,7 @@ class Flag:
         self.metavar = next((word for word in words if not word.startswith("-")), None)
         self.panel, self.help, self.default, self.least = panel, help, default, least
         self.parse, self.write, self.python = parse, write, python or help
+        self.repeated = repeated
 
 
 class Argument(Flag):
@@ -120,6 +123,11 @@ def path_if_any(given: str | Path | None) -> Path | None:
 def paths(given: Sequence[str | Path]) -> tuple[Path, ...]:
     """As `path`, of each."""
     return tuple(map(path, given))
+
+
+def as_written(given: str | Path | None) -> str | None:
+    """The text of it; None stays None."""
+    return None if given is None else str(given)
 
 
 def reference(given: str | Path) -> str:
@@ -191,7 +199,7 @@ class Setting:
         if isinstance(value, bool):
             yes, _, no = flag.names[0].partition("/")
             return [yes if value else no]
-        several = isinstance(value, tuple) and flag.parse is None
+        several = isinstance(value, tuple) and (flag.repeated or flag.parse is None)
         return [w for x in (value if several else (value,)) for w in (flag.names[0], flag.write(x))]
 
 

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from talo_export.baselines.methods import DEFAULT_METHODS, Method, methods_named
 from talo_export.errors import UsageError
-from talo_export.requests.fields import Coerced, Flag, MaybePath, Request, frozen, path_if_any
+from talo_export.requests.fields import (
+    Argument,
+    Coerced,
+    Flag,
+    MaybePath,
+    MaybeReference,
+    Paths,
+    Request,
+    as_written,
+    frozen,
+    path_if_any,
+    paths,
+    reference_if_any,
+)
 from talo_export.requests.settings import (
     MODEL,
     OUTPUT,
@@ -19,7 +32,8 @@ from talo_export.requests.settings import (
     FillName,
     InferenceSettings,
     ModelSettings,
-    Scope,
+    PromptSettings,
+    ScopeName,
     ScoringSettings,
     TaskChoice,
     TaskWithShots,
@@ -70,7 +84,7 @@ class ProbeRequest(ScoringSettings, TaskWithShots, InferenceSettings):
         "What makes a layer the best one: kept-t, accuracy, margin, probability, ...; auto is "
         "kept-t where choices are scored, else accuracy."
     )] = "auto"  # fmt: skip
-    scope: Scope = "attention"
+    scope: ScopeName = "attention"
     fill: FillName = "zero"
     engine: Annotated[Literal["auto", "naive"], Flag(
         "--engine NAME", SEARCH,
@@ -120,6 +134,72 @@ class EvaluateRequest(ScoringSettings, TaskWithShots, InferenceSettings):
         default="runs/<model>/<task>.evaluate"
     )] = Coerced(path_if_any, default=None)  # fmt: skip
     fresh: Annotated[bool, Flag("--fresh", OUTPUT, "Ask again what was answered before.")] = False
+
+
+@frozen
+class AskRequest(PromptSettings, TaskWithShots, InferenceSettings):
+    """Ask the base and the patched model, side by side, about your own picture.
+
+    `talo-export ask RUN --image x.png "What is this?"` loads the base, then the checkpoint that
+    lies on disk, never both at once. Without a question a terminal asks for one after the other;
+    for that both are held. With --task a file's questions are asked; with --model, one model alone.
+    """
+
+    run: Annotated[MaybeReference, Argument(
+        "RUN", "A run, or an exported checkpoint or adapter; its base is found by itself."
+    )] = Coerced(as_written, default=None)  # fmt: skip
+    question: Annotated[str | None, Argument(
+        "QUESTION", "Sent as it is, through the chat template; with --model it comes first."
+    )] = None  # fmt: skip
+    _: KW_ONLY
+    images: Annotated[Paths, Flag(
+        "--image -i FILE", TASK, "A picture that goes before the question; several are allowed."
+    )] = Coerced(paths, default=())  # fmt: skip
+    model: Annotated[MaybeReference, Flag(
+        "--model -m REF", MODEL,
+        "Ask this model alone, in place of RUN: a directory, OWNER/NAME or OWNER/NAME@REVISION."
+    )] = Coerced(reference_if_any, default=None)  # fmt: skip
+    base: Annotated[MaybeReference, Flag(
+        "--base REF", MODEL,
+        "The checkpoint that RUN's was made from.",
+        default="the base in the manifest"
+    )] = Coerced(reference_if_any, default=None)  # fmt: skip
+    task: Annotated[MaybeReference, Flag(
+        "--task -t TASK", TASK,
+        "Ask the questions of a task or of a file of items, answers known."
+    )] = Coerced(reference_if_any, default=None)  # fmt: skip
+    items: Annotated[Coerced[Sequence[str], tuple[str, ...]], Flag(
+        "--item ID", TASK,
+        "This item, asked as the probe did: of --task, else of RUN's own; several are allowed."
+    )] = Coerced(tuple, default=())  # fmt: skip
+    limit: Annotated[int | None, Flag(
+        "--limit N", TASK, "With --task: the first N items.", least=1
+    )] = None  # fmt: skip
+    max_new_tokens: Annotated[int | None, Flag(
+        "--max-new-tokens N", TASK,
+        "Length of an answer.",
+        least=1, default="256; with --task 16, or 64 without choices"
+    )] = None  # fmt: skip
+    skip_too_long: SkipTooLong = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model is not None and self.question is None:
+            # The one word that is there can only be the question.
+            vars(self).update(question=self.run, run=None)
+        if (self.run is None) == (self.model is None):
+            raise UsageError("ask needs a run or an exported checkpoint, or --model REF.")
+        if self.of_a_task and (self.question is not None or self.images):
+            raise UsageError("items have questions and pictures of their own: leave out others.")
+        if self.items and self.task is None and self.run is None:
+            raise UsageError("--item needs a run whose item it is, or --task.")
+        if self.base is not None and self.run is None:
+            raise UsageError("--base is what RUN was made from: name RUN as well.")
+
+    @property
+    def of_a_task(self) -> bool:
+        """Whether items are asked, and no question of the user's own."""
+        return self.task is not None or bool(self.items)
 
 
 @frozen
@@ -195,7 +275,7 @@ class CompareRequest(ScoringSettings, TrainingSettings, TaskChoice, ModelSetting
     )] = False  # fmt: skip
     tokens: Annotated[int, Flag(
         "--tokens N", RIVALS,
-        "With --estimate: tokens of a prompt.",
+        "With --estimate: tokens of a prompt's text; a picture's come on top.",
         least=1
     )] = 512  # fmt: skip
     load_in_4bit: Annotated[bool, Flag(

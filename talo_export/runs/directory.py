@@ -66,6 +66,10 @@ class RunDirectory:
         return self.path / "layers.png"
 
     @property
+    def page(self) -> Path:
+        return self.path / "report.html"
+
+    @property
     def checkpoint(self) -> Path:
         return self.path / "checkpoint"
 

@@ -36,6 +36,19 @@ class FinishedRun:
         return self.result.knockout
 
 
+def task_of_run(run: RunDirectory, *, data: Path | None = None, trusted: bool = False) -> Task:
+    """The items that a finished run was about, as `read_run` has them; raises as that does."""
+    request, result = run.request(), run.finished()
+    choice = choice_of_run(request, seed=result.seed, data=data or result.data, trusted=trusted)
+    task = load_chosen(choice, model_is_demo=result.model == DEMO)
+    if task.fingerprint != request.scores["task_fingerprint"]:
+        raise TaloError(
+            f"the items of {request.task_reference} changed since {run.path} was made: "
+            "probe again with --fresh."
+        )
+    return task
+
+
 def read_run(path: Path, *, data: Path | None = None, trusted: bool = False) -> FinishedRun:
     """Open the run in `path`; its items come from `data`, or where the probe had them from.
 
@@ -44,13 +57,7 @@ def read_run(path: Path, *, data: Path | None = None, trusted: bool = False) -> 
     """
     run = RunDirectory(path)
     request, result = run.request(), run.finished()
-    choice = choice_of_run(request, seed=result.seed, data=data or result.data, trusted=trusted)
-    task = load_chosen(choice, model_is_demo=result.model == DEMO)
-    if task.fingerprint != request.scores["task_fingerprint"]:
-        raise TaloError(
-            f"the items of {request.task_reference} changed since {path} was made: "
-            "probe again with --fresh."
-        )
+    task = task_of_run(run, data=data, trusted=trusted)
     with Journal.read(run.journal) as journal:
         outcomes = journal.outcomes()
     probed_ids = set(result.probe.ids)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
+from pathlib import Path
 from typing import Any
 
 from talo_export.requests.fields import command_line
-from talo_export.requests.measurements import EvaluateRequest, ProbeRequest
-from talo_export.requests.settings import DEFAULT_TASK
+from talo_export.requests.measurements import CompareRequest, EvaluateRequest, ProbeRequest
+from talo_export.requests.settings import DEFAULT_TASK, ModelSettings, ScoringSettings, TaskChoice
 from talo_export.runs.chosen_task import absolute_name, choice_recorded
 from talo_export.tasks.item import Task
+
+COMPARED = (ScoringSettings, TaskChoice, ModelSettings)
+"""What a probe and a comparison are asked alike."""
 
 
 def score_identity(
@@ -45,6 +49,22 @@ def recorded(request: ProbeRequest, task: Task, fingerprint: str) -> dict[str, A
         "checkpoint": request.checkpoint,
         "skip_too_long": request.skip_too_long,
     }
+
+
+def command_worth_trying(request: ProbeRequest, items: int, run: Path) -> str | None:
+    """Where no gain was confirmed: more items to choose by, else other methods on the same ones.
+
+    None where every one of the task's `items` was probed. `run` is the directory of this run.
+    """
+    if request.shots is None:
+        return None
+    task, shots = request.task or DEFAULT_TASK, 4 * request.shots
+    if 2 * shots <= items:
+        out = run.with_name(f"{run.name}.{shots}-shots")
+        return command_line(replace(request, task=task, shots=shots, out=out, fresh=False))
+    shared = {f.name for kind in COMPARED for f in fields(kind)}
+    settings = {name: getattr(request, name) for name in shared} | {"task": task}
+    return command_line(CompareRequest(**settings, shots=(request.shots,)))
 
 
 def command_line_of(request: ProbeRequest) -> str:

@@ -11,12 +11,14 @@ from talo_export.evidence.analyses.answers import AnswerCalibration
 from talo_export.evidence.analyses.side_effects import SideEffects
 from talo_export.evidence.confirmation import Confirmation, Verdict
 from talo_export.evidence.cross_validation import CrossValidated
+from talo_export.evidence.finding import finding
 from talo_export.evidence.layer_tests import LayerTests
 from talo_export.evidence.power import NullResult, Power
 from talo_export.evidence.selection import Selection
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.cost import Cost
 from talo_export.probing.settings import Kind
+from talo_export.runs.example import Example
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,10 @@ class Evidence:
     cross_validation: CrossValidated | None = None
     calibration: AnswerCalibration | None = None
 
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        """What it says of the result, each with its full stop."""
-        parts = (self.calibration, self.null, self.cross_validation)
-        return tuple(f"{part.sentence.removesuffix('.')}." for part in parts if part is not None)
+
+def sentence(part: Power | NullResult | CrossValidated | AnswerCalibration) -> str:
+    """What a part of the evidence says of the result, with its full stop."""
+    return f"{part.sentence.removesuffix('.')}."
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,19 @@ class ProbeResult(Recorded):
     """The number format it was computed in; None where an earlier version did not say."""
     side_effects: Annotated[SideEffects | None, maybe] = None
     """What the knockout does to other tasks, once that was measured."""
+    example: Annotated[Example | None, maybe] = None
+    auto_class: Annotated[str | None, maybe] = None
+    """The transformers class that loads base and checkpoint."""
+    next_command: Annotated[str | None, maybe] = None
+    """The line worth trying where no gain was confirmed."""
+
+    @property
+    def finding(self) -> str:
+        """What the run says, in one sentence without its full stop."""
+        if self.confirm is None:
+            return "Every item was probed: no layer was selected, nothing is confirmed"
+        says = finding(self.probe, self.confirm)
+        return f"{says}: confirmed" if self.verdict == "confirmed" else says
 
     @property
     def knockout(self) -> Knockout | None:

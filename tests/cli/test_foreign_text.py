@@ -25,7 +25,9 @@ from talo_export.checkpoint.verify import FileVerdicts, TensorVerdicts
 from talo_export.cli.notebook import as_html
 from talo_export.cli.output import Sink, inert_console
 from talo_export.codec import Recorded, to_json
-from talo_export.commands import compare, diff, evaluate, export, inspect, probe, tasks, verify
+from talo_export.commands import ask, compare, diff, evaluate, export, inspect, probe, tasks, verify
+from talo_export.commands.ask_models import Answer as Said
+from talo_export.commands.ask_models import Asked, AskResult
 from talo_export.commands.evaluate_tasks import (
     Answer,
     EvaluatedTask,
@@ -160,6 +162,13 @@ SHOWN: dict[str, tuple[Callable[[str], Recorded], Callable[..., None]]] = {
         export.show,
     ),
     "inspect": (inspected, inspect.show),
+    "ask": (
+        lambda text: AskResult(
+            text, Path(visible(text)), None, text, text,
+            (Asked(text, text, (text, text), (text,), text, Said(text, True), Said(text, False)),),
+        ),
+        ask.show,
+    ),
     "items": (
         lambda text: ShownItems(
             text, text, text,

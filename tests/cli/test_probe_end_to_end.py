@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +15,9 @@ from typing import Any
 
 import pytest
 from planted_case import LAYERS, PLANTED, STOCK_CHOICE, Planted, talo_export
+
+from talo_export.requests.fields import command_line
+from talo_export.requests.measurements import AskRequest
 
 STOCK = f"""{STOCK_CHOICE}
 model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
@@ -87,6 +91,24 @@ def test_no_item_both_selects_and_confirms(
     assert {item for variant, item in swept if variant != chosen} == probed
     confirmed = {item for variant, item in swept if variant == chosen} - probed
     assert len(confirmed) == document["confirm"]["n"]
+
+
+def test_the_example_is_an_unseen_item_that_turned_right_and_its_line_asks_it(
+    finished: tuple[Path, dict[str, Any]],
+) -> None:
+    run, document = finished
+    example = document["example"]
+    assert example["id"] not in document["probe"]["ids"]
+    with sqlite3.connect(run / "scores.sqlite") as journal:
+        rows = journal.execute(
+            "SELECT outcome FROM outcome WHERE item = ? ORDER BY variant", (example["id"],)
+        ).fetchall()
+    after, before = (json.loads(outcome)["correct"] for (outcome,) in rows)
+    assert (before, after, example["turned_right"]) == (False, True, True)
+    line = command_line(AskRequest(run, items=(example["id"],)))
+    asked = talo_export(*shlex.split(line)[1:], "--json", "--max-new-tokens", 2, cwd=run.parent)
+    (question,) = json.loads(asked.stdout)["questions"]
+    assert (question["id"], question["question"]) == (example["id"], example["question"])
 
 
 def test_the_run_directory_holds_what_was_promised(finished: tuple[Path, dict[str, Any]]) -> None:

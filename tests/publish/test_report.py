@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +16,7 @@ from run_examples import case, item, run
 
 from talo_export.evidence.analyses.cases import Cases
 from talo_export.publish.charts import every, scale, span
-from talo_export.publish.report import RunPage, render_report, summary
+from talo_export.publish.report import RunPage, render_report
 
 VOID = {"meta", "link", "img", "br"}
 
@@ -64,20 +65,19 @@ def test_the_page_asks_no_network_for_anything() -> None:
 @pytest.mark.parametrize(
     ("verdict", "says"),
     [
-        ("confirmed", "Knocking out layer 14 helps maps: +5.0 points on 180 items never probed"),
-        ("unconfirmed", "its gain is not confirmed: +5.0 points"),
-        ("harmful", "and it harms: +5.0 points"),
+        ("confirmed", "on 180 items it never saw: confirmed."),
+        ("unconfirmed", "on 180 items it never saw: not confirmed."),
+        ("harmful", "on 180 items it never saw: it harms."),
     ],
 )
 def test_the_summary_is_the_verdict_on_unseen_items(verdict: str, says: str) -> None:
     judged = run(confirm=replace(CONFIRMED, verdict=verdict))
-    assert says in summary(judged.result)
-    assert says in page(judged).text
+    assert f"Without layer 14's attention 56 % become 61 % {says}" in page(judged).text
 
 
 def test_a_run_that_keeps_the_base_says_so() -> None:
     text = page(run(selected_layer=None)).text
-    assert "No layer earns a knockout on maps: keep the base." in text
+    assert "Keep the base: no layer's cut is worth it on 20 items." in text
     assert "nothing to confirm" in text
 
 
@@ -141,15 +141,34 @@ def test_the_cases_shown_are_told_from_all_that_turned() -> None:
 
 def test_only_a_confirmed_run_is_offered_to_be_pushed() -> None:
     checkpoint = Path("runs/maps/checkpoint")
-    assert "talo-export push runs/maps/checkpoint" in page(run(checkpoint=checkpoint)).text
+    assert "talo-export push runs/maps OWNER/NAME" in page(run(checkpoint=checkpoint)).text
     unsure = run(checkpoint=checkpoint, confirm=replace(CONFIRMED, verdict="unconfirmed"))
     assert "talo-export verify runs/maps/checkpoint" in page(unsure).text
     assert "talo-export push" not in page(unsure).text
 
 
+def test_every_line_to_copy_is_quoted_and_asks_what_it_says() -> None:
+    spaced = Path("my runs/it's maps")
+    shown = page(run(run=spaced, checkpoint=spaced / "checkpoint", auto_class="AutoModel"))
+    lines = re.findall("talo-export (?:ask|verify|push) .*", shown.text)
+    assert [shlex.split(line)[1:3] for line in lines] == [
+        ["ask", str(spaced)], ["verify", str(spaced / "checkpoint")], ["push", str(spaced)],
+    ]  # fmt: skip
+
+
+def test_the_result_comes_first_then_why_to_believe_it_then_the_rest() -> None:
+    text = page(run()).text
+    order = (
+        "it never saw: confirmed", "p, exact test", "Why to believe it", "Every layer, on",
+        "Stability", "Answers that turned", "other tasks", "The run", "Run it again",
+    )  # fmt: skip
+    places = [text.index(words) for words in order]
+    assert places == sorted(places)
+
+
 def test_a_run_that_probed_every_item_says_that_nothing_is_confirmed() -> None:
     text = page(run(shots=None, selected_layer=None, confirm=None)).text
-    assert "Every item of maps was probed" in text
+    assert "Every item was probed: no layer was selected" in text
     assert "keep the base" not in text
 
 

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 import talo_export
 from talo_export.cli.flags import command
 from talo_export.errors import UsageError
+from talo_export.knockout import Knockout
 from talo_export.requests.checkpoints import (
     DiffRequest,
     ExportRequest,
@@ -30,7 +31,12 @@ from talo_export.requests.checkpoints import (
 )
 from talo_export.requests.fields import Argument, Request, Setting, command_line, verb_of
 from talo_export.requests.fields import settings as settings_of
-from talo_export.requests.measurements import CompareRequest, EvaluateRequest, ProbeRequest
+from talo_export.requests.measurements import (
+    AskRequest,
+    CompareRequest,
+    EvaluateRequest,
+    ProbeRequest,
+)
 from talo_export.requests.readings import (
     AnalyzeRequest,
     DoctorRequest,
@@ -42,7 +48,7 @@ from talo_export.runs.request import command_line_of
 
 PACKAGE = Path(talo_export.__file__).parent
 REQUESTS: tuple[type[Request], ...] = (
-    ProbeRequest, ExportRequest, VerifyRequest, PushRequest, UndoRequest, DiffRequest,
+    ProbeRequest, AskRequest, ExportRequest, VerifyRequest, PushRequest, UndoRequest, DiffRequest,
     EvaluateRequest, CompareRequest, AnalyzeRequest, ReportRequest, TasksRequest, InspectRequest,
     DoctorRequest,
 )  # fmt: skip
@@ -60,11 +66,15 @@ OF_A_NAME: dict[str, st.SearchStrategy[Any]] = {
     "lr": st.floats(1e-9, 10),
     "methods": st.just(("all",)) | METHODS,
     "kind": st.sampled_from(["heatmap", "pairs", "side-effects"]),
-    "layer": st.none() | st.integers(-1, 99),
+    "layer": st.none() | st.integers(-1, 99) | st.sets(st.integers(-1, 99)),
+    "heads": st.dictionaries(
+        st.integers(0, 99), st.sets(st.integers(0, 99), min_size=1), max_size=3
+    ),
     "task": st.none() | st.text() | st.just("check"),
     "ProbeRequest.shots": st.none() | st.integers(1, 99),
     "CompareRequest.shots": st.sets(st.integers(1, 99), min_size=1).map(sorted).map(tuple),
     "runs": st.lists(PATHS, min_size=1, max_size=3).map(tuple),
+    "images": st.lists(PATHS, max_size=3).map(tuple),
 }
 
 
@@ -251,6 +261,9 @@ def test_bytes_that_are_no_utf8_are_refused_in_every_setting(
         (ProbeRequest, {"shots": 0}, "--shots is 0: 1 is the least."),
         (ExportRequest, {"layer": 1}, "export needs --out DIR"),
         (ExportRequest, {"layer": 1, "run": "run"}, "--run names the model and the layer already"),
+        (ExportRequest, {"layer": 1, "heads": {1: [0]}, "out": "o"}, "--heads names its layers"),
+        (ExportRequest, {"heads": {1: [0]}, "scope": "mlp", "out": "o"}, "leave out --scope"),
+        (ExportRequest, {"heads": {1: [0]}, "run": "run", "out": "o"}, "--run names the model"),
         (AnalyzeRequest, {"kind": "heat", "runs": ["run"]}, "'heat' is no analysis; there are"),
         (TasksRequest, {"task": "check"}, "tasks check needs a file of items"),
     ],
@@ -262,10 +275,23 @@ def test_a_request_that_cannot_be_is_refused_when_it_is_made(
         declared(**chosen)
 
 
-def test_several_layers_are_told_what_to_do() -> None:
+def test_several_layers_are_several_options_in_any_order() -> None:
     said = parsed(ExportRequest, ["--layer", "12,13", "--out", "out"])
-    assert "one layer is cut, so give one number" in said
-    assert "talo-export analyze pairs RUN" in said
+    assert "another --layer for each further layer" in said
+    request = parsed(ExportRequest, ["-k", "13", "--layer", "7", "--out", "out"])
+    assert request.layer == (7, 13)
+    assert request == ExportRequest(layer={13, 7}, out="out")
+    assert command_line(request) == "talo-export export --layer 7 --layer 13 --out out"
+
+
+def test_heads_are_named_by_their_layer() -> None:
+    request = parsed(ExportRequest, ["--heads", "12:4,0", "--heads", "3:1", "--out", "out"])
+    assert request.heads == ((3, (1,)), (12, (0, 4)))
+    assert request.to_knockout() == Knockout(3, also=(12,), heads=((1,), (0, 4)))
+    line = "talo-export export --heads 3:1 --heads 12:0,4 --out out"
+    assert command_line(request) == line
+    assert command_line(ExportRequest.of(request.to_knockout(), None, "out")) == line
+    assert "such as 12:0,4" in parsed(ExportRequest, ["--heads", "12", "--out", "out"])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import norm
 
 from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError, UsageError
@@ -72,6 +71,8 @@ def side_effects(
 
     Raises TaloError where no other task was.
     """
+    from scipy.stats import norm
+
     others = {
         name: table
         for name, table in tables.items()
