@@ -9,6 +9,7 @@ import json
 import shlex
 from dataclasses import dataclass
 
+from talo_export.foreign_text import json_text
 from talo_export.publish.base_card import BaseCard
 from talo_export.publish.subject import BASE, HERE, Subject
 
@@ -40,7 +41,7 @@ def loading_line(where: str, auto_class: str, *, gguf_file: str | None = None) -
 
 def _literal(text: str) -> str:
     """The text as Python has it, in double quotes."""
-    return json.dumps(text, ensure_ascii=False)
+    return json_text(json.dumps(text, ensure_ascii=False))
 
 
 def adapter_snippet(
@@ -69,7 +70,7 @@ def engines(subject: Subject) -> tuple[Engine, ...]:
     if subject.gguf_file is not None:
         fetch, here = _fetched(subject, subject.gguf_file, local_dir=".")
         file = subject.gguf_file if here == "." else f"{here}/{subject.gguf_file}"
-        lines = [*fetch, f"llama-cli -m {file} -p {_quoted(subject.question)}"]
+        lines = [*fetch, f"llama-cli -m {shlex.quote(file)} -p {_quoted(subject.question)}"]
         return (Engine("llama.cpp", "\n".join(lines)),)
     vllm = Engine("vLLM", f"vllm serve {subject.where}")
     if subject.manifest.storage != "plain":
@@ -92,7 +93,9 @@ def _fetched(subject: Subject, *files: str, local_dir: str) -> tuple[list[str], 
     """The line that downloads (none for a directory that is here already), and where it then is."""
     if subject.where == HERE:
         return [], HERE
-    return [" ".join(["hf download", subject.where, *files, "--local-dir", local_dir])], local_dir
+    return [
+        "hf download " + shlex.join([subject.where, *files, "--local-dir", local_dir])
+    ], local_dir
 
 
 def _quoted(text: str) -> str:
