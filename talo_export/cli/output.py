@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +32,9 @@ class Sink:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         if not self.live:
             os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+            if not sys.warnoptions:
+                # What libraries have to say to programmers; the user's own -W stands.
+                warnings.simplefilter("ignore")
 
     def note(self, text: str) -> None:
         """A passing remark (stderr, human mode only)."""

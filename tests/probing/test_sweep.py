@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from heard import Heard
 
+from talo_export.cli.progress import standing
 from talo_export.errors import UsageError
 from talo_export.knockout import Knockout
 from talo_export.probing.journal import Journal
@@ -152,6 +153,15 @@ def test_progress_counts_cells_one_by_one_while_checking_and_reports_running_gai
     assert {event.items for event in events} == {3}
     gains = {v: table.accuracy[table.row(v)] - table.accuracy[0] for v in variants[1:]}
     assert events[-1].gains == pytest.approx(gains)
+
+
+def test_there_is_a_time_left_within_the_first_tenth_even_while_checking(text_model, make_items):
+    heard = Heard()
+    variants = (None, *all_knockouts(text_model.decoder))
+    sweep(text_model, make_items(4), variants, LIKELIHOOD, reporter=heard)
+    first = next(event for event in heard.progress if "left" in standing("probing", event, 9.0))
+    assert first.checking
+    assert first.done <= first.total / 10
 
 
 def test_requests_without_sense_are_refused(text_model, make_items):
