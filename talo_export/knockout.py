@@ -109,6 +109,12 @@ class Knockout:
             parts[at] = "-".join((parts[at], "heads", *map(str, heads)))
         return "-".join(parts)
 
+    def to_json(self) -> dict[str, object]:
+        """As files have it: `also` and `heads` only where there are any."""
+        more = {"also": list(self.also), "heads": [list(heads) for heads in self.heads]}
+        cut = {"layer": self.layer, "scope": self.scope, "fill": self.fill}
+        return cut | {key: numbers for key, numbers in more.items() if numbers}
+
     def __str__(self) -> str:
         return f"{self.label} ({self.scope}, {self.fill})"
 
