@@ -45,8 +45,8 @@ class InertRecord(logging.LogRecord):
         return visible(super().getMessage())
 
 
-def _one_line(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> str:
-    return f"{category.__name__}: {visible(str(message))}\n"
+def _one_line(message: Warning | str, *_: Any, **__: Any) -> str:
+    return f"warning: {visible(str(message))}\n"
 
 
 def leave_stdout() -> None:

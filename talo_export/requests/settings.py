@@ -152,11 +152,11 @@ class TaskWithShots(TaskChoice):
     """Which items, and what is drawn for them."""
 
     _: KW_ONLY
-    few_shot: Annotated[int, Flag(
+    few_shot: Annotated[int | None, Flag(
         "--few-shot N", TASK,
         "Answered examples shown before every item, from the benchmark's own split.",
-        least=0
-    )] = 0  # fmt: skip
+        least=0, default="a YAML's own, else none"
+    )] = None  # fmt: skip
     seed: Seed = 0
 
 
