@@ -23,6 +23,9 @@ from talo_export.foreign_text import code, markdown, visible
 from talo_export.publish.metadata import card_data, collection_data, source_words
 from talo_export.publish.snippets import engines, loading_snippet
 from talo_export.publish.subject import BASE, PLOT, Subject
+from talo_export.requests.checkpoints import ExportRequest, UndoRequest
+from talo_export.requests.fields import command_line
+from talo_export.requests.measurements import AskRequest, EvaluateRequest
 
 _CUT = {
     "attention": "the self-attention",
@@ -105,6 +108,7 @@ def _words(subject: Subject) -> dict[str, object]:
     gains = [_gain(effect) for _, effect in effects]
     confirmation, manifest = subject.confirmation, subject.manifest
     calibrated = confirmation.calibrated_gain if confirmation else None
+    layer, picture = subject.knockout.layer, ("picture.png",) if subject.model.vlm else ()
     return {
         **_shared_words(subject),
         "subject": subject,
@@ -115,7 +119,6 @@ def _words(subject: Subject) -> dict[str, object]:
         "comparison": subject.record.comparison,
         "versions": manifest.versions,
         "title": _title(subject),
-        "base_name": subject.base.hub_id or BASE,
         "what_was_cut": _CUT[subject.knockout.scope],
         "how_it_was_cut": _HOW[subject.knockout.fill],
         "fill_words": _FILL[subject.knockout.fill],
@@ -137,6 +140,12 @@ def _words(subject: Subject) -> dict[str, object]:
         "files": sorted({edit.file for edit in manifest.edits}),
         "bytes_total": sum(edit.nbytes for edit in manifest.edits),
         "has_plot": PLOT in manifest.added,
+        "exporting": command_line(
+            ExportRequest(subject.base.hub_id or BASE, layer=layer, out="DIR")
+        ),
+        "asking": command_line(AskRequest(subject.where, subject.question, images=picture)),
+        "evaluating": command_line(EvaluateRequest(subject.where, "YOUR_TASK")),
+        "undoing": command_line(UndoRequest(subject.where, out="DIR")),
         "has_undo": UNDO_FILE in manifest.added,
     }
 

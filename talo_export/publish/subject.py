@@ -6,7 +6,6 @@ unknown; it never invents one.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +20,8 @@ from talo_export.errors import TaloError
 from talo_export.evidence.confirmation import Confirmation
 from talo_export.knockout import Knockout
 from talo_export.publish.base_card import BaseCard, read_base_card
+from talo_export.requests.checkpoints import ExportRequest
+from talo_export.requests.fields import command_line
 from talo_export.runs.record import (
     BaseRecord,
     Record,
@@ -139,13 +140,15 @@ class Subject:
             again = (self.task.command,)
             if self.kind == "checkpoint":
                 return again
-            return (*again, "talo-export export --run RUN --as adapter --out OUT")
-        knockout = self.knockout
-        model = [] if self.base.name == DEMO else ["--model", without_folders(self.base.name)]
-        words = ["talo-export", "export", *model, "--layer", str(knockout.layer), "--out", "OUT"]
-        words += ["--scope", knockout.scope] if knockout.scope != "attention" else []
-        words += ["--fill", knockout.fill] if knockout.fill != "zero" else []
-        return (shlex.join([*words, *(["--as", "adapter"] if self.kind == "adapter" else [])]),)
+            return (*again, command_line(ExportRequest(run="RUN", out="OUT", form="adapter")))
+        model = None if self.base.name == DEMO else without_folders(self.base.name)
+        cut = self.knockout
+        if cut.scope == "mlp" or cut.scope == "layer":
+            return ()  # No command cuts these.
+        request = ExportRequest(
+            model, layer=cut.layer, out="OUT", scope=cut.scope, fill=cut.fill, form=self.kind
+        )
+        return (command_line(request),)
 
 
 def read_subject(directory: Path, manifest: Manifest, *, card: str | None = None) -> Subject:
