@@ -24,6 +24,7 @@ from typing import Any, ParamSpec, TypeVar
 from talo_export import commands
 from talo_export.cli.notebook import as_html, notebook_reporter
 from talo_export.codec import shown_in_notebooks_by
+from talo_export.models.threads import share_processors
 from talo_export.reporting import Reporter
 from talo_export.requests.checkpoints import (
     DiffRequest,
@@ -63,6 +64,7 @@ def verb(
     """A function that takes the request's fields and runs it, documented by their declarations."""
 
     def call(*args: P.args, **kwargs: P.kwargs) -> Result:
+        share_processors()
         with notebook_reporter() as reporter:
             return run(request(*args, **kwargs), reporter)
 

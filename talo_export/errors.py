@@ -9,9 +9,19 @@ from __future__ import annotations
 
 
 class TaloError(Exception):
-    """A failure the user can act on. `str(error)` is the whole sentence shown to them."""
+    """A failure the user can act on: a sentence, and lines of its own for what it lists, if any.
+
+    A line feed inside of either came from outside, and begins no line.
+    """
 
     exit_status = 1
+
+    def __init__(self, sentence: str, *listed: str) -> None:
+        super().__init__(sentence, *listed)
+        self.lines = (sentence, *listed)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 class UsageError(TaloError):

@@ -6,22 +6,6 @@ by a search, copied into a sheet.
 
 from __future__ import annotations
 
-from talo_export.knockout import Knockout, Scope
-
-_PART = {"attention": "attention", "o_proj": "attention output", "mlp": "feed-forward block"}
-_INSTEAD = {"zero": "", "uniform": " made uniform", "mean": " set to its mean"}
-
-
-def without(knockout: Knockout) -> str:
-    """`without layer 5's attention`; with another fill `with layer 5's attention made uniform`."""
-    how = "without" if knockout.fill == "zero" else "with"
-    return f"{how} {part_of(f'layer {knockout.layer}', knockout.scope)}{_INSTEAD[knockout.fill]}"
-
-
-def part_of(layer: str, scope: Scope) -> str:
-    """What of a layer is cut: `layer 5's attention`, or the whole of it."""
-    return f"{layer}'s {_PART[scope]}" if scope in _PART else layer
-
 
 def percent(fraction: float, digits: int = 1) -> str:
     """0.611 -> `61.1 %`; with no digits after the point `61 %`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -22,6 +24,13 @@ FAST = (
 def is_fast(path: Path) -> bool:
     """Whether a test file is of the fast loop."""
     return any(fnmatch(path.relative_to(HERE).as_posix(), pattern) for pattern in FAST)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what is remembered of models apart from the user's own cache, for one run."""
+    folder = tempfile.TemporaryDirectory(prefix="talo-export-tests-")
+    os.environ["TALO_EXPORT_CACHE"] = folder.name
+    config.add_cleanup(folder.cleanup)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

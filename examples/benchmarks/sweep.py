@@ -187,7 +187,7 @@ def hook_loop(
                 targets = knockout_targets(loaded.decoder, variant)
                 handles = [
                     loaded.model.get_submodule(path).register_forward_hook(silence)
-                    for path in output_modules(loaded.model, targets)
+                    for path in output_modules(loaded.model, targets.outputs)
                 ]
             with meter.item(encoded.length):
                 if scoring.kind == "generate":

@@ -28,6 +28,7 @@ from talo_export.baselines.calibration import NotApplicableError
 from talo_export.baselines.request import CellRequest, CellResult, Phase, read_items, result_path
 from talo_export.baselines.work import do_cell, out_of_memory
 from talo_export.checkpoint.staging import write_atomically
+from talo_export.codec import from_json
 from talo_export.errors import TaloError
 from talo_export.models.loading import load_model, pick_device
 from talo_export.models.memory import (
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> int:
             in_a_process_of_its_own(path, abandoned=nobody_waits)
         except AbandonedError:
             return 1
-        print(result_path(path), flush=True)
+        print(result_path(path).name, flush=True)
     return 0
 
 
@@ -87,7 +88,7 @@ def in_a_process_of_its_own(path: Path, *, abandoned: Callable[[], bool] = lambd
 
 def run_request(path: Path) -> None:
     """Load the model, run the cell, write its result. A foreseen failure is a result as well."""
-    request = CellRequest.from_json(json.loads(path.read_text(encoding="utf-8")))
+    request = from_json(CellRequest, path.read_bytes(), str(path))
     source = request.model
     return_what_is_freed()
     memory = PeakMemory(pick_device(source.device))

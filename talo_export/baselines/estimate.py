@@ -8,12 +8,12 @@ with its own attention, vocabulary and feed-forward, and changes when our code d
 Not in it: the kernels' own workspace (on CPUs with bfloat16 instructions a copy of the output
 head for each item of a batch; on those that emulate them the logits in float32), the allocator's
 slack, the CUDA context (a few hundred MB), and, for a vision-language model, the vision tower's
-activations (its weights are). Image tokens count as prompt tokens.
+activations (its weights are). The tokens of one picture count: see `image_tokens.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import PreTrainedConfig
 
 from talo_export.baselines.adapters import ADAPTERS, attach, trainable_parameters
+from talo_export.baselines.image_tokens import image_tokens
 from talo_export.baselines.live_bytes import LiveBytes
 from talo_export.baselines.settings import Training
 from talo_export.baselines.sites import find_sites
@@ -65,6 +66,9 @@ class Footprint:
     activations: int
     """What training keeps for the backward pass, at its peak."""
     tokens: int
+    """Of the prompt's text."""
+    image_tokens: int
+    """Of one picture beside it, in a vision-language model."""
     batch: int
     dtype: str
     adapter: str
@@ -77,25 +81,56 @@ def estimate(
     dtype: str = "auto",
     tokens: int = 512,
     answer_tokens: int = 1,
-    batch: int = 1,
-    adapter: str = "lora",
+    batches: Sequence[int] = (1,),
+    adapters: Sequence[str] = ("lora",),
     training: Training | None = None,
     four_bit: bool = False,
-) -> Footprint:
-    """Predict for prompts of `tokens` tokens, `batch` items a pass (our own training takes 1).
+) -> tuple[Footprint, ...]:
+    """Predict for each adapter and number of items a pass (our own training takes 1).
 
+    The prompt has `tokens` tokens of text, and those of a picture where the model takes pictures.
     `dtype` "auto" is the config's own. `four_bit` replaces the decoder's matrices by NF4. Raises
     UsageError for numbers below 1 or an unknown adapter, TaloError where the model's code does
     not run without weights.
     """
-    if min(tokens, answer_tokens, batch) < 1:
+    if min(tokens, answer_tokens, *batches) < 1:
         raise UsageError("tokens, answer tokens and batch are at least 1 each.")
-    if adapter not in ADAPTERS:
-        raise UsageError(f"There is no adapter {adapter!r}: {', '.join(ADAPTERS)}.")
+    for adapter in adapters:
+        if adapter not in ADAPTERS:
+            raise UsageError(f"There is no adapter {adapter!r}: {', '.join(ADAPTERS)}.")
+    pictured = image_tokens(config)
+    prompt_tokens = tokens + pictured
     training = training or Training()
     try:
-        plain, adapted = _unloaded(config, dtype), _unloaded(config, dtype)
-        return _measure(plain, adapted, tokens, answer_tokens, batch, adapter, training, four_bit)
+        plain = _unloaded(config, dtype)
+        saved = nf4_saving(plain) if four_bit else 0
+        untrained = {n: _untrained(_unloaded(config, dtype), prompt_tokens, n) for n in batches}
+        return tuple(
+            Footprint(
+                parameters=sum(p.numel() for p in plain.model.parameters()),
+                weights=untrained[batch].weights - saved,
+                inference=untrained[batch].inference - saved,
+                probing=untrained[batch].probing - saved,
+                training=trained.peak - saved,
+                trainable_parameters=trained.parameters,
+                gradients=trained.gradients,
+                optimizer=2 * trained.gradients,
+                activations=trained.activations,
+                tokens=tokens,
+                image_tokens=pictured,
+                batch=batch,
+                dtype=str(next(plain.model.parameters()).dtype).removeprefix("torch."),
+                adapter=adapter,
+                four_bit=four_bit,
+            )
+            for adapter in adapters
+            for batch in batches
+            for trained in [
+                _trained(
+                    _unloaded(config, dtype), adapter, training, prompt_tokens, answer_tokens, batch
+                )
+            ]
+        )
     except (RuntimeError, NotImplementedError, AttributeError) as error:
         line = str(error).strip().splitlines()
         raise TaloError(
@@ -151,14 +186,17 @@ def ghost(model: nn.Module) -> Iterator[LiveBytes]:
             yield live
 
 
-def _measure(
-    plain: LoadedModel, loaded: LoadedModel, tokens: int, answer_tokens: int, batch: int,
-    adapter: str, training: Training, four_bit: bool,
-) -> Footprint:  # fmt: skip
-    model = plain.model
-    parameters = sum(p.numel() for p in model.parameters())
-    saved = nf4_saving(plain) if four_bit else 0
-    aside = attention_bytes(plain)
+@dataclass(frozen=True, slots=True)
+class Untrained:
+    """Bytes of the model as it is, before anything saved by NF4."""
+
+    weights: int
+    inference: int
+    probing: int
+
+
+def _untrained(plain: LoadedModel, tokens: int, batch: int) -> Untrained:
+    model, aside = plain.model, attention_bytes(plain)
     with ghost(model) as live:
         weights = live.now
         forward_only(model, tokens, batch)
@@ -169,6 +207,23 @@ def _measure(
         probing = live.peak + aside
         live.forget_peak()
         probing = max(probing, live.peak if probing_pass(plain, tokens) else 0)
+    return Untrained(weights, inference, probing)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Bytes of training an adapter, and how many parameters it has."""
+
+    peak: int
+    activations: int
+    gradients: int
+    parameters: int
+
+
+def _trained(
+    loaded: LoadedModel, adapter: str, training: Training, tokens: int, answer_tokens: int,
+    batch: int,
+) -> Trained:  # fmt: skip
     with torch.device("meta"):
         adapted = attach(loaded, adapter, training, seed=0)
     with ghost(adapted) as live, training_mode(adapted, training.gradient_checkpointing):
@@ -176,27 +231,10 @@ def _measure(
         loss = training_pass(adapted, tokens, answer_tokens, batch)
         kept = live.now - before
         loss.backward()
-        pass_peak = live.peak
-    trained = [p for p in adapted.parameters() if p.requires_grad]
-    own = sum(p.numel() * p.element_size() for p in trained)
+        peak = live.peak
+    own = sum(p.numel() * p.element_size() for p in adapted.parameters() if p.requires_grad)
     # AdamW's two moments are there from the second step on, beside the whole first pass.
-    optimizer = 2 * own
-    return Footprint(
-        parameters=parameters,
-        weights=weights - saved,
-        inference=inference - saved,
-        probing=probing - saved,
-        training=pass_peak + optimizer - saved,
-        trainable_parameters=trainable_parameters(adapted),
-        gradients=own,
-        optimizer=optimizer,
-        activations=kept,
-        tokens=tokens,
-        batch=batch,
-        dtype=str(next(model.parameters()).dtype).removeprefix("torch."),
-        adapter=adapter,
-        four_bit=four_bit,
-    )
+    return Trained(peak + 2 * own, kept, own, trainable_parameters(adapted))
 
 
 def forward_only(model: nn.Module, tokens: int, batch: int) -> None:

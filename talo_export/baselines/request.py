@@ -10,19 +10,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from talo_export.baselines.settings import Training
+from talo_export.codec import Recorded
 from talo_export.errors import TaloError
 from talo_export.probing.settings import Scoring
 from talo_export.tasks.item import Item, ItemImage, Task
 
 Status = Literal["done", "diverged", "out of memory", "not applicable", "failed"]
 
-FORMAT = 2
+FORMAT: Literal[2] = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ModelSource:
 
 
 @dataclass(frozen=True, slots=True)
-class CellRequest:
+class CellRequest(Recorded):
     """Everything a cell depends on. `train` and `test` are item ids, disjoint, in order."""
 
     model: ModelSource
@@ -65,24 +65,6 @@ class CellRequest:
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         return f"{self.method}-{self.shots}-{self.seed}-{digest}"
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; `from_json` reads them."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> CellRequest:
-        """Inverse of `to_json`."""
-        return cls(
-            **{
-                **value,
-                "model": ModelSource(**value["model"]),
-                "scoring": Scoring(**value["scoring"]),
-                "training": Training(**value["training"]),
-                "train": tuple(value["train"]),
-                "test": tuple(value["test"]),
-            }
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Phase:
@@ -96,7 +78,7 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
-class CellResult:
+class CellResult(Recorded):
     """What came of a cell. Everything after `reason` is empty unless the status is "done" (a
     diverged or starved cell still says what it took until then)."""
 
@@ -116,6 +98,8 @@ class CellResult:
     """The layer knocked out; None also where the base was kept."""
     details: dict[str, Any] = field(default_factory=dict)
     """What is particular to the method: losses, learning rate, examples shown, ..."""
+    format: Literal[2] = FORMAT
+    """Of its document: a result of another is none, and its cell runs again."""
 
     @property
     def final(self) -> bool:
@@ -131,20 +115,6 @@ class CellResult:
     def peak_memory_bytes(self) -> int:
         """The larger of the phases' peaks."""
         return max((p.peak_memory_bytes for p in (self.adapt, self.test) if p), default=0)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; `from_json` reads them."""
-        return {"format": FORMAT, **asdict(self)}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> CellResult:
-        """Inverse of `to_json`."""
-        known = {name: item for name, item in value.items() if name != "format"}
-        phases = {
-            name: None if known[name] is None else Phase(**known[name])
-            for name in ("adapt", "test")
-        }
-        return cls(**{**known, **phases})
 
 
 def request_path(directory: Path, request: CellRequest) -> Path:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from talo_export.baselines.request import CellRequest, CellResult, request_path, result_path
+from talo_export.codec import from_json
 from talo_export.errors import TaloError
 from talo_export.reporting import SILENT, Reporter
 
@@ -62,7 +63,7 @@ def run_worker(paths: Sequence[Path], log: Path) -> Iterator[Path]:
     The worker and its cell end with this generator, and with this process: see there.
     """
     command = [sys.executable, "-m", "talo_export.baselines.cell", *map(str, paths)]
-    by_result = {str(result_path(path)): path for path in paths}
+    by_result = {result_path(path).name: path for path in paths}
     with log.open("w", encoding="utf-8") as errors:
         worker = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
@@ -80,7 +81,6 @@ def run_worker(paths: Sequence[Path], log: Path) -> Iterator[Path]:
 def read_result(path: Path) -> CellResult | None:
     """A cell's result, None where there is none or it is of another format."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return CellResult.from_json(value)
-    except (OSError, ValueError, KeyError, TypeError):
+        return from_json(CellResult, path.read_bytes(), str(path))
+    except (OSError, TaloError):
         return None

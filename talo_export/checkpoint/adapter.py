@@ -2,7 +2,11 @@
 
 An (IA)3 adapter scales a module's output by a learnt vector (https://arxiv.org/abs/2205.05638). On
 an output projection, with the vector at zero, it puts out exactly zero, bias included: the zero
-knockout, without a copy of the base, and several of them can be swapped on one base.
+knockout, without a copy of the base, and several of them can be swapped on one base. The paper's
+vector on a feed-forward module scales the input instead: on an output projection, with zeros where
+it reads a head and ones elsewhere, that head is knocked out.
+
+Libraries are imported when an adapter is planned: every export looks in here.
 """
 
 from __future__ import annotations
@@ -10,14 +14,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-from transformers.pytorch_utils import Conv1D
-
-from talo_export.checkpoint.adapter_files import ADAPTER, CONFIG, WEIGHTS, output_alone
+from talo_export.checkpoint.adapter_files import ADAPTER, CONFIG, ONE, WEIGHTS, output_alone
 from talo_export.checkpoint.files import check_text, safe_name
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, current_versions, sealed
 from talo_export.checkpoint.placing import CARD
@@ -26,15 +27,17 @@ from talo_export.checkpoint.writer import Describe, write_files
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
 from talo_export.models.finding import find_decoder
-from talo_export.models.loading import read_config
 from talo_export.models.reference import ResolvedModel
-from talo_export.models.stock import build_empty, is_vision_language
-from talo_export.models.targets import knockout_targets
+from talo_export.models.targets import Columns, knockout_targets
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
 class AdapterPlan:
-    """An adapter, worked out: `modules` maps each output projection's path to its output size."""
+    """An adapter, worked out: `modules` maps each output projection's path to its output size, of
+    heads to its input size."""
 
     knockout: Knockout
     directory: Path
@@ -42,6 +45,8 @@ class AdapterPlan:
     transposed: bool
     """The projections store (in, out), as GPT-2's do: PEFT's `fan_in_fan_out`."""
     is_vlm: bool
+    inputs: Mapping[str, tuple[range, ...]] = field(default_factory=dict)
+    """Of heads: the inputs of each module that are scaled to zero."""
 
 
 @dataclass(frozen=True)
@@ -61,30 +66,46 @@ def plan_adapter(
     Raises `UsageError` for a fill other than zero and for layers that cannot be cut, `TaloError`
     where the output projection is no module that PEFT can scale.
     """
+    from transformers.pytorch_utils import Conv1D
+
+    from talo_export.models.loading import read_config
+    from talo_export.models.stock import build_empty, is_vision_language
+
     check_text(directory)
     config = read_config(ResolvedModel(directory, str(directory), None), trust_remote_code)
     # By name, because a config may ask for an attention that is downloaded code.
     model = build_empty(config, trust_remote_code=trust_remote_code, attn_implementation="eager")
-    modules = output_projections(model, knockout)
+    modules, columns = output_projections(model, knockout)
     transposed = {isinstance(module, Conv1D) for module in modules.values()}
+    sizes = {path: _out_features(module) for path, module in modules.items()}
     return AdapterPlan(
         knockout=knockout,
         directory=directory,
-        modules={path: _out_features(module) for path, module in modules.items()},
+        modules=sizes | {path: each.of for path, each in columns.items()},
         transposed=transposed == {True},
         is_vlm=is_vision_language(config),
+        inputs={path: each.inputs for path, each in columns.items()},
     )
 
 
-def output_projections(model: nn.Module, knockout: Knockout) -> dict[str, nn.Module]:
-    """The modules whose zero output is the knockout, by path. Works on the meta device."""
+def output_projections(
+    model: nn.Module, knockout: Knockout
+) -> tuple[dict[str, nn.Module], dict[str, Columns]]:
+    """The modules whose zero output is the knockout, by path; of heads also their inputs that are.
+
+    Works on the meta device.
+    """
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
     if knockout.fill != "zero":
         raise UsageError(
             f"an adapter can only multiply, so fill {knockout.fill!r} needs --as checkpoint."
         )
     targets = knockout_targets(find_decoder(model), output_alone(knockout))
     modules: dict[str, nn.Module] = {}
-    for name in targets.outputs:
+    columns = {each.weight.rpartition(".")[0]: each for each in targets.columns}
+    for name in (*targets.outputs, *(each.weight for each in targets.columns)):
         path = name.rpartition(".")[0]
         module = model.get_submodule(path)
         if not isinstance(module, nn.Linear | Conv1D):
@@ -99,7 +120,7 @@ def output_projections(model: nn.Module, knockout: Knockout) -> dict[str, nn.Mod
         ):
             raise TaloError(f"the path {path} ends other modules' paths too: use --as checkpoint.")
         modules[path] = module
-    return modules
+    return modules, columns
 
 
 def write_adapter(
@@ -163,7 +184,7 @@ def adapter_config(plan: AdapterPlan, base: str, revision: str | None) -> bytes:
         "revision": revision,
         "inference_mode": True,
         "target_modules": sorted(plan.modules),
-        "feedforward_modules": [],
+        "feedforward_modules": sorted(plan.inputs),
         "fan_in_fan_out": plan.transposed,
         "modules_to_save": None,
         "init_ia3_weights": True,
@@ -172,20 +193,23 @@ def adapter_config(plan: AdapterPlan, base: str, revision: str | None) -> bytes:
 
 
 def adapter_weights(plan: AdapterPlan) -> bytes:
-    """`adapter_model.safetensors`: a (out_features, 1) vector of bfloat16 zeros a module."""
+    """`adapter_model.safetensors`: a (out_features, 1) vector of bfloat16 zeros a module; of heads
+    a (1, in_features) vector of zeros and ones."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    position = 0
+    data = bytearray()
     for path, size in sorted(plan.modules.items()):
         header[f"base_model.model.{path}.ia3_l"] = {
             "dtype": "BF16",
-            "shape": [size, 1],
-            "data_offsets": [position, position + 2 * size],
+            "shape": [1, size] if path in plan.inputs else [size, 1],
+            "data_offsets": [len(data), len(data) + 2 * size],
         }
-        position += 2 * size
+        cut = {i for run in plan.inputs.get(path, (range(size),)) for i in run}
+        data += b"".join(bytes(2) if i in cut else ONE for i in range(size))
     raw = json.dumps(header).encode()
     raw += b" " * (-len(raw) % 8)
-    return len(raw).to_bytes(8, "little") + raw + bytes(position)
+    return len(raw).to_bytes(8, "little") + raw + data
 
 
-def _out_features(module: nn.Module) -> int:
-    return int(module.nf if isinstance(module, Conv1D) else module.out_features)
+def _out_features(module: Any) -> int:
+    """Of a `Linear`, or of transformers' `Conv1D`."""
+    return int(module.nf if hasattr(module, "nf") else module.out_features)

@@ -12,6 +12,8 @@ ADAPTER = "adapter"
 """The manifest's `storage` of an adapter."""
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+ZERO, ONE = bytes(2), bytes.fromhex("803f")
+"""In bfloat16."""
 
 
 def output_alone(knockout: Knockout) -> Knockout:
@@ -19,11 +21,13 @@ def output_alone(knockout: Knockout) -> Knockout:
 
     So a layer whose keys and values others read too can be asked for by its whole attention.
     """
-    return replace(knockout, scope="o_proj") if knockout.scope == "attention" else knockout
+    whole = knockout.scope == "attention" and not knockout.heads
+    return replace(knockout, scope="o_proj") if whole else knockout
 
 
 def scaling_vectors(directory: Path) -> dict[str, bool]:
-    """The vectors of an adapter -> whether each is all zeros. Raises `TaloError` on bad files."""
+    """The vectors of an adapter -> whether each scales to zero: a module's output whole, or some of
+    its inputs and leaves the others. Raises `TaloError` on bad files."""
     path = directory / WEIGHTS
     if not path.is_file():
         return {}
@@ -32,5 +36,8 @@ def scaling_vectors(directory: Path) -> dict[str, bool]:
         found = {}
         for name, entry in header.tensors.items():
             file.seek(entry.offset)
-            found[name] = not file.read(entry.nbytes).strip(b"\0")
+            raw = file.read(entry.nbytes)
+            values = {raw[at : at + len(ONE)] for at in range(0, len(raw), len(ONE))}
+            of_inputs = entry.dtype == "BF16" and entry.shape[:1] == (1,)
+            found[name] = values == {ZERO} or (of_inputs and values == {ZERO, ONE})
     return found

@@ -32,7 +32,7 @@ def _of_selection(manifest: Manifest) -> Iterator[str]:
     if selection is None:
         return
     gains, accuracies = selection["gains"], selection["accuracy"]
-    if not len(gains) == len(accuracies) > manifest.knockout.layer:
+    if not len(gains) == len(accuracies) > manifest.knockout.layers[-1]:
         yield f"its selection has {len(gains)} layers"
     if len(selection["ids"]) != selection["n"]:
         yield f"its selection names {len(selection['ids'])} items and counts {selection['n']}"

@@ -111,7 +111,7 @@ def copy_edited(
                     # After an interruption nobody waits for the rest of a large file.
                     abandoned.set()
         for edit in edits:
-            _overwrite(writer.fileno(), edit)
+            _overwrite(reader.fileno(), writer.fileno(), edit)
         _keep_attributes(writer.fileno(), os.fstat(reader.fileno()), unchanged=not edits)
         sync(writer.fileno())
     return Copied(method, digests[0], digests[1] if edits else None)
@@ -140,11 +140,16 @@ def can_reflink(source: Path, folder: Path) -> bool:
         probe.unlink(missing_ok=True)
 
 
-def _overwrite(fd: int, edit: Edit) -> None:
+def _overwrite(source: int, target: int, edit: Edit) -> None:
     done = 0
     while done < edit.nbytes:
-        block = edit.filling(done, min(CHUNK_BYTES, edit.nbytes - done))
-        done += os.pwrite(fd, block, edit.offset + done)
+        size = min(CHUNK_BYTES, edit.nbytes - done)
+        # Between parts the source's own bytes are written again: a call for each part would be more
+        # work than that.
+        kept = os.pread(source, size, edit.offset + done) if edit.parts else bytes(size)
+        block = bytearray(kept)
+        edit.overwrite(block, done)
+        done += os.pwrite(target, block, edit.offset + done)
 
 
 def _reflink(source: int, target: int) -> bool:

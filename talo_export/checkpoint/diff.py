@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from talo_export.checkpoint.comparing import all_zero, same_bytes
+from talo_export.checkpoint.comparing import all_zero, same_bytes, zeroed
 from talo_export.checkpoint.layout import Layout, Located, read_layout
 from talo_export.codec import Recorded
 from talo_export.reporting import SILENT, Reporter
@@ -36,6 +36,10 @@ class TensorDifference:
     """Every byte of it is zero in b and not in a: what a knockout does."""
     zero_in_a: bool = False
     """The other way round: b is the base of a, or another layer was cut."""
+    zeroed_in_b: int = 0
+    """How many elements differ where those are zero in b and the others are the same: what cutting
+    heads does."""
+    zeroed_in_a: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,11 +100,20 @@ def _compare(left: Layout, right: Layout, name: str) -> TensorDifference | None:
         return None
     zero_in_b = all_zero(target, other.entry)
     zero_in_a = not zero_in_b and all_zero(source, one.entry)
-    return _difference(other, "values", zero_in_b, zero_in_a)
+    part_of_b = part_of_a = 0
+    if not (zero_in_b or zero_in_a):
+        part_of_b = zeroed(target, other.entry, source, one.entry)
+        part_of_a = 0 if part_of_b else zeroed(source, one.entry, target, other.entry)
+    return _difference(other, "values", zero_in_b, zero_in_a, part_of_b, part_of_a)
 
 
 def _difference(
-    located: Located, change: Change, zero_in_b: bool = False, zero_in_a: bool = False
+    located: Located,
+    change: Change,
+    zero_in_b: bool = False,
+    zero_in_a: bool = False,
+    zeroed_in_b: int = 0,
+    zeroed_in_a: int = 0,
 ) -> TensorDifference:
     entry = located.entry
     numbered = _NUMBERED.match(entry.name)
@@ -115,6 +128,8 @@ def _difference(
         shape=entry.shape,
         zero_in_b=zero_in_b,
         zero_in_a=zero_in_a,
+        zeroed_in_b=zeroed_in_b,
+        zeroed_in_a=zeroed_in_a,
     )
 
 

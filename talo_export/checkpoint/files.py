@@ -137,10 +137,12 @@ def _walk(folder: Path, prefix: str, root: Path, blobs: Path | None, found: list
             if name in SKIPPED:
                 continue
             try:
-                name.encode("utf-8")
-            except UnicodeEncodeError as error:
+                safe_name(name, str(root))
+            except TaloError as error:
                 raise TaloError(
-                    f"{str(root)!r} holds a file whose name is not UTF-8 ({name!r}): rename it."
+                    f"{str(root)!r} holds a file whose name is not UTF-8, or has a backslash, a "
+                    f"colon or control characters, so that no manifest can name it ({name!r}): "
+                    "rename it."
                 ) from error
             if entry.is_dir(follow_symlinks=False):
                 _walk(Path(entry.path), name + "/", root, blobs, found)

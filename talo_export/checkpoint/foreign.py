@@ -21,7 +21,6 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from talo_export.checkpoint.fills import FLOATS
@@ -38,17 +37,6 @@ LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 WIDTHS = ("hidden_size", "n_embd", "d_model")
 HEADS = ("num_attention_heads", "n_head", "n_heads")
 KEY_HEADS = ("num_key_value_heads", "num_kv_heads", "n_head_kv", "multi_query_group_num")
-
-
-def is_foreign(config: Mapping[str, Any]) -> bool:
-    """Whether `config.json` asks for code that this transformers does not have."""
-    kind = config.get("model_type")
-    return kind not in CONFIG_MAPPING and bool(kind or "auto_map" in config)
-
-
-def describes_images(config: Mapping[str, Any]) -> bool:
-    """Whether a config that is no class of transformers has a part for images."""
-    return any("vision" in key or "visual" in key for key in config)
 
 
 def foreign_anatomy(layout: Layout) -> Decoder:
@@ -174,6 +162,7 @@ def _prefixed(decoder: Decoder, prefix: str) -> Decoder:
         return replace(
             one, path=prefix + one.path, output=put(one.output), inputs=put(one.inputs),
             shared=put(one.shared),
+            heads=one.heads and replace(one.heads, weight=prefix + one.heads.weight),
         )  # fmt: skip
 
     layers = (

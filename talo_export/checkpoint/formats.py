@@ -35,11 +35,13 @@ from talo_export.models.anatomy import Altered
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """One stored tensor and the bytes to repeat over it; `runs` as in an `Edit`."""
+    """One stored tensor and the bytes to repeat over it; `runs`, `every`, `parts` as in `Edit`."""
 
     located: Located
     pattern: bytes
     runs: tuple[int, ...] = ()
+    every: int | None = None
+    parts: tuple[tuple[int, int], ...] = ()
 
 
 def storage_format(config: Mapping[str, Any]) -> str:
@@ -79,18 +81,18 @@ def fillings(
     located = layout.tensors.get(name)
     if storage == "gguf":
         return (_gguf(layout, name, located, fill),)
-    is_weight = storage == "plain" or not _is_component(name)
+    is_weight = storage == "plain" or not is_component(name)
     if located is not None and located.entry.dtype in fills.FLOATS and is_weight:
         if fill != "zero" and any(one.name == name for one in altered):
             return (Filling(located, *moved_pattern(layout, name, fill, altered)),)
         return (_plain(layout, name, located, fill),)
     stem = parameter_stem(name)
     found = components(layout, stem)
-    packing = _recognise(found, storage)
+    packing = recognise(found, storage)
     if packing is None:
         if located is not None and storage == "plain" and located.entry.dtype in ZERO_BYTES:
             return (_plain(layout, name, located, fill),)
-        raise _unknown(layout, name, found, storage)
+        raise unknown_storage(layout, name, found, storage)
     if fill != "zero":
         raise UsageError(
             f"fill {fill!r} exists for float weights only and {stem} is stored as {packing.name}: "
@@ -100,7 +102,7 @@ def fillings(
     bias = layout.tensors.get(stem + ".bias")
     biases = () if bias is None else (_plain(layout, stem + ".bias", bias, fill),)
     if packing is FOUR_BIT:
-        zero = _four_bit_zero(layout, found[".weight.quant_map"])
+        zero = four_bit_zero(layout, found[".weight.quant_map"])
         return (Filling(found[".weight"], zero), *biases)
     zeroed = [Filling(found[part], b"\x00") for part in packing.zeroed if part in found]
     return (*zeroed, *biases)
@@ -132,12 +134,13 @@ def components(layout: Layout, stem: str) -> dict[str, Located]:
     }
 
 
-def _is_component(name: str) -> bool:
+def is_component(name: str) -> bool:
     """A scale, not a weight: `.weight` itself is what plain storage and codes have in common."""
     return any(name.endswith(part) for part in COMPONENTS if part != ".weight")
 
 
-def _recognise(found: Mapping[str, Located], storage: str) -> Packing | None:
+def recognise(found: Mapping[str, Located], storage: str) -> Packing | None:
+    """The packing that these components are of, whole; None where they are of none."""
     for packing in (*PACKINGS, FOUR_BIT):
         allowed = {*packing.signature, *packing.zeroed, *packing.kept, *("." + r for r in RUNTIME)}
         if (
@@ -152,7 +155,7 @@ def _recognise(found: Mapping[str, Located], storage: str) -> Packing | None:
     return None
 
 
-def _four_bit_zero(layout: Layout, table: Located) -> bytes:
+def four_bit_zero(layout: Layout, table: Located) -> bytes:
     """The byte that holds the code of 0.0 twice."""
     with layout.source(table.file).open("rb") as file:
         file.seek(table.entry.offset)
@@ -180,13 +183,13 @@ def _plain(layout: Layout, name: str, located: Located, fill: Fill) -> Filling:
 
 
 def _gguf(layout: Layout, name: str, located: Located | None, fill: Fill) -> Filling:
-    from talo_export.checkpoint.gguf_files import zero_block
+    from talo_export.checkpoint.gguf_files import block_of
 
     if located is None:
-        raise _unknown(layout, name, {}, "gguf")
+        raise unknown_storage(layout, name, {}, "gguf")
     if fill != "zero":
         raise UsageError(f"fill {fill!r} does not exist for GGUF files: use --fill zero.")
-    return Filling(located, zero_block(located.entry.dtype))
+    return Filling(located, block_of(located.entry.dtype)[2])
 
 
 def _output_axis(layout: Layout, name: str, located: Located) -> int:
@@ -201,7 +204,10 @@ def _output_axis(layout: Layout, name: str, located: Located) -> int:
     return 1 if transposed else 0
 
 
-def _unknown(layout: Layout, name: str, found: Mapping[str, Located], storage: str) -> TaloError:
+def unknown_storage(
+    layout: Layout, name: str, found: Mapping[str, Located], storage: str
+) -> TaloError:
+    """What to say of a parameter that is not stored, or in an unknown way."""
     if not found and name not in layout.tensors:
         return TaloError(
             f"{layout.directory} does not hold tensor {name!r}: its files are not complete."

@@ -22,7 +22,7 @@ from gguf.quants import dequantize
 
 from talo_export.checkpoint.gguf_header import GgufHeader, read_gguf
 from talo_export.errors import TaloError
-from talo_export.models.anatomy import Decoder, Layer, Mixer
+from talo_export.models.anatomy import Decoder, Heads, Layer, Mixer
 
 OUTPUT = (MODEL_TENSOR.ATTN_OUT,)
 INPUTS = (
@@ -71,13 +71,14 @@ def gguf_anatomy(path: Path) -> Decoder:
     return Decoder("blk", layers)
 
 
-def zero_block(type_name: str) -> bytes:
-    """The bytes of one block that decodes to exactly zero. Raises `TaloError` where none is known.
+def block_of(type_name: str) -> tuple[int, int, bytes]:
+    """Elements and bytes of one block, and the byte of which a block decodes to exactly zero.
 
-    `type_name` is GGML's, such as `Q4_K`. Sources of the decoding: `gguf.quants`.
+    `type_name` is GGML's, such as `Q4_K`. Sources of the decoding: `gguf.quants`. Raises
+    `TaloError` where no such byte is known.
     """
     kind = GGMLQuantizationType[type_name]
-    _, size = GGML_QUANT_SIZES[kind]
+    elements, size = GGML_QUANT_SIZES[kind]
     try:
         decoded = dequantize(np.zeros((1, size), dtype=np.uint8), kind)
     except NotImplementedError as error:
@@ -86,7 +87,7 @@ def zero_block(type_name: str) -> bytes:
         ) from error
     if np.any(decoded):
         raise TaloError(f"zero bytes do not decode to zero in the GGML type {type_name}.")
-    return b"\x00"
+    return elements, size, b"\x00"
 
 
 def _layer(gguf: GgufHeader, index: int, sharing: bool) -> Layer:
@@ -95,10 +96,27 @@ def _layer(gguf: GgufHeader, index: int, sharing: bool) -> Layer:
     if output:
         shared = _stored(gguf, KEYS_AND_VALUES, index) if sharing else ()
         inputs = tuple(name for name in _stored(gguf, INPUTS, index) if name not in shared)
-        mixers = (Mixer("self-attention", f"blk.{index}", output, inputs, shared),)
+        heads = _heads(gguf, output[0])
+        mixers = (Mixer("self-attention", f"blk.{index}", output, inputs, shared, heads=heads),)
     elif any(name.startswith(f"blk.{index}.") for name in gguf.header.tensors):
         mixers = (Mixer("other", f"blk.{index}", ()),)
     return Layer(index, f"blk.{index}", mixers, _stored(gguf, MLP_OUTPUT, index))
+
+
+def _heads(gguf: GgufHeader, output: str) -> Heads | None:
+    """The heads in equal shares of the output projection's inputs, as GGML lays them out.
+
+    None where the file says it layer by layer, or its numbers do not fit the tensor.
+    """
+    architecture = gguf.fields.get(Keys.General.ARCHITECTURE)
+    count = gguf.fields.get(Keys.Attention.HEAD_COUNT.format(arch=architecture))
+    size = gguf.fields.get(Keys.Attention.VALUE_LENGTH.format(arch=architecture))
+    inputs = gguf.header.tensors[output].shape[0]
+    if not isinstance(count, int) or count < 1 or inputs % count:
+        return None
+    if size is not None and size != inputs // count:
+        return None
+    return Heads(output, 1, tuple((head, inputs // count) for head in range(count)))
 
 
 def _stored(gguf: GgufHeader, roles: tuple[MODEL_TENSOR, ...], index: int) -> tuple[str, ...]:

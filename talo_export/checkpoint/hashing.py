@@ -84,8 +84,7 @@ def _update(
         for edit in edits:
             begin, end = max(edit.offset, position), min(edit.end, position + read)
             if begin < end:
-                filling = edit.filling(begin - edit.offset, end - begin)
-                chunk[begin - position : end - position] = filling
+                edit.overwrite(chunk[begin - position : end - position], begin - edit.offset)
         digest.update(chunk)
         position += read
         progress(read)

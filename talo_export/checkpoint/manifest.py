@@ -25,6 +25,19 @@ from talo_export.knockout import Knockout
 
 MANIFEST = "talo_export.json"
 FORMAT_VERSION = 1
+"""Of the knockouts there have been from the first: of one layer. Those of several layers and of
+heads have the next one, so that a talo-export that knows one layer refuses them, not reads half."""
+GENERAL_VERSION = 2
+
+
+def _without_empty(
+    knockout: Knockout, handler: Callable[[Knockout], dict[str, object]]
+) -> dict[str, object]:
+    return {key: value for key, value in handler(knockout).items() if value != []}
+
+
+RecordedKnockout = Annotated[Knockout, WrapSerializer(_without_empty)]
+"""`also` and `heads` are written only where there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +84,11 @@ Files = Annotated[
 class Manifest:
     """Everything `talo_export.json` holds."""
 
-    format_version: int = field(default=FORMAT_VERSION, kw_only=True)
+    format_version: int = field(default=0, kw_only=True)
+    """0 to the constructor: the one that the knockout needs."""
     base: str
     revision: str | None
-    knockout: Knockout
+    knockout: RecordedKnockout
     storage: str
     edits: tuple[Edit, ...]
     files: Files
@@ -97,6 +111,11 @@ class Manifest:
     def __post_init__(self) -> None:
         if self.knockout.layer < 0:
             raise ValueError(f"layer {self.knockout.layer} is negative")
+        general = self.knockout.also or self.knockout.heads
+        needed = GENERAL_VERSION if general else FORMAT_VERSION
+        if self.format_version not in (0, needed):
+            raise ValueError(f"format version {self.format_version} is none of {self.knockout}")
+        object.__setattr__(self, "format_version", needed)
         for edit in self.edits:
             if not edit.fits:
                 raise ValueError(f"the pattern of {edit.tensor!r} does not fit its bytes")
@@ -149,8 +168,9 @@ def read_manifest(directory: Path) -> Manifest:
 def parse_manifest(document: Any, where: str) -> Manifest:
     """A manifest from its JSON document; `where` is what an error calls it."""
     version = document.get("format_version") if isinstance(document, dict) else None
-    if version != FORMAT_VERSION:
+    if version not in (FORMAT_VERSION, GENERAL_VERSION):
         raise TaloError(
-            f"{where} has format version {version!r}; this talo-export reads {FORMAT_VERSION}."
+            f"{where} has format version {version!r}; this talo-export reads {FORMAT_VERSION} "
+            f"and {GENERAL_VERSION}."
         )
     return from_json(Manifest, document, where)

@@ -25,7 +25,7 @@ from transformers.core_model_loading import (
 from talo_export.checkpoint.conversions import Conversions
 from talo_export.checkpoint.formats import parameter_stem
 from talo_export.errors import ProofError
-from talo_export.models.anatomy import Altered, Decoder, Layer, Mixer, Piece
+from talo_export.models.anatomy import Altered, Decoder, Heads, Layer, Mixer, Piece
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,16 @@ def _mixer(mixer: Mixer, naming: Naming) -> Mixer:
         inputs=tuple(name for name in inputs if name not in mingled),
         shared=tuple(dict.fromkeys((*_on_disk(mixer.shared, naming), *mingled))),
         declined=declined,
+        heads=None if mixer.heads is None else _heads(mixer.heads, naming),
     )
+
+
+def _heads(heads: Heads, naming: Naming) -> Heads | None:
+    """The same by the stored matrix; None where loading makes the matrix of something else."""
+    stored = naming.stored.get(heads.weight, ())
+    if len(stored) != 1 or stored[0] in naming.altered or len(naming.feeds[stored[0]]) != 1:
+        return None
+    return replace(heads, weight=stored[0])
 
 
 def _on_disk(parameters: Iterable[str], naming: Naming) -> tuple[str, ...]:

@@ -33,6 +33,8 @@ class Packing:
     """Components (where there) whose bytes become 0x00."""
     kept: tuple[str, ...]
     """Components that may be there and stay."""
+    inputs_axis: int = 1
+    """Which dimension of what is zeroed counts inputs, or groups of them."""
 
 
 PACKINGS = (
@@ -67,6 +69,7 @@ PACKINGS = (
         {".qweight": ("I32",), ".scales": fills.FLOATS},
         zeroed=(".scales",),
         kept=(".qweight", ".qzeros", ".g_idx"),
+        inputs_axis=0,
     ),
     Packing(
         "AWQ",
@@ -74,6 +77,7 @@ PACKINGS = (
         {".qweight": ("I32",), ".qzeros": ("I32",), ".scales": fills.FLOATS},
         zeroed=(".scales",),
         kept=(".qweight", ".qzeros"),
+        inputs_axis=0,
     ),
     Packing(
         "pack-quantized",

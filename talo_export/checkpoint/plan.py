@@ -8,25 +8,27 @@ the manifest records it, and verification checks the result against it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from talo_export.checkpoint import formats
+from talo_export.checkpoint.columns import column_fillings
 from talo_export.checkpoint.files import BaseFile, SafeName, check_text
 from talo_export.checkpoint.header import Header
 from talo_export.checkpoint.layout import Layout, read_layout
 from talo_export.codec import Count, Field, Hex, maybe
 from talo_export.errors import ProofError, TaloError
-from talo_export.knockout import Fill, Knockout
-from talo_export.models.anatomy import Altered, Decoder
+from talo_export.knockout import Knockout
+from talo_export.models.anatomy import Decoder
 from talo_export.models.targets import knockout_targets
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """`nbytes` bytes from `offset` (absolute) in `file` become `pattern`, repeated."""
+    """`nbytes` bytes from `offset` (absolute) in `file` become `pattern`, repeated; or only `parts`
+    of every so many of them."""
 
     file: SafeName
     tensor: str
@@ -38,6 +40,10 @@ class Edit:
     runs: Annotated[tuple[Count, ...], maybe] = ()
     """Where loading makes several parameters of the tensor: `pattern` holds one element of each,
     which fill so many bytes in turn, over and over."""
+    every: Annotated[Count | None, maybe] = None
+    """Where parts are overwritten: after how many bytes the same parts come again."""
+    parts: Annotated[tuple[tuple[Count, Count], ...], maybe] = ()
+    """(first byte, how many) within each `every` bytes, ascending; the others stay."""
 
     @property
     def end(self) -> int:
@@ -45,8 +51,38 @@ class Edit:
         return self.offset + self.nbytes
 
     @property
+    def overwritten(self) -> int:
+        """How many bytes are put there."""
+        if not self.every:
+            return self.nbytes
+        return self.nbytes // self.every * sum(length for _, length in self.parts)
+
+    def pieces(self, start: int, length: int) -> Iterator[tuple[int, int]]:
+        """(first byte, how many), each overwritten, of `length` bytes from the tensor's `start`."""
+        if not self.every:
+            yield start, length
+            return
+        end = start + length
+        for row in range(start - start % self.every, end, self.every):
+            for first, size in self.parts:
+                begin, stop = max(start, row + first), min(end, row + first + size)
+                if begin < stop:
+                    yield begin, stop - begin
+
+    def overwrite(self, chunk: bytearray | memoryview, start: int) -> None:
+        """Put the edit's bytes in place in `chunk`, which begins at the tensor's byte `start`."""
+        for first, length in self.pieces(start, len(chunk)):
+            chunk[first - start : first - start + length] = self.filling(first, length)
+
+    @property
     def fits(self) -> bool:
-        """Whether the pattern repeats a whole number of times."""
+        """Whether the pattern and the parts repeat a whole number of times."""
+        if self.every is not None or self.parts:
+            ends = [0, *(end for first, size in self.parts for end in (first, first + size))]
+            ordered = ends == sorted(ends) and all(size for _, size in self.parts)
+            every = self.every or 0
+            whole = bool(self.parts) and ordered and ends[-1] <= every and self.nbytes % every == 0
+            return whole and not self.runs and len(self.pattern) == 1
         if not self.runs:
             return bool(self.pattern) and self.nbytes % len(self.pattern) == 0
         width, rest = divmod(len(self.pattern), len(self.runs))
@@ -89,6 +125,11 @@ class EditPlan:
     @property
     def bytes_total(self) -> int:
         """Bytes overwritten."""
+        return sum(edit.overwritten for edit in self.edits)
+
+    @property
+    def originals_total(self) -> int:
+        """Bytes of the edited tensors: what is kept to undo the edits."""
         return sum(edit.nbytes for edit in self.edits)
 
     @property
@@ -99,7 +140,7 @@ class EditPlan:
     def disk_needed_with(self, linked: Collection[str], *, keep_undo: bool) -> int:
         """Bytes of a copy in which the files `linked` become links; originals kept on demand."""
         copied = sum(file.nbytes for file in self.files if file.name not in linked)
-        return copied + (self.bytes_total if keep_undo else 0)
+        return copied + (self.originals_total if keep_undo else 0)
 
     def edits_of(self, file: str) -> tuple[Edit, ...]:
         """The edits of one file, in the order of their offsets."""
@@ -136,15 +177,17 @@ def edits_on(
     targets = knockout_targets(anatomy, knockout)
     # A set, because two names may be components of one stored parameter.
     found = {
-        edit
+        _edit(filling)
         for name in targets.filled
-        for edit in _edits(layout, storage, name, knockout.fill, targets.layer.altered)
+        for filling in formats.fillings(layout, storage, name, knockout.fill, targets.altered)
     }
+    for columns in targets.columns:
+        found |= {_edit(filling) for filling in column_fillings(layout, storage, columns)}
     edits = tuple(sorted(found, key=lambda edit: (edit.file, edit.offset)))
     if not any(edit.nbytes for edit in edits):
         raise ProofError(
-            f"layer {knockout.layer} has no bytes on disk for scope {knockout.scope!r}: "
-            "nothing would change."
+            f"{knockout.label} has no bytes on disk for scope {knockout.scope!r}: nothing would "
+            "change."
         )
     _check_disjoint(edits)
     misfit = next((edit.tensor for edit in edits if not edit.fits), None)
@@ -160,21 +203,20 @@ def repeated(pattern: bytes, start: int, length: int) -> bytes:
     return (pattern * repeats)[phase : phase + length]
 
 
-def _edits(
-    layout: Layout, storage: str, name: str, fill: Fill, altered: Sequence[Altered]
-) -> Iterator[Edit]:
-    for filling in formats.fillings(layout, storage, name, fill, altered):
-        entry = filling.located.entry
-        yield Edit(
-            file=filling.located.file,
-            tensor=entry.name,
-            dtype=entry.dtype,
-            shape=entry.shape,
-            offset=entry.offset,
-            nbytes=entry.nbytes,
-            pattern=filling.pattern,
-            runs=filling.runs,
-        )
+def _edit(filling: formats.Filling) -> Edit:
+    entry = filling.located.entry
+    return Edit(
+        file=filling.located.file,
+        tensor=entry.name,
+        dtype=entry.dtype,
+        shape=entry.shape,
+        offset=entry.offset,
+        nbytes=entry.nbytes,
+        pattern=filling.pattern,
+        runs=filling.runs,
+        every=filling.every,
+        parts=filling.parts,
+    )
 
 
 def _check_disjoint(edits: tuple[Edit, ...]) -> None:

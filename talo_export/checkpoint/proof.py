@@ -1,4 +1,4 @@
-"""Proof by logits: a fresh process runs the export, another the base, as it is and knocked out.
+"""Proof by logits: a fresh process runs the export, a fork of it the base, as it is and cut.
 
 The export is run by a script that knows stock transformers only. This process holds nothing but
 the logits, read back from files.
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,8 @@ class StockRun:
     load: LoadReport
     found: Mapping[str, np.ndarray]
     """By example: logits, or what was asked for instead (see `stock_load.py`)."""
+    first: LoadReport | None = None
+    """Of the model that a fork of the process ran before."""
 
 
 @dataclass(frozen=True)
@@ -112,33 +114,35 @@ def prove_export(
     least that the model runs on, mostly a few text tokens. Raises `ProofError` where one of the
     processes fails or logits are not finite.
     """
-    options = ["--trust-remote-code"] if trust_remote_code else []
     knockout = output_alone(knockout) if is_adapter else knockout
     with tempfile.TemporaryDirectory(prefix="talo-export-") as folder:
+        out = Path(folder) / "live.safetensors"
         # Both processes must see the same example: the first makes it up, the second is given it.
         given = inputs or Path(folder) / "inputs.safetensors"
-        printed, live = _run(
-            [
-                "-m", "talo_export.models.live_logits", str(base), "{out}",
-                "--layer", str(knockout.layer), "--scope", knockout.scope, "--fill", knockout.fill,
-                "--inputs" if inputs else "--write-inputs", str(given), *options,
-            ],
-            None,
-        )  # fmt: skip
-        live_report = json.loads(printed.splitlines()[-1])
+        request = {
+            "path": str(Path(__file__).parents[2]),
+            "base": str(base),
+            "out": str(out),
+            "knockout": asdict(knockout),
+            "inputs": str(given),
+            "make_inputs": inputs is None,
+            "trust_remote_code": trust_remote_code,
+        }
         exported = run_stock(
             base if is_adapter else export,
             given,
             gguf=base.name if base.suffix == GGUF else None,
             adapter=export if is_adapter else None,
-            dtype=live_report["dtype"],
             trust_remote_code=trust_remote_code,
+            first=request,
         )
+        live = load_file(out)
+    assert exported.first is not None
     knocked_out, original = _part(live, "knockout/"), _part(live, "base/")
     return LogitProof(
         class_name=exported.class_name,
         load=exported.load,
-        base_load=LoadReport.of(live_report),
+        base_load=exported.first,
         max_abs_difference_to_knockout=max_difference(exported.found, knocked_out),
         max_abs_difference_to_base=max_difference(exported.found, original),
         largest_logit=max(float(np.abs(logits).max()) for logits in knocked_out.values()),
@@ -156,10 +160,12 @@ def run_stock(
     new_tokens: int | None = None,
     pad_token: int | None = None,
     trust_remote_code: bool = False,
+    first: Mapping[str, Any] | None = None,
 ) -> StockRun:
     """Load `directory` in a fresh interpreter, by plain `from_pretrained`, and run it.
 
     With `new_tokens` it generates that many at most for every example instead of giving logits.
+    `first` is what a fork of that interpreter does before (`live_logits.report`).
     """
     options = ["--dtype", dtype, "--device", device]
     options += ["--gguf", gguf] if gguf else []
@@ -167,14 +173,17 @@ def run_stock(
     options += [] if new_tokens is None else ["--new-tokens", str(new_tokens)]
     options += [] if pad_token is None else ["--pad-token", str(pad_token)]
     options += ["--trust-remote-code"] if trust_remote_code else []
-    printed, found = _run(["-I", str(STOCK_LOAD), str(directory), "{out}", *options], inputs)
-    report = json.loads(printed.splitlines()[-1])
+    options += [] if first is None else ["--first", json.dumps(first)]
+    options += [] if inputs is None else ["--inputs", str(inputs)]
+    lines, found = _run(directory, options)
+    report = json.loads(lines[-1])
     if report["talo_export"]:
         raise ProofError(f"the stock process imported {report['talo_export'][0]}.")
     return StockRun(
         class_name=report["class"],
         load=LoadReport.of(report),
         found=found,
+        first=None if first is None else LoadReport.of(json.loads(lines[-2])),
     )
 
 
@@ -194,16 +203,15 @@ def _part(found: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]
     return {name.removeprefix(prefix): v for name, v in found.items() if name.startswith(prefix)}
 
 
-def _run(arguments: list[str], inputs: Path | None) -> tuple[str, dict[str, np.ndarray]]:
+def _run(directory: Path, options: list[str]) -> tuple[list[str], dict[str, np.ndarray]]:
+    """The lines that the script prints, and its OUT."""
     with tempfile.TemporaryDirectory(prefix="talo-export-") as folder:
         out = str(Path(folder) / "logits.safetensors")
-        command = [sys.executable, *(out if part == "{out}" else part for part in arguments)]
-        if inputs is not None:
-            command += ["--inputs", str(inputs)]
+        command = [sys.executable, "-I", str(STOCK_LOAD), str(directory), out, *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             said = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
             # An error of ours is a sentence; of another library's, the name says more than that.
             reason = re.sub(r"^talo_export\.errors\.\w+: ", "", said[-1])
             raise ProofError(f"a fresh process could not load or run the model: {reason}")
-        return done.stdout, load_file(out)
+        return done.stdout.splitlines(), load_file(out)

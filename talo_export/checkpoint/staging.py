@@ -74,12 +74,21 @@ def staged(out: Path) -> Iterator[Path]:
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write beside, flush to disk, rename: a reader sees the old file or the whole new one.
 
-    Text is UTF-8. Raises OSError that names `path`, not the file beside it.
+    Text is UTF-8. Raises TaloError where it cannot be, as where a directory above has a name in
+    other bytes, and OSError that names `path`, not the file beside it.
     """
+    try:
+        data = content.encode() if isinstance(content, str) else content
+    except UnicodeEncodeError as error:
+        name = str(error.object)[max(0, error.start - 40) : error.end + 40]
+        raise TaloError(
+            f"{path} cannot be written: it would hold a name that is not UTF-8 (...{name}...): "
+            "rename what has it."
+        ) from error
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with beside.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

@@ -5,13 +5,17 @@ what it sees is what anyone's engine sees. Usage:
 
     python -I stock_load.py DIRECTORY OUT [--inputs INPUTS] [--gguf FILE] [--adapter DIRECTORY]
                             [--dtype NAME] [--device NAME] [--new-tokens N --pad-token ID]
-                            [--trust-remote-code]
+                            [--trust-remote-code] [--first REQUEST]
 
 INPUTS is a safetensors file whose tensors are named EXAMPLE/ARGUMENT (`0/input_ids`); without it
 one example of a few text tokens is run. OUT gets one tensor an example, named EXAMPLE: the logits;
 with `--new-tokens` the tokens that greedy generation adds; for an example with the argument
 `continuation`, whose input ends before the last of those tokens, their summed log-probability.
 Standard output gets one JSON line: the class and the missing, unexpected and mismatched keys.
+
+With `--first` a fork of this process, which has no model yet, computes what the export is held
+against (`live_logits.py`): the libraries, which take seconds to import, are imported once. REQUEST
+is JSON; what the fork reports is a line of its own, whose `dtype` this process then loads in.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import argparse
 import inspect
 import json
 import sys
+from multiprocessing import get_context
 from typing import Any
 
 import torch
@@ -29,6 +34,36 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
 )
+
+
+def run_first(request: dict[str, Any]) -> dict[str, Any]:
+    """What `live_logits.report` of the talo_export in `request["path"]` returns, in a fork.
+
+    Exits as the fork does where that fails; it has said why.
+    """
+    # Forked with the libraries in memory and before any thread was started.
+    import transformers.modeling_utils  # noqa: F401
+
+    context = get_context("fork")
+    receiving, sending = context.Pipe(duplex=False)
+    process = context.Process(target=live, args=(sending, request))
+    process.start()
+    sending.close()
+    try:
+        report: dict[str, Any] = receiving.recv()
+    except EOFError:
+        process.join()
+        sys.exit(process.exitcode or 1)
+    process.join()
+    return report
+
+
+def live(sending: Any, request: dict[str, Any]) -> None:
+    """The fork's work."""
+    sys.path.insert(0, request.pop("path"))
+    from talo_export.models.live_logits import report
+
+    sending.send(report(**request))
 
 
 def load(arguments: argparse.Namespace) -> tuple[torch.nn.Module, dict[str, list[str]]]:
@@ -149,7 +184,12 @@ def main() -> None:
     parser.add_argument("--new-tokens", type=int)
     parser.add_argument("--pad-token", type=int)
     parser.add_argument("--trust-remote-code", action="store_true")
+    parser.add_argument("--first", type=json.loads)
     arguments = parser.parse_args()
+    if arguments.first:
+        first = run_first(arguments.first)
+        print(json.dumps(first))
+        arguments.dtype = first["dtype"]
     model, keys = load(arguments)
     found = run(model, examples(arguments.inputs), arguments.new_tokens, arguments.pad_token)
     save_file(found, arguments.out)

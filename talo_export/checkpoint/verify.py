@@ -127,10 +127,19 @@ def verify_files(
     )
 
 
-def holds_fill(path: Path, edit: Edit) -> bool:
-    """Whether the file at `path` has `edit`'s pattern in all of its range."""
-    with path.open("rb") as file:
-        return _range_is_filled(file.fileno(), edit)
+def holds_fill(path: Path, edit: Edit, original: Path | None = None) -> bool:
+    """Whether the file at `path` has what `edit` puts there, and the bytes of `original` beside."""
+    with path.open("rb") as file, (original or path).open("rb") as before:
+        done = 0
+        while done < edit.nbytes:
+            size = min(CHUNK_BYTES, edit.nbytes - done)
+            chunk = os.pread(file.fileno(), size, edit.offset + done)
+            wanted = bytearray(os.pread(before.fileno(), len(chunk), edit.offset + done))
+            edit.overwrite(wanted, done)
+            if not chunk or chunk != wanted:
+                return False
+            done += len(chunk)
+    return True
 
 
 def _vectors(directory: Path) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
@@ -227,7 +236,9 @@ def _tensors(
         for tensor, entry in entries.items():
             edit = planned.get(tensor)
             if edit is not None:
-                good = _matches(entry, edit) and holds_fill(file.source, edit)
+                # The base's tensor may lie elsewhere, or be another's.
+                beside = original.source if original and before.get(tensor) == entry else None
+                good = _matches(entry, edit) and holds_fill(file.source, edit, beside)
                 (filled if good else other).append(tensor)
             elif record.stored_as not in suspicious:
                 identical += 1
@@ -255,13 +266,3 @@ def _matches(entry: TensorEntry, edit: Edit) -> bool:
     return (entry.offset, entry.nbytes, entry.shape, entry.dtype) == (
         edit.offset, edit.nbytes, edit.shape, edit.dtype,
     )  # fmt: skip
-
-
-def _range_is_filled(fd: int, edit: Edit) -> bool:
-    done = 0
-    while done < edit.nbytes:
-        chunk = os.pread(fd, min(CHUNK_BYTES, edit.nbytes - done), edit.offset + done)
-        if not chunk or chunk != edit.filling(done, len(chunk)):
-            return False
-        done += len(chunk)
-    return True

@@ -157,7 +157,7 @@ def _check_disk(
     largest = max(plan.files, key=lambda file: file.nbytes)
     needed = plan.disk_needed_with(linked, keep_undo=keep_undo)
     if can_reflink(largest.source, stage):
-        needed = plan.bytes_total * (2 if keep_undo else 1)
+        needed = plan.originals_total * (2 if keep_undo else 1)
     needed += sum(map(len, extra.values()))
     free = shutil.disk_usage(stage).free
     if free < needed:

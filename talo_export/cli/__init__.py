@@ -14,8 +14,10 @@ def main() -> None:
     from talo_export.cli.app import app
     from talo_export.cli.failures import exit_on_known_errors
     from talo_export.cli.streams import prepare_streams
+    from talo_export.models.threads import share_processors
 
     prepare_streams()
+    share_processors()
     # As an extension of the `hf` command this is the script hf-talo-export: its usage lines must
     # say what was typed.
     extension = PurePath(sys.argv[0]).stem == "hf-talo-export"

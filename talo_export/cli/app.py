@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 import talo_export
 from talo_export.cli.conversation import converse
 from talo_export.cli.flags import carry_out, command
+from talo_export.foreign_text import visible
 from talo_export.requests.checkpoints import (
     DiffRequest,
     ExportRequest,
@@ -39,8 +40,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except typer.BadParameter as wrong:
-            wrong.message = wrong.message.removeprefix("Value error, ")
+        except typer.TyperException as wrong:
+            wrong.message = visible(wrong.message.removeprefix("Value error, "))
             raise
 
 

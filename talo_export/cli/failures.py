@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from talo_export.cli.streams import leave_stdout
 from talo_export.errors import TaloError
-from talo_export.foreign_text import visible_lines
+from talo_export.foreign_text import visible
 from talo_export.models.memory import is_out_of_memory
 
 INTERRUPTED = 130
@@ -32,22 +32,22 @@ _SYSTEM_ERRORS: dict[int, str] = {
 }
 
 
-def sentence(error: BaseException) -> str | None:
-    """What to tell the user about this error, None where it was not foreseen."""
+def told(error: BaseException) -> tuple[str, ...]:
+    """The lines that tell the user about this error, none where it was not foreseen."""
     if isinstance(error, TaloError):
-        return str(error)
+        return error.lines
     if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
         # Of a renaming, which is how files are written, the place asked for is the second.
         place = error.filename2 or error.filename
         where = f"{place}: " if place else ""
-        return f"{where}{_SYSTEM_ERRORS[error.errno]}."
+        return (f"{where}{_SYSTEM_ERRORS[error.errno]}.",)
     if is_out_of_memory(error):
         cause = next((f" ({line.strip()})" for line in str(error).splitlines() if line.strip()), "")
         return (
             f"out of memory{cause}; lower --batch-size, use --dtype bfloat16, or spread the model "
-            "with --device-map auto."
+            "with --device-map auto.",
         )
-    return None
+    return ()
 
 
 @contextmanager
@@ -63,8 +63,8 @@ def exit_on_known_errors() -> Iterator[None]:
         leave_stdout()
         raise SystemExit(1) from None
     except (TaloError, OSError, RuntimeError, MemoryError) as error:
-        text = sentence(error)
-        if text is None:
+        lines = told(error)
+        if not lines:
             raise
-        print(f"error: {visible_lines(text)}", file=sys.stderr)
+        print("error: " + "\n".join(map(visible, lines)), file=sys.stderr)
         raise SystemExit(getattr(error, "exit_status", 1)) from error

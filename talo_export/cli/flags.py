@@ -41,8 +41,8 @@ class Command(Protocol):
     def run(self, request: Any, reporter: Reporter) -> Recorded:
         """Do what was asked."""
 
-    def summary(self, result: Any) -> str:
-        """The one sentence that `--quiet` prints."""
+    def summary(self, result: Any) -> str | list[str]:
+        """What `--quiet` prints: one sentence, or the lines of it."""
 
     def show(self, result: Any, to: Console) -> None:
         """Show the result to a person."""
@@ -114,6 +114,8 @@ def _type(setting: Setting) -> Any:
     """What Typer reads: the words as they are where we read them, else the value's own type."""
     if isinstance(setting.flag, Argument) and setting.choices:
         return str  # The help would fold all the choices into a narrow column.
+    if setting.flag.repeated:
+        return list[str]
     if setting.flag.parse is not None:
         return str | None
     if get_origin(setting.holds) is tuple:
@@ -122,6 +124,8 @@ def _type(setting: Setting) -> Any:
 
 
 def _default(setting: Setting) -> Any:
+    if setting.flag.repeated and not setting.default:
+        return None
     if setting.flag.parse is None or setting.default in (None, REQUIRED):
         return setting.default
     return setting.flag.write(setting.default)
@@ -130,10 +134,14 @@ def _default(setting: Setting) -> Any:
 def _given(request: type[Request], values: dict[str, Any]) -> dict[str, Any]:
     """The values of the request, read from the words where they are words."""
     read = {s.name: s.flag.parse for s in settings(request)}
-    return {
-        name: parse(value) if (parse := read[name]) and isinstance(value, str) else value
-        for name, value in values.items()
-    }
+
+    def given(name: str, value: Any) -> Any:
+        parse = read[name]
+        if parse is not None and isinstance(value, list):
+            return [parse(word) for word in value]
+        return parse(value) if parse is not None and isinstance(value, str) else value
+
+    return {name: given(name, value) for name, value in values.items()}
 
 
 def _place(parameter: Parameter) -> int:

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from talo_export.foreign_text import json_text, visible, visible_lines
@@ -42,16 +42,19 @@ class Sink:
 
     def warn(self, text: str) -> None:
         """What the user should know although the work goes on (stderr, in every mode)."""
-        print(f"warning: {visible_lines(text)}", file=sys.stderr)
+        print(f"warning: {visible(text)}", file=sys.stderr)
 
     def result(
         self,
         result: Recorded | Mapping[str, Any],
         *,
-        summary: str,
+        summary: str | Sequence[str],
         show: Callable[[Console], None],
     ) -> None:
-        """The command's result: its document as JSON, `summary` when quiet, `show` for a person."""
+        """The command's result: its document as JSON, `summary` when quiet, `show` for a person.
+
+        A summary is one line, or several of which each is given.
+        """
         if self.mode == "json":
             document = result if isinstance(result, Mapping) else result.to_json()
             # Whatever the encoding lacks would be no JSON as its escape.
@@ -59,7 +62,8 @@ class Sink:
             text = json.dumps(document, indent=1, ensure_ascii=ascii_only, allow_nan=False)
             sys.stdout.write(json_text(text) + "\n")
         elif self.mode == "quiet":
-            print(visible_lines(summary))
+            lines = (summary,) if isinstance(summary, str) else summary
+            print(*map(visible, lines), sep="\n")
         else:
             show(console())
         sys.stdout.flush()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from talo_export.cli.live import LiveDisplay
 from talo_export.cli.output import Sink
 from talo_export.evidence.layer_strip import strip
-from talo_export.foreign_text import visible_lines
+from talo_export.foreign_text import visible
 from talo_export.reporting import SILENT, Advance, Unit
 from talo_export.wording import percent, points
 
@@ -103,7 +103,7 @@ class TerminalReporter:
     def _now_and_then(self, text: str, now: float) -> None:
         if not self._live.shown and now - self._said >= PLAIN_EVERY:
             self._said = now
-            print(visible_lines(text), file=sys.stderr)
+            print(visible(text), file=sys.stderr)
 
     def _bytes(self, name: str, total: int) -> Advance:
         if self._tasks is not None or not self._live.shown:
@@ -195,9 +195,9 @@ class Tasks:
         from rich.text import Text
 
         return Group(
-            Text(self.headline(), overflow="ellipsis", no_wrap=True),
+            Text(visible(self.headline()), overflow="ellipsis", no_wrap=True),
             bar(self.done, width),
-            Text(self.doing, style="dim", overflow="ellipsis", no_wrap=True),
+            Text(visible(self.doing), style="dim", overflow="ellipsis", no_wrap=True),
         )
 
 
@@ -206,7 +206,7 @@ def _picture(phase: str, event: Progress, seconds: float, width: int) -> Group:
     from rich.text import Text
 
     rows: list[RenderableType] = [
-        Text(standing(phase, event, seconds)),
+        Text(visible(standing(phase, event, seconds))),
         bar(event.done / max(event.total, 1), width),
     ]
     best = leader(event)

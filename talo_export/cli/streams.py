@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
+import warnings
+from typing import Any
+
+from talo_export.foreign_text import visible
 
 
 def prepare_streams() -> None:
@@ -25,6 +30,21 @@ def prepare_streams() -> None:
             setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # Libraries print what a file or a server told them.
+    logging.setLogRecordFactory(InertRecord)
+    warnings.formatwarning = _one_line
+
+
+class InertRecord(logging.LogRecord):
+    """A line of a log that commands no terminal and forges no other line."""
+
+    def getMessage(self) -> str:  # noqa: N802
+        """The message, made visible."""
+        return visible(super().getMessage())
+
+
+def _one_line(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> str:
+    return f"{category.__name__}: {visible(str(message))}\n"
 
 
 def leave_stdout() -> None:

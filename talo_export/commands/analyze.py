@@ -18,12 +18,15 @@ from talo_export.codec import Recorded
 from talo_export.commands.side_effects import record_side_effects
 from talo_export.errors import UsageError
 from talo_export.evidence.analyses import analysis
+from talo_export.evidence.analyses.pairs import Pairs
 from talo_export.evidence.analyses.side_effects import SideEffects
 from talo_export.evidence.runs import Result, Runs, SecondSweep, TaskScores
-from talo_export.knockout import Fill, Knockout, Scope
+from talo_export.knockout import Fill, Knockout, Scope, knockout_of
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.sweep import all_knockouts
 from talo_export.reporting import SILENT, Reporter
+from talo_export.requests.checkpoints import ExportRequest
+from talo_export.requests.fields import command_line
 from talo_export.requests.readings import AnalyzeRequest
 from talo_export.runs.meaning import letters_scored_throughout
 from talo_export.runs.more_scores import Load, loader, score_more, second_sweep
@@ -42,10 +45,13 @@ class AnalysisResult(Recorded):
     result: Result
     """`Clusters`, `SideEffects` or another, by the analysis."""
     files: tuple[Path, ...]
+    export: str | None = None
+    """The line that cuts out what it names."""
 
     def to_json(self) -> dict[str, Any]:
         """The document of `analyze --json`: the result's own keys between the others."""
-        return {**self.values(), "files": [str(file) for file in self.files]}
+        export = {} if self.export is None else {"export": self.export}
+        return {**self.values(), "files": [str(file) for file in self.files], **export}
 
     def values(self) -> dict[str, Any]:
         """What is written beside the figures."""
@@ -79,12 +85,21 @@ def run(request: AnalyzeRequest, reporter: Reporter = SILENT) -> AnalysisResult:
     out.mkdir(parents=True, exist_ok=True)
     endings = (".json", *analysed.files, ".png", *((".svg",) if request.svg else ()))
     files = tuple(out / f"{kind}{ending}" for ending in endings)
-    result = AnalysisResult(kind, tuple(request.runs), analysed.result, files)
+    line = _export_line(analysed.result, finished[0])
+    result = AnalysisResult(kind, tuple(request.runs), analysed.result, files, line)
     write_atomically(files[0], json.dumps(result.values(), indent=1) + "\n")
     for ending, write in analysed.files.items():
         write(out / f"{kind}{ending}")
     analysed.draw(out / f"{kind}.png", svg=request.svg)
     return result
+
+
+def _export_line(result: Result, run: FinishedRun) -> str | None:
+    """Of pairs: the line that cuts the best one out."""
+    if not isinstance(result, Pairs):
+        return None
+    pair = knockout_of(result.best.layers, run.result.scope, run.result.fill)
+    return command_line(ExportRequest.of(pair, run.result.model, "OUT"))
 
 
 def _by_task(finished: Sequence[FinishedRun]) -> dict[str, FinishedRun]:
@@ -167,3 +182,5 @@ def show(result: AnalysisResult, to: Console) -> None:
     """What it says, and the files."""
     for line in (*filter(None, [result.sentence]), *map(str, result.files)):
         to.print(line)
+    if result.export is not None:
+        to.print(f"export it: {result.export}", style="dim", soft_wrap=True, markup=False)

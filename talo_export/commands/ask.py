@@ -21,7 +21,7 @@ from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.measurements import AskRequest
 from talo_export.requests.settings import DEMO
 from talo_export.tasks.prompts import lettered_choices
-from talo_export.wording import count, without
+from talo_export.wording import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -135,7 +135,7 @@ def marked(before: str, after: str, *, plain: bool) -> tuple[Text, Text]:
 
 
 def _cut(result: AskResult) -> str:
-    return "patched" if result.knockout is None else without(result.knockout)
+    return "patched" if result.knockout is None else result.knockout.without
 
 
 def _counts(result: AskResult) -> str:

@@ -6,7 +6,7 @@ import gc
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from talo_export.checkpoint.manifest import MANIFEST, read_manifest
+from talo_export.checkpoint.manifest import MANIFEST, RecordedKnockout, read_manifest
 from talo_export.codec import Recorded, derived
 from talo_export.commands.ask_questions import Questions
 from talo_export.errors import TaloError
@@ -84,7 +84,7 @@ class AskResult(Recorded):
 
     base: str
     patched: Path | None
-    knockout: Knockout | None
+    knockout: RecordedKnockout | None
     note: str | None
     dtype: str
     """The number format it was computed in."""

@@ -143,26 +143,23 @@ class Estimate(Recorded):
 
 
 def run_estimate(request: CompareRequest) -> Estimate:
-    """Predict memory from the config alone.
+    """Predict memory from the config alone: nothing else is read or downloaded.
 
-    One footprint for our own training, which passes one item at a time, and one for the usual
-    batch of 4. Nothing but the config is read or downloaded.
+    For each adapter among the methods one footprint for our own training, which passes one item
+    at a time, and one for the usual batch of 4.
     """
     config = config_of(request.model_reference, trust_remote_code=request.trust_remote_code)
     adapters = [method.adapter for method in request.to_methods() if method.adapter]
-    footprints = [
-        estimate(
-            config,
-            dtype=request.dtype,
-            tokens=request.tokens,
-            batch=batch,
-            adapter=adapters[0] if adapters else "lora",
-            training=request.to_training(),
-            four_bit=request.load_in_4bit,
-        )
-        for batch in (1, 4)
-    ]
-    return Estimate(request.model_name, tuple(footprints))
+    footprints = estimate(
+        config,
+        dtype=request.dtype,
+        tokens=request.tokens,
+        batches=(1, 4),
+        adapters=adapters or ["lora"],
+        training=request.to_training(),
+        four_bit=request.load_in_4bit,
+    )
+    return Estimate(request.model_name, footprints)
 
 
 def show_compare(comparison: Comparison, to: Console) -> None:
@@ -207,27 +204,29 @@ def show_estimate(estimate: Estimate, to: Console) -> None:
     """Predicted memory, one column a batch."""
     from rich.table import Table
 
-    prints = estimate.footprints
-    first = prints[0]
+    first, batches = estimate.footprints[0], {print_.batch for print_ in estimate.footprints}
     bits = ", decoder in NF4" if first.four_bit else ""
+    picture = f" and {first.image_tokens:,} of a picture" if first.image_tokens else ""
     to.print(
         f"{estimate.model}: {_in_words(first.parameters)} parameters, "
-        f"{first.dtype}{bits}, {first.tokens} tokens; predicted, nothing was run",
+        f"{first.dtype}{bits}, {first.tokens:,} tokens{picture}; predicted, nothing was run",
     )
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
     table.add_column("")
-    for one in prints:
-        table.add_column(f"{one.batch} a pass", justify="right")
-    for name, said in (
-        ("inference", "inference"),
-        ("probing", "knockout probing"),
-        ("training", f"training {first.adapter}"),
-        ("weights", "  weights"),
-        ("activations", "  kept activations"),
-        ("gradients", "  gradients"),
-        ("optimizer", "  optimizer"),
-    ):
-        table.add_row(said, *(_size(getattr(one, name)) for one in prints))
+    for batch in sorted(batches):
+        table.add_column(f"{batch} a pass", justify="right")
+    shared = (("inference", "inference"), ("probing", "knockout probing"), ("weights", "  weights"))
+    training = (
+        ("training", "training {}"), ("activations", "  kept activations"),
+        ("gradients", "  gradients"), ("optimizer", "  optimizer"),
+    )  # fmt: skip
+    adapters = dict.fromkeys(footprint.adapter for footprint in estimate.footprints)
+    rows = [(first.adapter, *row) for row in shared]
+    rows += [(adapter, *row) for adapter in adapters for row in training]
+    for adapter, name, said in rows:
+        of_batch = {f.batch: f for f in estimate.footprints if f.adapter == adapter}
+        cells = (_size(getattr(of_batch[batch], name)) for batch in sorted(batches))
+        table.add_row(said.format(adapter), *cells)
     to.print(table)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from talo_export.checkpoint.diff import CheckpointDiff, TensorDifference, diff_checkpoints
 from talo_export.models.reference import resolve
 from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.checkpoints import DiffRequest
-from talo_export.wording import count
+from talo_export.wording import count, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,4 +52,8 @@ def show(found: CheckpointDiff, to: Console) -> None:
 def _words(difference: TensorDifference) -> str:
     if difference.zero_in_a or difference.zero_in_b:
         return f"zero in {'B' if difference.zero_in_b else 'A'}"
+    if difference.zeroed_in_a or difference.zeroed_in_b:
+        zeroed, where = max((difference.zeroed_in_b, "B"), (difference.zeroed_in_a, "A"))
+        share = percent(zeroed / max(1, math.prod(difference.shape)))
+        return f"{share} of it zero in {where}"
     return difference.change

@@ -1,12 +1,12 @@
-"""Write a patched checkpoint or adapter, with its card, for a layer named by hand or by a run."""
+"""Write a patched checkpoint or adapter, with its card, for what is named by hand or by a run."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import WrapSerializer
 
@@ -55,8 +55,26 @@ class ExportResult(Recorded):
     out: Path | None
     """None: nothing was written."""
     layer: int
+    """The lowest of several."""
     scope: Scope
     fill: Fill
+    also: Annotated[tuple[int, ...], maybe] = ()
+    """Further layers."""
+    heads: Annotated[tuple[tuple[int, ...], ...], maybe] = ()
+    """The heads of each layer, where not all is cut."""
+
+    @property
+    def knockout(self) -> Knockout:
+        """What is cut."""
+        return Knockout(**{name: getattr(self, name) for name in _KNOCKOUT})
+
+
+_KNOCKOUT = tuple(field.name for field in fields(Knockout))
+
+
+def _named(knockout: Knockout) -> dict[str, Any]:
+    """A knockout as fields of a result."""
+    return {name: getattr(knockout, name) for name in _KNOCKOUT}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +82,7 @@ class AdapterExport(ExportResult):
     """A PEFT adapter: no tensor of the base is edited."""
 
     modules: Mapping[str, int]
-    """The modules whose output is scaled to zero, and its size."""
+    """The modules whose output is scaled to zero, and its size; of heads, whose input is."""
     edits: tuple[EditedTensor, ...] = ()
     bytes_total: int
     seconds: float = 0.0
@@ -114,9 +132,7 @@ def run(request: ExportRequest, reporter: Reporter = SILENT) -> AdapterExport | 
     """Plan and, unless it is a dry run, write."""
     if request.run is not None:
         return _export_run(request, RunDirectory(request.run), reporter)
-    assert request.layer is not None
-    knockout = Knockout(request.layer, request.scope, request.fill)
-    return _export(request, request, knockout, Record(), plot=None, reporter=reporter)
+    return _export(request, request, request.to_knockout(), Record(), plot=None, reporter=reporter)
 
 
 def _export_run(
@@ -166,9 +182,7 @@ def _export(
     )
     return CheckpointExport(
         out=report.out,
-        layer=knockout.layer,
-        scope=knockout.scope,
-        fill=knockout.fill,
+        **_named(knockout),
         edits=plan.edits,
         bytes_total=plan.bytes_total,
         seconds=report.seconds,
@@ -194,9 +208,7 @@ def planned(plan: EditPlan, request: ExportRequest, added: Iterable[str]) -> Pla
     written = [*extra, MANIFEST, *([UNDO_FILE] if request.keep_undo else [])]
     return PlannedExport(
         out=None,
-        layer=plan.knockout.layer,
-        scope=plan.knockout.scope,
-        fill=plan.knockout.fill,
+        **_named(plan.knockout),
         edits=plan.edits,
         bytes_total=plan.bytes_total,
         files=_files(plan, stored),
@@ -234,9 +246,7 @@ def _export_adapter(
     plan = plan_adapter(base.directory, knockout, trust_remote_code=request.trust_remote_code)
     result = AdapterExport(
         out=None,
-        layer=knockout.layer,
-        scope=knockout.scope,
-        fill=knockout.fill,
+        **_named(knockout),
         modules=plan.modules,
         bytes_total=len(adapter_weights(plan)),
     )
@@ -263,7 +273,7 @@ def show(result: ExportResult, to: Console) -> None:
         _show_adapter(result, to)
     elif isinstance(result, CheckpointExport):
         _show_edits(result, to)
-        what = f"layer {result.layer}, scope {result.scope}, fill {result.fill}"
+        what = f"{result.knockout.label}, scope {result.scope}, fill {result.fill}"
         size = f"{count(len(result.edits), 'tensor')}, {count(result.bytes_total, 'byte')}"
         if isinstance(result, PlannedExport):
             _show_files(result, to)
@@ -291,9 +301,10 @@ def _show_edits(result: CheckpointExport, to: Console) -> None:
         for edit in result.edits:
             if edit.file == file:
                 shape = " x ".join(map(str, edit.shape)) or "scalar"
-                table.add_row(
-                    edit.tensor, edit.dtype, shape, f"{edit.offset:,}", f"{edit.nbytes:,}"
-                )
+                bytes_ = f"{edit.overwritten:,}"
+                if edit.every:
+                    bytes_ += f" ({sum(size for _, size in edit.parts):,} of every {edit.every:,})"
+                table.add_row(edit.tensor, edit.dtype, shape, f"{edit.offset:,}", bytes_)
         to.print(table)
 
 
@@ -326,7 +337,7 @@ def _becomes(file: ExportedFile, linked: Iterable[str]) -> str:
 
 def _show_adapter(result: AdapterExport, to: Console) -> None:
     """An adapter edits nothing: it names the modules it silences."""
-    what = f"layer {result.layer}: {', '.join(result.modules)} scaled to zero"
+    what = f"{result.knockout.label}: {', '.join(result.modules)} scaled to zero"
     if result.out is None:
         to.print(f"would write a PEFT adapter of {result.bytes_total} bytes, {what}")
     else:

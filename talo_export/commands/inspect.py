@@ -8,8 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from talo_export.checkpoint.anatomy import checkpoint_anatomy
-from talo_export.checkpoint.foreign import is_foreign
+from talo_export.checkpoint.anatomy import checkpoint_anatomy, model_kind
 from talo_export.checkpoint.formats import storage_format, stored_tensors
 from talo_export.checkpoint.layout import Layout, read_layout
 from talo_export.checkpoint.plan import edits_on
@@ -19,6 +18,7 @@ from talo_export.errors import TaloError
 from talo_export.knockout import Knockout, Scope
 from talo_export.models.anatomy import Decoder, Mixer
 from talo_export.models.reference import resolve
+from talo_export.publish.next_hand import advice, rope_advice
 from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.checkpoints import InspectRequest
 
@@ -74,6 +74,8 @@ class Inspection(Recorded):
     """The path of its layers' list."""
     layers: tuple[InspectedLayer, ...]
     warnings: tuple[str, ...]
+    advice: tuple[str, ...] = ()
+    """What whoever quantises, tunes, merges or serves these weights must know."""
 
 
 def run(request: InspectRequest, reporter: Reporter = SILENT) -> Inspection:
@@ -81,8 +83,10 @@ def run(request: InspectRequest, reporter: Reporter = SILENT) -> Inspection:
     base = resolve(request.model_reference)
     layout = read_layout(base.place)
     anatomy = checkpoint_anatomy(base.place, trust_remote_code=request.trust_remote_code)
-    warnings = list(layout.warnings)
-    if is_foreign(layout.config) and not request.trust_remote_code:
+    warnings, storage = list(layout.warnings), declared_storage(layout)
+    zeroed = {layer.index: zero_tensors(layout, anatomy, layer.index) for layer in anatomy.layers}
+    names = [name for layer in zeroed.values() for name in layer.names]
+    if model_kind(layout.config).foreign and not request.trust_remote_code:
         warnings.append(
             "the model's own code was not run: layers and tensors are told from config, names and "
             "shapes, and no proof by logits is possible without --trust-remote-code."
@@ -91,13 +95,13 @@ def run(request: InspectRequest, reporter: Reporter = SILENT) -> Inspection:
         model=request.model_name,
         revision=base.revision,
         architecture=", ".join(layout.config.get("architectures") or [architecture(base.place)]),
-        storage=declared_storage(layout),
+        storage=storage,
         decoder=anatomy.path,
         layers=tuple(
             InspectedLayer(
                 layer=layer.index,
                 knockout={scope: refusal(layout, anatomy, layer.index, scope) for scope in SCOPES},
-                cut=is_cut(layout, anatomy, layer.index),
+                cut=bool(zeroed[layer.index].names),
                 mixers=tuple(
                     InspectedMixer(mixer.kind, mixer.declined, tensors(layout, mixer))
                     for mixer in layer.mixers
@@ -106,7 +110,12 @@ def run(request: InspectRequest, reporter: Reporter = SILENT) -> Inspection:
             for layer in anatomy.layers
         ),
         warnings=tuple(warnings),
-    )
+        advice=(
+            *(advice(names, revives=any(layer.revives for layer in zeroed.values()))
+              if names and storage == "plain" else ()),
+            *rope_advice(layout.config),
+        ),
+    )  # fmt: skip
 
 
 def architecture(place: Path) -> str:
@@ -135,16 +144,25 @@ def refusal(layout: Layout, anatomy: Decoder, layer: int, scope: Scope) -> str |
     return None
 
 
-def is_cut(layout: Layout, anatomy: Decoder, layer: int) -> bool:
-    """Whether the layer's attention puts out nothing as it is: its output projections are zero.
+@dataclass(frozen=True)
+class ZeroTensors:
+    """The projections of one layer's attention that are all zero as it is."""
 
-    Of a layer that is not cut, only the first bytes are read.
-    """
-    try:
-        edits = edits_on(layout, storage_format(layout.config), Knockout(layer, "o_proj"), anatomy)
-    except TaloError:
-        return False
-    return bool(edits) and all(holds_fill(layout.source(edit.file), edit) for edit in edits)
+    names: tuple[str, ...] = ()
+    revives: bool = False
+    """The output projection alone is zero: a gradient reaches it."""
+
+
+def zero_tensors(layout: Layout, anatomy: Decoder, layer: int) -> ZeroTensors:
+    """None where the layer's attention puts out anything; then only its first bytes are read."""
+    for scope in SCOPES:
+        try:
+            edits = edits_on(layout, storage_format(layout.config), Knockout(layer, scope), anatomy)
+        except TaloError:
+            continue
+        if edits and all(holds_fill(layout.source(edit.file), edit) for edit in edits):
+            return ZeroTensors(tuple(edit.tensor for edit in edits), revives=scope == "o_proj")
+    return ZeroTensors()
 
 
 def tensors(layout: Layout, mixer: Mixer) -> tuple[StoredTensor, ...]:
@@ -197,6 +215,8 @@ def show(inspection: Inspection, to: Console) -> None:
     to.print(table)
     for warning in inspection.warnings:
         to.print(f"warning: {warning}", style="yellow")
+    for sentence in inspection.advice:
+        to.print(sentence)
 
 
 def _knockout(layer: InspectedLayer, mixer: InspectedMixer) -> str:

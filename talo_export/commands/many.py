@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from talo_export.demo import demo_task_names
@@ -20,7 +21,9 @@ from talo_export.models.reference import follow_adapter, resolve
 from talo_export.reporting import Reporter
 from talo_export.requests.settings import DEFAULT_TASK, DEMO, InferenceSettings, TaskChoice
 from talo_export.runs.loading import load_for_inference, settle_dtype
+from talo_export.tasks.files import find_task_file
 from talo_export.tasks.sources import task_references
+from talo_export.wording import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,8 +35,14 @@ SHOWN = 4
 
 
 def means_many(task: str | None) -> bool:
-    """Whether a task's name is a pattern: `all`, or with a wildcard."""
-    return task is not None and (task == "all" or any(sign in task for sign in "*?"))
+    """Whether a task's name is a pattern: `all`, or with a wildcard; a file is one task, whatever
+    its name, and with `:*` each of its categories."""
+    if task is None:
+        return False
+    file = find_task_file(task)
+    if file is not None:
+        return file.category == "*"
+    return not Path(task).is_file() and (task == "all" or any(sign in task for sign in "*?"))
 
 
 def references(choice: TaskChoice, *, model_is_demo: bool) -> tuple[str, ...]:
@@ -111,7 +120,7 @@ def each_task(
                 raise
             # Whatever it was, hours of other tasks must not be lost to it; it is told below.
             known = isinstance(error, (TaloError, OSError))
-            sentence = str(error) if known else f"{type(error).__name__}: {error}"
+            sentence = one_line(str(error) if known else f"{type(error).__name__}: {error}")
             reporter.note(f"{reference} failed: {sentence}")
             outcomes.failed.append(Failure(reference, sentence))
             if not known:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from talo_export.evidence.layer_strip import strip
 from talo_export.foreign_text import visible
+from talo_export.knockout import part_of
 from talo_export.publish.next_steps import next_steps
 from talo_export.runs.directory import RunDirectory
 from talo_export.runs.result import Evidence, ProbeResult, sentence
@@ -14,11 +15,9 @@ from talo_export.wording import (
     interval,
     one_line,
     p_value,
-    part_of,
     percent,
     points,
     signed,
-    without,
 )
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def _show_end(result: ProbeResult, to: Console) -> None:
         turned = "right" if example.turned_right else "wrong"
         _row(to, "example", _short(example.question))
         _row(to, "", f"base: {_short(example.base_answer)}")
-        _row(to, "", f"{without(result.knockout)}: {_short(example.answer)} ({turned})")
+        _row(to, "", f"{result.knockout.without}: {_short(example.answer)} ({turned})")
     run = RunDirectory(result.run)
     for label, file in (("files", run.plot), ("", run.page), ("", result.checkpoint)):
         if file is not None:

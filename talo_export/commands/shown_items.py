@@ -6,7 +6,6 @@ are what its processor is given. No weights are read for it.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +18,9 @@ from talo_export.probing.encoding import model_inputs, prompt_text
 from talo_export.requests.readings import TasksRequest
 from talo_export.requests.settings import PromptSettings
 from talo_export.runs.chosen_task import load_chosen
-from talo_export.runs.directory import default_directory
+from talo_export.runs.directory import default_directory, file_name
 from talo_export.tasks.item import Item, ItemImage
+from talo_export.tasks.names import distinct_slugs
 from talo_export.tasks.prompts import render, right_answer
 
 if TYPE_CHECKING:
@@ -68,20 +68,24 @@ def render_items(request: TasksRequest) -> ShownItems:
     """
     if means_many(request.task):
         raise UsageError(f"{request.task} means several tasks: name one to show.")
-    task = load_chosen(request, model_is_demo=request.is_demo)
+    task = load_chosen(request, model_is_demo=request.is_demo, first=request.show)
     asker = load_processor_alone(
         request.model_reference, trust_remote_code=request.trust_remote_code
     )
     folder = request.out or Path("shown") / default_directory("", task.name).name
+    items = task.items[: request.show]
+    names = distinct_slugs(item.id for item in items)
     return ShownItems(
         task=task.name,
         task_source=task.source,
         model=request.model_name,
-        items=tuple(_shown(asker, item, request, folder) for item in task.items[: request.show]),
+        items=tuple(
+            _shown(asker, item, request, folder / file_name(names[item.id])) for item in items
+        ),
     )
 
 
-def _shown(asker: LoadedProcessor, item: Item, wording: PromptSettings, folder: Path) -> ShownItem:
+def _shown(asker: LoadedProcessor, item: Item, wording: PromptSettings, file: Path) -> ShownItem:
     prompt = render(item, style=wording.prompt)
     text, templated = prompt_text(asker, item, prompt, wording.system)
     inputs = model_inputs(asker, item, prompt, text)
@@ -93,7 +97,7 @@ def _shown(asker: LoadedProcessor, item: Item, wording: PromptSettings, folder: 
         right_answer=right_answer(item),
         choices=item.choices,
         pictures=tuple(
-            _saved(picture, folder / f"{_file_name(item.id)}-{number}.png")
+            _saved(picture, file.with_name(f"{file.name}-{number}.png"))
             for number, picture in enumerate(prompt.images, start=1)
         ),
     )
@@ -106,10 +110,6 @@ def _saved(picture: ItemImage, path: Path) -> ShownPicture:
     return ShownPicture(path, picture.name, decoded.size)
 
 
-def _file_name(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "item"
-
-
 def show_items(shown: ShownItems, to: Console) -> None:
     """Each text between a heading and what goes with it."""
     from rich.text import Text
@@ -118,17 +118,17 @@ def show_items(shown: ShownItems, to: Console) -> None:
         if number:
             to.print()
         to.print(_heading(item), style="bold")
-        # As it stands: neither folded nor coloured, so that it can be copied.
-        to.print(Text(item.text), soft_wrap=True)
+        # Neither folded nor coloured; behind a margin none of its lines passes for one of ours.
+        to.print(Text("\n".join(f"  {line}" for line in item.text.split("\n"))), soft_wrap=True)
         to.print(f"right answer: {item.right_answer}", style="green")
         for picture in item.pictures:
             width, height = picture.size
             to.print(f"picture: {picture.file}, {width} x {height}")
 
 
-def items_summary(shown: ShownItems) -> str:
-    """The texts alone."""
-    return "\n\n".join(item.text for item in shown.items)
+def items_summary(shown: ShownItems) -> list[str]:
+    """The lines of the texts alone, so that they can be copied."""
+    return "\n\n".join(item.text for item in shown.items).split("\n")
 
 
 def _heading(item: ShownItem) -> str:

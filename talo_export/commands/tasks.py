@@ -260,12 +260,12 @@ def check_summary(check: TaskCheck) -> str:
     )
 
 
-def summary(result: TaskCheck | TaskList | ShownItems) -> str:
-    """The one sentence that `--quiet` prints."""
+def summary(result: TaskCheck | TaskList | ShownItems) -> str | list[str]:
+    """What `--quiet` prints: one sentence, the names, or the texts, line by line."""
     if isinstance(result, TaskCheck):
         return check_summary(result)
     if isinstance(result, TaskList):
-        return "\n".join(task.name for task in result.tasks)
+        return [task.name for task in result.tasks]
     from talo_export.commands.shown_items import items_summary
 
     return items_summary(result)

@@ -12,11 +12,7 @@ from talo_export.demo.bundled import (
     load_demo_task,
 )
 
-DEMO = "demo"
-"""What the model is called, and the collection of its tasks."""
-
 __all__ = [
-    "DEMO",
     "ITEMS",
     "demo_model_directory",
     "demo_task_chance",

@@ -10,10 +10,12 @@ import io
 import random
 from dataclasses import dataclass
 from functools import lru_cache
-
-from PIL import Image, ImageDraw
+from typing import TYPE_CHECKING
 
 from talo_export.demo.places import MapName, askable, places
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SIZE = 96
 """Pixels on each side of a picture."""
@@ -94,6 +96,8 @@ class Scene:
 
 def draw(scene: Scene) -> Image.Image:
     """The picture of a scene, `SIZE` x `SIZE` RGB."""
+    from PIL import Image, ImageDraw
+
     land, water = PALETTES[scene.palette]
     colours = dict(scene.marks)
     canvas = Image.new("RGB", (SIZE * OVERSAMPLING, SIZE * OVERSAMPLING), water)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError, UsageError
@@ -87,6 +86,8 @@ def discover_from(
     part, but are no discoveries. `swept`: the p-values are those of each full sweep's best layer,
     corrected over its layers, so that each is one of "no layer helps on this task".
     """
+    from scipy.stats import false_discovery_control
+
     if not 0 < rate < 1:
         raise UsageError(f"A false discovery rate lies between 0 and 1, not at {rate}.")
     if not tested:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from talo_export.evidence.confirmation import Confirmation
 from talo_export.evidence.selection import Selection
-from talo_export.wording import count, percent, points, without
+from talo_export.wording import count, percent, points
 
 
 def finding(selection: Selection, confirmation: Confirmation | None) -> str:
@@ -14,7 +14,7 @@ def finding(selection: Selection, confirmation: Confirmation | None) -> str:
         best = max((gain for gain in selection.gains if gain is not None), default=0.0)
         earns = "no layer's cut is worth it" if best > 0 else "no layer gains anything"
         return f"Keep the base: {earns} on {count(selection.n, 'item')}"
-    what = without(knockout).capitalize()
+    what = knockout.without.capitalize()
     if confirmation is None or confirmation.accuracy is None:
         gain = selection.gain or 0.0
         items = f"the {count(selection.n, 'item')} that chose it"

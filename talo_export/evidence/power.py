@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 from talo_export.codec import Recorded, derived
 from talo_export.errors import UsageError
@@ -105,6 +104,8 @@ def power(n: int, gain: float, *, changed: float = TYPICAL_CHANGED, level: float
         raise UsageError(
             f"A gain of {gain} is impossible where only a share {changed} of answers changes."
         )
+    from scipy.stats import binom
+
     changes = np.arange(n + 1)
     needed = _needed(changes, level)
     turns_right = (changed + gain) / (2 * changed)
@@ -114,6 +115,8 @@ def power(n: int, gain: float, *, changed: float = TYPICAL_CHANGED, level: float
 
 def _needed(changes: NDArray[np.int64], level: float) -> NDArray[np.float64]:
     """Right turns among m changes that the two-sided sign test rejects at; m + 1 for never."""
+    from scipy.stats import binom
+
     tail = (1 - level) / 2
     needed = binom.isf(tail, changes, 0.5) + 1
     return np.where(binom.sf(needed - 1, changes, 0.5) <= tail, needed, changes + 1)

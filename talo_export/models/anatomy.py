@@ -6,12 +6,46 @@ how they are found in a model.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
 MixerKind = Literal[
     "self-attention", "cross-attention", "linear-attention", "mamba", "convolution", "other"
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """Which inputs of a matrix read which head of an attention."""
+
+    weight: str
+    axis: int
+    """The matrix's dimension that counts its inputs: 1, or 0 where it is stored transposed."""
+    runs: tuple[tuple[int, int], ...]
+    """(head, how many inputs) in turn, from the first input on."""
+
+    @property
+    def count(self) -> int:
+        """How many heads there are."""
+        return 1 + max(head for head, _ in self.runs)
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs the matrix has."""
+        return sum(length for _, length in self.runs)
+
+    def inputs_of(self, heads: Collection[int]) -> tuple[range, ...]:
+        """The inputs that read these heads, in runs as long as can be."""
+        found: list[range] = []
+        position = 0
+        for head, length in self.runs:
+            if head in heads and found and found[-1].stop == position:
+                found[-1] = range(found[-1].start, position + length)
+            elif head in heads:
+                found.append(range(position, position + length))
+            position += length
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +65,8 @@ class Mixer:
     shared: tuple[str, ...] = ()
     declined: str | None = None
     """Why this mixer cannot be knocked out, one sentence; None where it can."""
+    heads: Heads | None = None
+    """None where they cannot be told apart in what a projection reads."""
 
 
 @dataclass(frozen=True, slots=True)

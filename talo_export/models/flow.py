@@ -63,6 +63,15 @@ class Mix:
     """Parameters that made queries, keys and values."""
 
 
+class Reads(NamedTuple):
+    """What a matrix (a parameter of two dimensions) reads of an attention."""
+
+    axis: int
+    """The parameter's dimension that counts the matrix's inputs."""
+    heads: tuple[int, ...]
+    """The head of each input."""
+
+
 @dataclass
 class Projection:
     """One use of a parameter as a matrix, and the mixes whose result it projected."""
@@ -74,6 +83,8 @@ class Projection:
     """Mixes that no projection had followed yet."""
     mixes: int
     """These, and those already projected."""
+    reads: Reads | None = None
+    """Which head each input of the matrix reads, where that could be followed."""
 
 
 @dataclass

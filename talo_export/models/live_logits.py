@@ -1,22 +1,14 @@
-"""The logits of a live knockout, computed in a process of its own.
-
-    python -m talo_export.models.live_logits BASE OUT --layer K [--scope S] [--fill F]
-                                             [--inputs INPUTS | --write-inputs INPUTS]
-                                             [--trust-remote-code]
+"""The logits of a live knockout, computed in a process of its own (`stock_load.py` forks it).
 
 One half of the proof that files and memory agree; the other half knows stock transformers only.
-INPUTS is a safetensors file whose tensors are named EXAMPLE/ARGUMENT (`0/input_ids`); without it
-one example is made up of the least that the model runs on, mostly a few text tokens, and written
-where `--write-inputs` says, for the other half. OUT gets two tensors of float32 logits an example,
-named `base/EXAMPLE` (before the knockout) and `knockout/EXAMPLE`. Standard output gets one JSON
-line: the keys that were missing, unexpected or mismatched when the base was loaded, and the
-`dtype` that the model was loaded with.
+`inputs` is a safetensors file whose tensors are named EXAMPLE/ARGUMENT (`0/input_ids`). It is made
+where `make_inputs` says so, for the other half: one example of the least that the model runs on,
+mostly a few text tokens. `out` gets two tensors of float32 logits an example, named `base/EXAMPLE`
+(before the knockout) and `knockout/EXAMPLE`.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from talo_export.codec import from_json
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
 from talo_export.models.dtypes import settled_dtype
@@ -112,34 +105,24 @@ def _cast(example: Mapping[str, Any], dtype: Any) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Run the command line of the module's docstring."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("base")
-    parser.add_argument("out")
-    parser.add_argument("--layer", type=int, required=True)
-    parser.add_argument("--scope", default="attention")
-    parser.add_argument("--fill", default="zero")
-    inputs = parser.add_mutually_exclusive_group()
-    inputs.add_argument("--inputs", type=Path)
-    inputs.add_argument("--write-inputs", type=Path)
-    parser.add_argument("--trust-remote-code", action="store_true")
-    given = parser.parse_args()
-    knockout = Knockout(given.layer, given.scope, given.fill)
-    dtype = settled_dtype(
-        "auto", given.base, device="cpu", trust_remote_code=given.trust_remote_code
-    )
+def report(
+    base: str,
+    out: str,
+    knockout: Mapping[str, Any],
+    *,
+    inputs: str,
+    make_inputs: bool,
+    trust_remote_code: bool,
+) -> dict[str, Any]:
+    """Write the logits to `out` and return the keys that did not fit, and the `dtype`."""
+    dtype = settled_dtype("auto", base, device="cpu", trust_remote_code=trust_remote_code)
     logits, keys = live_logits(
-        given.base,
-        knockout,
-        given.inputs,
-        write_inputs=given.write_inputs,
+        base,
+        from_json(Knockout, knockout, "the knockout"),
+        None if make_inputs else Path(inputs),
+        write_inputs=Path(inputs) if make_inputs else None,
         dtype=dtype,
-        trust_remote_code=given.trust_remote_code,
+        trust_remote_code=trust_remote_code,
     )
-    save_file(logits, given.out)
-    print(json.dumps({**keys, "dtype": dtype}))
-
-
-if __name__ == "__main__":
-    main()
+    save_file(logits, out)
+    return {**keys, "dtype": dtype}

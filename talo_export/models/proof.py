@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
 from talo_export.models.examples import smallest_inputs
-from talo_export.models.targets import Targets
+from talo_export.models.targets import Columns, Targets
 
 TOKENS = 5
 """Length of the text that stands in for an example: enough for positions to mix."""
@@ -76,16 +76,23 @@ def refuse_broken_weights(model: nn.Module) -> None:
 def prove_effect(model: nn.Module, targets: Targets, knockout: Knockout, base: BaseAnswer) -> None:
     """One forward of the base's example under the knockout. Raises ProofError where it shows none.
 
-    Proved: under `zero` every output projection puts out exactly zero; the logits are not the
-    base's to the last bit.
+    Proved: under `zero` every output projection puts out exactly zero, in each of the layers, and
+    where heads are cut it makes exactly nothing of them; the logits are not the base's to the last
+    bit.
     """
     seen: dict[str, bool] = {}
+    watched: set[str] = set()
     handles = []
     if knockout.fill == "zero":
         for path in {name.rpartition(".")[0] for name in targets.outputs}:
             module = model.get_submodule(path)
             if not any(True for _ in module.children()):
                 handles.append(module.register_forward_hook(_watch(seen, path)))
+                watched.add(path)
+    for columns in targets.columns:
+        path = columns.weight.rpartition(".")[0]
+        handles.append(model.get_submodule(path).register_forward_hook(_read(seen, path, columns)))
+        watched.add(path)
     try:
         logits = logits_of(model, base.example)
     finally:
@@ -94,17 +101,32 @@ def prove_effect(model: nn.Module, targets: Targets, knockout: Knockout, base: B
     loud = [path for path, zero in seen.items() if not zero]
     if loud:
         raise ProofError(f"{', '.join(loud)} still puts out something under {knockout}")
-    if handles and not seen:
-        raise ProofError(f"the forward never passed {', '.join(targets.outputs)}: {knockout}")
+    for layer in targets.layers:
+        mine = {path for path in watched if path.startswith(f"{layer.path}.")}
+        if mine and not mine & seen.keys():
+            raise ProofError(f"the forward never passed {', '.join(sorted(mine))}: {knockout}")
     if torch.allclose(logits, base.logits, rtol=0, atol=0, equal_nan=True):
         raise ProofError(
-            f"the logits did not move under {knockout}: layer {targets.layer.path} puts out "
-            "nothing already, or it is not the layer that is used"
+            f"the logits did not move under {knockout}: what it cuts puts out nothing already, or "
+            "is not what is used"
         )
 
 
 def _watch(seen: dict[str, bool], path: str) -> Any:
     def hook(module: nn.Module, args: Any, output: Tensor) -> None:
         seen[path] = seen.get(path, True) and not bool(output.any())
+
+    return hook
+
+
+def _read(seen: dict[str, bool], path: str, columns: Columns) -> Any:
+    """What a projection makes of the inputs in `columns` alone, and of none: the same or not."""
+
+    def hook(module: nn.Module, args: Any, output: Tensor) -> None:
+        alone = torch.zeros_like(args[0])
+        for run in columns.inputs:
+            alone[..., run.start : run.stop] = args[0][..., run.start : run.stop]
+        silent = torch.equal(module.forward(alone), module.forward(torch.zeros_like(alone)))
+        seen[path] = seen.get(path, True) and silent
 
     return hook

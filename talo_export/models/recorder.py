@@ -16,7 +16,18 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from talo_export.models.flow import NOTHING, Flow, Mix, MixKind, Node, Projection, Trace, Visit
+from talo_export.models.flow import (
+    NOTHING,
+    Flow,
+    Mix,
+    MixKind,
+    Node,
+    Projection,
+    Reads,
+    Trace,
+    Visit,
+)
+from talo_export.models.head_numbers import HeadNumbers
 
 MATMULS = {"mm", "bmm", "addmm", "baddbmm", "addbmm", "mv", "dot", "linear", "_grouped_mm"}
 FUSED_ATTENTIONS = "_scaled_dot_product"
@@ -40,6 +51,8 @@ class Recorder(TorchDispatchMode):
         self._flows: dict[int, Flow] = {}
         self._alive: list[Any] = []
         self._bit_of: dict[int, int] = {}
+        self._shapes = [parameter.shape for parameter in parameters.values()]
+        self._numbers = HeadNumbers()
         for bit, tensor in enumerate(parameters.values()):
             self._bit_of[self._key(tensor)] = bit
             self.label(tensor, Flow(values=1 << bit, params=1 << bit))
@@ -80,6 +93,7 @@ class Recorder(TorchDispatchMode):
     def leave_layer(self, path: str, output: Tensor | None) -> None:
         """A layer is done: remember what its output is made of."""
         self.layer = None
+        self._numbers.forget()
         if output is not None:
             visit = self.trace.visits[path]
             visit.output = visit.output | self.flow(output)
@@ -98,7 +112,16 @@ class Recorder(TorchDispatchMode):
         self._note_use(operands, flows)
         name = func._schema.name.partition("::")[2]
         in_place = name.endswith("_") and not name.startswith("_")
+        mixes, projections = len(self.trace.mixes), len(self.trace.projections)
         flow = self._transfer(name.rstrip("_") if in_place else name, operands, flows, result)
+        if len(self.trace.mixes) > mixes:
+            weights = [o for o, each in zip(operands, flows, strict=True) if each.weights]
+            if weights and isinstance(result, Tensor):
+                self._numbers.start(weights[0], result)
+        elif len(self.trace.projections) > projections:
+            self.trace.projections[-1].reads = self._reads(operands, flows)
+        elif name not in MATMULS:
+            self._numbers.follow(func, args, kwargs, result)
         keys = {self._key(operand) for operand in operands}
         for output in tensors_in((result,)):
             own = flow if output.is_floating_point() or output.is_complex() else choice(flow)
@@ -192,6 +215,21 @@ class Recorder(TorchDispatchMode):
         return behind._replace(
             roots=flow.roots, last=params, mixed=0, projected=mixes, score=False, weights=False
         )
+
+    def _reads(self, operands: Sequence[Tensor], flows: Sequence[Flow]) -> Reads | None:
+        """Which heads the inputs of a projection's matrix read, where its operand was followed."""
+        for operand in operands:
+            heads = self._numbers.read(operand)
+            if heads is None:
+                continue
+            for matrix in operands:
+                bit = self._bit_of.get(self._key(matrix))
+                if bit is not None and matrix.dim() == 2 and matrix.shape[0] == len(heads):
+                    # A view that is the parameter's transpose has its strides the other way round.
+                    axis = int(matrix.stride(0) < matrix.stride(1))
+                    whole = self._shapes[bit].numel() == matrix.numel()
+                    return Reads(axis, heads) if whole else None
+        return None
 
     def _convolution(self, operands: Sequence[Tensor], flows: Sequence[Flow], flow: Flow) -> Flow:
         weight = operands[1]

@@ -1,7 +1,8 @@
 """From what the user typed, `PATH`, `OWNER/NAME` or `OWNER/NAME@REVISION`, to a local directory.
 
 Nothing of a repository is executed here; a Hub repository is downloaded as it stands, without
-the copies of its weights in other formats, which no export reads.
+the copies of its weights in other formats, which no export reads. The Hub's library is imported
+where the Hub is meant: a directory waits for none.
 """
 
 from __future__ import annotations
@@ -9,17 +10,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-
-from huggingface_hub import constants, list_repo_files, snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from huggingface_hub.utils._validators import validate_repo_id
 
 from talo_export.errors import TaloError, UsageError
 
@@ -79,6 +69,9 @@ def parse_reference(text: str) -> Reference:
         raise UsageError(f"{name} is a local path and has no revisions: leave out '@{revision}'")
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise TaloError(f"{name} does not exist: check the path, or give a Hub id OWNER/NAME")
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils._validators import validate_repo_id
+
     try:
         validate_repo_id(name)
     except HFValidationError:
@@ -153,6 +146,15 @@ def refuse_mixture(directory: Path) -> None:
 
 def download(repo_id: str, revision: str | None, *, weights: bool = True) -> Path:
     """The repository's snapshot in the Hub cache; what is already there is not fetched again."""
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
     at = f"{repo_id}@{revision}" if revision else repo_id
     ignored = [*OTHER_FORMATS, *([] if weights else ["*.safetensors"])]
     try:
@@ -198,13 +200,7 @@ def check_files(directory: Path, reference: Reference, *, weights: bool = True) 
     if any(shards) or any(directory.glob("*.safetensors")):
         return
     pickled = any(directory.glob("*.bin")) or any(directory.glob("*.pt"))
-    if not pickled and reference.repo_id is not None and not constants.HF_HUB_OFFLINE:
-        try:
-            files = list_repo_files(reference.repo_id, revision=reference.revision)
-        except (HfHubHTTPError, OSError):
-            files = []
-        pickled = any(name.endswith((".bin", ".pt", ".pth")) for name in files)
-    if pickled:
+    if pickled or _is_pickled_on_hub(reference):
         raise TaloError(
             f"{reference.name} has its weights only as pickled .bin files, which are not edited in "
             "place: convert them first with "
@@ -213,6 +209,22 @@ def check_files(directory: Path, reference: Reference, *, weights: bool = True) 
             "(with the model's own auto class), copy the tokenizer files and give that directory"
         )
     raise TaloError(f"{directory} has no *.safetensors weights")
+
+
+def _is_pickled_on_hub(reference: Reference) -> bool:
+    """Whether the repository has pickled weights, which are not downloaded; False offline."""
+    if reference.repo_id is None:
+        return False
+    from huggingface_hub import constants, list_repo_files
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        files = list_repo_files(reference.repo_id, revision=reference.revision)
+    except (HfHubHTTPError, OSError):
+        return False
+    return any(name.endswith((".bin", ".pt", ".pth")) for name in files)
 
 
 def check_metadata(directory: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import groupby
 
 from torch import nn
 
 from talo_export.errors import TaloError
-from talo_export.models.anatomy import Decoder, Layer, Mixer, MixerKind
+from talo_export.models.anatomy import Decoder, Heads, Layer, Mixer, MixerKind
 from talo_export.models.flow import Flow, Mix, Trace, bits, layer_paths
 
 
@@ -153,7 +154,23 @@ class LayerReader:
             inputs=self.trace.named(inputs & ~leaks),
             shared=self.trace.named(leaks),
             declined=self.declined(kind, path, output) or declined,
+            heads=self.heads(mixes),
         )
+
+    def heads(self, mixes: list[Mix]) -> Heads | None:
+        """Which inputs of the projection after these mixes read which head, where it is one."""
+        behind = 0
+        for bit, mix in enumerate(self.trace.mixes):
+            behind |= any(mix is each for each in mixes) << bit
+        first = [p for p in self.trace.projections if p.layer == self.path and p.fresh & behind]
+        seen = {(p.params & self.trace.matrices, p.reads) for p in first}
+        if len(seen) != 1:
+            return None
+        ((matrix, reads),) = seen
+        if reads is None or len(names := self.trace.named(matrix)) != 1:
+            return None
+        runs = tuple((head, len(list(group))) for head, group in groupby(reads.heads))
+        return Heads(names[0], reads.axis, runs)
 
     def kind(self, mixes: list[Mix], path: str) -> MixerKind:
         """What kind of mixer this is; which kind of recurrence, its parameters tell.

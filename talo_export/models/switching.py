@@ -2,14 +2,15 @@
 
 `filled` changes the weights in place, so that the model's own forward, cache and generation run
 unchanged, and gives back their exact bits afterwards, also on error. `silenced` touches no weight:
-hooks put zeros in place of what the output projections put out, for some rows of a batch or for
-all. `knocked_out` is the one or the other, proved: a knockout without effect is an error, for the
-public reference of the method silently ran the unmodified model.
+hooks put zeros in place of what the output projections put out, or of what they read of a head,
+for some rows of a batch or for all. `knocked_out` is the one or the other, proved: a knockout
+without effect is an error, for the public reference of the method silently ran the unmodified
+model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -21,7 +22,7 @@ from talo_export.errors import ProofError, TaloError
 from talo_export.knockout import Fill, Knockout
 from talo_export.models.anatomy import Decoder
 from talo_export.models.proof import BaseAnswer, prove_effect
-from talo_export.models.targets import Targets, knockout_targets
+from talo_export.models.targets import Columns, Targets, knockout_targets
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def knocked_out(
     *,
     example: Mapping[str, Any] | None = None,
 ) -> Iterator[Targets]:
-    """The whole model with one layer switched off, its effect proved on entry.
+    """The whole model with the knockout carried out, its effect proved on entry.
 
     In the weights where they are at hand. Weights that are offloaded or quantised cannot be
     filled; for a zero fill the output projections are silenced instead, the same function.
@@ -46,7 +47,7 @@ def knocked_out(
     """
     targets = knockout_targets(decoder, knockout)
     switched: AbstractContextManager[Any]
-    if knockout.fill != "zero" or weights_at_hand(model, targets.filled):
+    if knockout.fill != "zero" or weights_at_hand(model, targets.names):
         switched = filled(model, decoder, knockout)
     else:
         switched = silenced(model, decoder, {knockout: None})
@@ -59,17 +60,21 @@ def knocked_out(
 
 @contextmanager
 def filled(model: nn.Module, decoder: Decoder, knockout: Knockout) -> Iterator[None]:
-    """The layer's weights filled for every row; their exact bits come back afterwards.
+    """The weights filled for every row; their exact bits come back afterwards.
 
     Raises ProofError where a parameter is not there, TaloError where it cannot be filled.
     """
-    parameters = find_parameters(model, knockout_targets(decoder, knockout).filled)
+    targets = knockout_targets(decoder, knockout)
+    parameters = find_parameters(model, targets.names)
     transposed = transposed_parameters(model)
     originals = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     try:
         with torch.no_grad():
-            for name, parameter in parameters.items():
-                fill_tensor(parameter, knockout.fill, name in transposed)
+            for name in targets.filled:
+                fill_tensor(parameters[name], knockout.fill, name in transposed)
+            for each in targets.columns:
+                for run in each.inputs:
+                    parameters[each.weight].narrow(each.axis, run.start, len(run)).zero_()
         yield
     finally:
         with torch.no_grad():
@@ -83,18 +88,21 @@ def silenced(
 ) -> Iterator[None]:
     """Zero knockouts, each for the rows its (B,) bool mask names, or for all where that is None.
 
-    The layer's output projections put out exact zeros there, which is the same function as zero
-    weights and biases. Other fills are left to `filled`. Raises TaloError where an output
-    projection is no module of its own, or does not keep the batch first.
+    Its output projections put out exact zeros there, or read zeros of the heads that are cut, which
+    is the same function as zero weights. Other fills are left to `filled`. Raises TaloError where
+    an output projection is no module of its own, or does not keep the batch first.
     """
     handles = []
     try:
         for knockout, mask in masks.items():
             if knockout.fill != "zero":
                 continue
-            for path in output_modules(model, knockout_targets(decoder, knockout)):
-                module = model.get_submodule(path)
+            targets = knockout_targets(decoder, knockout)
+            for path, module in output_modules(model, targets.outputs).items():
                 handles.append(module.register_forward_hook(_zero_rows(mask, path)))
+            for each in targets.columns:
+                for path, module in output_modules(model, (each.weight,)).items():
+                    handles.append(module.register_forward_pre_hook(_zero_inputs(mask, path, each)))
         yield
     finally:
         for handle in handles:
@@ -105,27 +113,45 @@ def _zero_rows(mask: Tensor | None, path: str) -> Any:
     def hook(module: nn.Module, args: Any, output: Tensor) -> Tensor:
         if mask is None:
             return torch.zeros_like(output)
-        if output.shape[0] != mask.shape[0]:
-            raise TaloError(
-                f"{path} does not keep the batch as its first dimension "
-                f"({tuple(output.shape)} for {mask.shape[0]} rows)"
-            )
-        rows = mask.to(output.device).view(-1, *[1] * (output.dim() - 1))
-        return output.masked_fill(rows, 0)
+        return output.masked_fill(_rows(mask, output, path), 0)
 
     return hook
 
 
-def output_modules(model: nn.Module, targets: Targets) -> tuple[str, ...]:
-    """Paths of the modules that own the output projections' parameters.
+def _zero_inputs(mask: Tensor | None, path: str, columns: Columns) -> Any:
+    def hook(module: nn.Module, args: Any) -> Any:
+        given, *others = args
+        cut = torch.zeros(given.shape[-1], dtype=torch.bool, device=given.device)
+        for run in columns.inputs:
+            cut[run.start : run.stop] = True
+        if mask is not None:
+            cut = cut & _rows(mask, given, path)
+        return (given.masked_fill(cut, 0), *others)
+
+    return hook
+
+
+def _rows(mask: Tensor, values: Tensor, path: str) -> Tensor:
+    """A (B,) mask in the shape of `values`. Raises TaloError where those have other rows."""
+    if values.shape[0] != mask.shape[0]:
+        raise TaloError(
+            f"{path} does not keep the batch as its first dimension "
+            f"({tuple(values.shape)} for {mask.shape[0]} rows)"
+        )
+    return mask.to(values.device).view(-1, *[1] * (values.dim() - 1))
+
+
+def output_modules(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Module]:
+    """The modules that own these parameters of output projections, by path.
 
     Raises TaloError where such a parameter belongs to the attention module itself.
     """
-    paths = tuple(dict.fromkeys(name.rpartition(".")[0] for name in targets.outputs))
-    for path in paths:
-        if any(True for _ in model.get_submodule(path).children()):
+    modules = {}
+    for path in dict.fromkeys(name.rpartition(".")[0] for name in names):
+        modules[path] = model.get_submodule(path)
+        if any(True for _ in modules[path].children()):
             raise TaloError(f"the output projection in {path} is no module of its own")
-    return paths
+    return modules
 
 
 def weights_at_hand(model: nn.Module, names: Collection[str]) -> bool:

@@ -12,15 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Any
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from talo_export.models.anatomy import Decoder
 from talo_export.models.memory import peak_memory
 from talo_export.probing.forwards import Forward, Place, all_replaced
-from talo_export.probing.vision import vision_entries
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +155,10 @@ class Meter:
 @contextmanager
 def metered(model: nn.Module, decoder: Decoder) -> Iterator[Meter]:
     """Count layer and vision evaluations of `model` until the block ends."""
+    import torch
+
+    from talo_export.probing.vision import vision_entries
+
     meter = Meter()
     places: list[Place] = [
         (model.get_submodule(layer.path), "forward", meter.layer_counted)
@@ -171,6 +175,5 @@ def metered(model: nn.Module, decoder: Decoder) -> Iterator[Meter]:
 
 def hidden_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
     """The hidden states (rows, tokens, width) among a layer's arguments."""
-    hidden = args[0] if args else kwargs["hidden_states"]
-    assert isinstance(hidden, torch.Tensor)
+    hidden: torch.Tensor = args[0] if args else kwargs["hidden_states"]
     return hidden

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
 Forward = Callable[..., Any]
-Place = tuple[nn.Module, str, Callable[[Forward], Forward]]
+Place = tuple["nn.Module", str, Callable[[Forward], Forward]]
 """A module, the name of one of its methods, and what makes the stand-in."""
 
 

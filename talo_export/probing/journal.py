@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import cast
 
 from talo_export.errors import TaloError
-from talo_export.knockout import Fill, Knockout, Scope
+from talo_export.knockout import Fill, Knockout, Scope, knockout_of
 from talo_export.probing.distributed import World
 from talo_export.probing.scores import Outcome
 
@@ -177,16 +177,25 @@ def _nothing() -> None:
 
 
 def variant_key(variant: Knockout | None) -> str:
-    """Text that stands for a variant in the journal: `base` or `attention/zero/12`."""
-    return "base" if variant is None else f"{variant.scope}/{variant.fill}/{variant.layer}"
+    """Text that stands for a variant in the journal: `base`, `attention/zero/12`, `mlp/zero/3+7`,
+    `attention/zero/12:0,4`."""
+    if variant is None:
+        return "base"
+    places = list(map(str, variant.layers))
+    for at, heads in enumerate(variant.heads):
+        places[at] += ":" + ",".join(map(str, heads))
+    return f"{variant.scope}/{variant.fill}/{'+'.join(places)}"
 
 
 def read_variant(key: str) -> Knockout | None:
     """Inverse of `variant_key`."""
     if key == "base":
         return None
-    scope, fill, layer = key.split("/")
-    return Knockout(int(layer), cast(Scope, scope), cast(Fill, fill))
+    scope, fill, places = key.split("/")
+    parts = [place.partition(":") for place in places.split("+")]
+    heads = {int(layer): map(int, given.split(",")) for layer, _, given in parts if given}
+    layers = [int(layer) for layer, _, _ in parts]
+    return knockout_of(layers, cast(Scope, scope), cast(Fill, fill), heads)
 
 
 def _prepare(path: Path, connection: sqlite3.Connection, wanted: Mapping[str, str]) -> None:

@@ -87,7 +87,8 @@ def sweep(
             loaded,
             scoring,
             meter,
-            engine,
+            # Shared passes begin and are silenced at one layer.
+            "naive" if any(variant and variant.also for variant in variants) else engine,
             variants=len(variants),
             items=len(items),
             note=reporter.note,
@@ -153,9 +154,10 @@ def not_swept(decoder: Decoder, scope: Scope = "attention") -> dict[int, str]:
     """Layer index -> one sentence, for the layers that `scope` cannot cut."""
     reasons: dict[int, str] = {}
     for layer in decoder.layers:
-        if scope == "mlp":
-            if not layer.mlp_output:
-                reasons[layer.index] = "it has no feed-forward output projection"
+        if scope in ("mlp", "layer") and not layer.mlp_output:
+            reasons[layer.index] = "it has no feed-forward output projection"
+        elif scope == "mlp":
+            continue
         elif not layer.attention:
             kinds = ", ".join(mixer.kind for mixer in layer.mixers) or "no token mixer"
             reasons[layer.index] = f"it has no self-attention but {kinds}"

@@ -21,18 +21,13 @@ from talo_export.evidence.analyses.answers import vanishes
 from talo_export.evidence.confirmation import Confirmation
 from talo_export.foreign_text import code, markdown, visible
 from talo_export.publish.metadata import card_data, collection_data, source_words
+from talo_export.publish.next_hand import advice
 from talo_export.publish.snippets import engines, loading_snippet
 from talo_export.publish.subject import BASE, PLOT, Subject
-from talo_export.requests.checkpoints import ExportRequest, UndoRequest
+from talo_export.requests.checkpoints import UndoRequest
 from talo_export.requests.fields import command_line
 from talo_export.requests.measurements import AskRequest, EvaluateRequest
 
-_CUT = {
-    "attention": "the self-attention",
-    "o_proj": "the self-attention's output projection",
-    "mlp": "the feed-forward block",
-    "layer": "the self-attention and the feed-forward block",
-}
 _HOW = {
     "zero": "set to zero",
     "uniform": "set to uniform averaging (every weight 1/d_out)",
@@ -108,7 +103,7 @@ def _words(subject: Subject) -> dict[str, object]:
     gains = [_gain(effect) for _, effect in effects]
     confirmation, manifest = subject.confirmation, subject.manifest
     calibrated = confirmation.calibrated_gain if confirmation else None
-    layer, picture = subject.knockout.layer, ("picture.png",) if subject.model.vlm else ()
+    picture = ("picture.png",) if subject.model.vlm else ()
     return {
         **_shared_words(subject),
         "subject": subject,
@@ -119,10 +114,10 @@ def _words(subject: Subject) -> dict[str, object]:
         "comparison": subject.record.comparison,
         "versions": manifest.versions,
         "title": _title(subject),
-        "what_was_cut": _CUT[subject.knockout.scope],
         "how_it_was_cut": _HOW[subject.knockout.fill],
         "fill_words": _FILL[subject.knockout.fill],
         "snippet": loading_snippet(subject),
+        "advice": _advice(subject),
         "engines": engines(subject),
         "scoring": _scoring(subject),
         "source": _source(subject),
@@ -138,11 +133,9 @@ def _words(subject: Subject) -> dict[str, object]:
         "macro_gain": _mean(gains),
         "edits": manifest.edits,
         "files": sorted({edit.file for edit in manifest.edits}),
-        "bytes_total": sum(edit.nbytes for edit in manifest.edits),
+        "bytes_total": sum(edit.overwritten for edit in manifest.edits),
         "has_plot": PLOT in manifest.added,
-        "exporting": command_line(
-            ExportRequest(subject.base.hub_id or BASE, layer=layer, out="DIR")
-        ),
+        "exporting": subject.export_command(subject.base.hub_id or BASE, "DIR"),
         "asking": command_line(AskRequest(subject.where, subject.question, images=picture)),
         "evaluating": command_line(EvaluateRequest(subject.where, "YOUR_TASK")),
         "undoing": command_line(UndoRequest(subject.where, out="DIR")),
@@ -186,7 +179,7 @@ def _mean_effect(subject: Subject) -> str:
 
 def _title(subject: Subject) -> str:
     task = f" for {markdown(subject.task.task)}" if subject.task else ""
-    return f"{markdown(subject.base.short_name)}, layer {subject.knockout.layer} knocked out{task}"
+    return f"{markdown(subject.base.short_name)}, {subject.knockout.label} knocked out{task}"
 
 
 def _base_link(subject: Subject) -> str:
@@ -194,6 +187,15 @@ def _base_link(subject: Subject) -> str:
         return code(subject.base.short_name)
     tree = f"/tree/{subject.base.revision}" if subject.base.revision else ""
     return f"[{subject.base.hub_id}](https://huggingface.co/{subject.base.hub_id}{tree})"
+
+
+def _advice(subject: Subject) -> tuple[str, ...]:
+    """To whoever builds on the checkpoint; empty where no unquantised tensor was zeroed."""
+    manifest, knockout = subject.manifest, subject.knockout
+    if manifest.storage != "plain" or knockout.fill != "zero":
+        return ()
+    zeroed = [edit.tensor for edit in manifest.edits]
+    return advice(zeroed, revives=knockout.scope in ("o_proj", "mlp"))
 
 
 def _scoring(subject: Subject) -> str:

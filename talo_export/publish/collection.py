@@ -13,6 +13,7 @@ from pathlib import Path
 
 from talo_export.errors import TaloError
 from talo_export.foreign_text import visible
+from talo_export.knockout import Knockout
 from talo_export.publish.card import render_collection
 from talo_export.publish.metadata import eval_result_files, slug
 from talo_export.publish.parcel import Document, Parcel, files_below
@@ -34,7 +35,7 @@ class Member:
     def folder(self) -> str:
         """Where it lies in the repository: the task's name."""
         task = self.subject.task
-        return slug(task.task if task else f"layer-{self.subject.knockout.layer}")
+        return slug(task.task if task else f"layer-{self.subject.knockout.slug}")
 
 
 def stage_collection(
@@ -97,13 +98,18 @@ def _document(members: Sequence[Member]) -> Document:
         "revision": base.revision,
         "adapters": {
             member.folder: {
-                "layer": member.subject.knockout.layer,
-                "scope": member.subject.knockout.scope,
+                **_cut(member.subject.knockout),
                 "task": None if member.subject.task is None else member.subject.task.task,
             }
             for member in members
         },
     }
+
+
+def _cut(knockout: Knockout) -> Document:
+    more = {"also": list(knockout.also), "heads": [list(heads) for heads in knockout.heads]}
+    cut = {"layer": knockout.layer, "scope": knockout.scope}
+    return cut | {key: numbers for key, numbers in more.items() if numbers}
 
 
 def _same(theirs: Document, ours: Document) -> bool:

@@ -22,7 +22,11 @@ TAGS = ("talo-export", "layer-knockout", "task-interfering-layers")
 
 
 def card_data(subject: Subject) -> ModelCardData:
-    """The front matter. What is not known is left out."""
+    """The front matter. What is not known is left out.
+
+    The data set stands with its result and not under `datasets`, which the Hub shows as "used to
+    train": nothing was trained.
+    """
     base = subject.base
     extra: dict[str, Any] = {}
     if base.hub_id:
@@ -35,11 +39,10 @@ def card_data(subject: Subject) -> ModelCardData:
         license=base.license,
         license_name=base.license_name,
         license_link=base.license_link,
-        library_name="peft" if subject.kind == "adapter" else "transformers",
+        library_name=library_name(subject),
         pipeline_tag=pipeline_tag(subject),
         base_model=base.hub_id,
         tags=list(TAGS),
-        datasets=[subject.data_set.repository] if subject.data_set else None,
         metrics=["accuracy"] if subject.confirmation else None,
         model_name=model_name(subject) if subject.confirmation else None,
         eval_results=_results(subject),
@@ -48,15 +51,20 @@ def card_data(subject: Subject) -> ModelCardData:
 
 
 def collection_data(subjects: Sequence[Subject]) -> ModelCardData:
-    """The front matter of several adapters for one base: the data sets and results of all."""
+    """The front matter of several adapters for one base, with the results of all."""
     first = card_data(subjects[0])
     results = [result for one in subjects for result in _results(one) or ()]
-    data_sets = sorted({one.data_set.repository for one in subjects if one.data_set})
-    first.datasets = data_sets or None
     first.metrics = ["accuracy"] if results else None
     first.model_name = slug(f"{subjects[0].base.short_name}-knockouts") if results else None
     first.eval_results = results or None
     return first
+
+
+def library_name(subject: Subject) -> str:
+    """What loads these weights, by the Hub's own name for it."""
+    if subject.gguf_file is not None:
+        return "gguf"
+    return "peft" if subject.kind == "adapter" else "transformers"
 
 
 def pipeline_tag(subject: Subject) -> str:
@@ -68,7 +76,7 @@ def pipeline_tag(subject: Subject) -> str:
 def model_name(subject: Subject) -> str:
     """How readers of the model-index call these weights."""
     task = f"-{subject.task.task}" if subject.task else ""
-    return slug(f"{subject.base.short_name}-without-{subject.knockout.layer}{task}")
+    return slug(f"{subject.base.short_name}-without-{subject.knockout.slug}{task}")
 
 
 def eval_result_files(record: Record) -> dict[str, bytes]:

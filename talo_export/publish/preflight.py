@@ -17,6 +17,7 @@ from talo_export.publish.card import read_card
 from talo_export.publish.hub_errors import LOG_IN
 from talo_export.publish.parcel import Parcel
 from talo_export.publish.publication import CARD
+from talo_export.wording import one_line
 
 OF_THE_HUB = ".gitattributes"
 """The one file every new repository has."""
@@ -157,4 +158,6 @@ def _check_card(folder: Path) -> None:
     try:
         card.validate()
     except ValueError as error:
-        raise TaloError(f"The Hub does not accept the card's metadata: {error}") from error
+        raise TaloError(
+            f"The Hub does not accept the card's metadata: {one_line(str(error))}"
+        ) from error

@@ -24,8 +24,8 @@ from talo_export.publish.base_card import BaseCard, read_base_card
 from talo_export.publish.card import read_card
 from talo_export.publish.parcel import Document, Parcel, files_below
 from talo_export.publish.snippets import adapter_snippet, short_snippet
-from talo_export.publish.subject import HERE, Kind
-from talo_export.requests.checkpoints import VerifyRequest
+from talo_export.publish.subject import HERE
+from talo_export.requests.checkpoints import Form, VerifyRequest
 from talo_export.requests.fields import command_line
 from talo_export.runs.record import record_of_manifest
 from talo_export.wording import count, interval, points
@@ -39,7 +39,7 @@ class Publication:
     """An exported directory that may be published, as far as can be told without the network."""
 
     directory: Path
-    kind: Kind
+    kind: Form
     manifest: Manifest
     base: BaseCard
     """From the card: licence, and whether the base stands behind terms."""
@@ -73,7 +73,7 @@ def open_publication(
     if not directory.is_dir():
         raise UsageError(f"{shown} is no directory: give one that talo-export wrote.")
     manifest = read_manifest(directory)
-    kind: Kind = "adapter" if manifest.storage == ADAPTER else "checkpoint"
+    kind: Form = "adapter" if manifest.storage == ADAPTER else "checkpoint"
     wrong = _wrong(directory)
     if wrong:
         named = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
@@ -143,7 +143,8 @@ def _task(manifest: Document) -> Any:
 def _title(manifest: Manifest) -> str:
     knockout, task = manifest.knockout, record_of_manifest(manifest).task
     what = f" for {task.task}" if task else ""
-    return f"Layer {knockout.layer} ({knockout.scope}) knocked out{what}"
+    label = knockout.label
+    return f"{label[0].upper()}{label[1:]} ({knockout.scope}) knocked out{what}"
 
 
 def _content(

@@ -20,6 +20,7 @@ from PIL import Image
 from talo_export import wording
 from talo_export.evidence.analyses.cases import Case, Cases
 from talo_export.evidence.analyses.stability import Stability
+from talo_export.knockout import part_of
 from talo_export.publish.charts import Scale, Span, every, scale, span
 from talo_export.publish.next_steps import next_steps
 from talo_export.runs.comparison import Comparison
@@ -136,7 +137,7 @@ def _page(run: RunPage) -> dict[str, object]:
         "layers": layers,
         "model": _short(result.model),
         "summary": f"{result.finding}.",
-        "what": wording.part_of("the layer", result.scope),
+        "what": part_of("the layer", result.scope),
         "gains": _gains(layers, result.selected_layer),
         "confirmation": result.confirmation,
         "unseen": _unseen(result),

@@ -10,18 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 from talo_export.checkpoint.adapter_files import ADAPTER
 from talo_export.checkpoint.manifest import Manifest
 from talo_export.checkpoint.placing import BASE_CARD, CARD
-from talo_export.demo import DEMO
 from talo_export.errors import TaloError
 from talo_export.evidence.confirmation import Confirmation
 from talo_export.knockout import Knockout
 from talo_export.publish.base_card import BaseCard, read_base_card
-from talo_export.requests.checkpoints import ExportRequest
+from talo_export.requests.checkpoints import ExportRequest, Form
 from talo_export.requests.fields import command_line
+from talo_export.requests.settings import DEMO
 from talo_export.runs.record import (
     BaseRecord,
     Record,
@@ -31,8 +30,6 @@ from talo_export.runs.record import (
 )
 from talo_export.runs.result import LayerConfirmation
 from talo_export.tasks.hub_source import HubSource, hub_source
-
-Kind = Literal["checkpoint", "adapter"]
 
 PLOT = "layers.png"
 
@@ -68,7 +65,7 @@ class Subject:
         return self.record.model
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> Form:
         return "adapter" if self.manifest.storage == ADAPTER else "checkpoint"
 
     @property
@@ -142,13 +139,11 @@ class Subject:
                 return again
             return (*again, command_line(ExportRequest(run="RUN", out="OUT", form="adapter")))
         model = None if self.base.name == DEMO else without_folders(self.base.name)
-        cut = self.knockout
-        if cut.scope == "mlp" or cut.scope == "layer":
-            return ()  # No command cuts these.
-        request = ExportRequest(
-            model, layer=cut.layer, out="OUT", scope=cut.scope, fill=cut.fill, form=self.kind
-        )
-        return (command_line(request),)
+        return (self.export_command(model, "OUT", self.kind),)
+
+    def export_command(self, model: str | None, out: str, form: Form = "checkpoint") -> str:
+        """The line that cuts the same out of `model`."""
+        return command_line(ExportRequest.of(self.knockout, model, out, form))
 
 
 def read_subject(directory: Path, manifest: Manifest, *, card: str | None = None) -> Subject:

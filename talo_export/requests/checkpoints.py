@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY
 from typing import Annotated, Literal
 
 from talo_export.errors import UsageError
+from talo_export.knockout import Knockout, knockout_of
 from talo_export.requests.fields import (
     Argument,
     Coerced,
@@ -28,31 +30,45 @@ from talo_export.requests.settings import (
     SEARCH,
     FillName,
     ModelChoice,
-    Scope,
+    ScopeName,
     TrustCode,
 )
-from talo_export.requests.values import read_layer
+from talo_export.requests.values import heads_of, layers_of, read_heads, read_layer, write_heads
+
+Form = Literal["checkpoint", "adapter"]
+Layers = Coerced[int | Iterable[int] | None, tuple[int, ...]]
+LayerHeads = Coerced[
+    Mapping[int, Iterable[int]] | Iterable[tuple[int, Iterable[int]]] | None,
+    tuple[tuple[int, tuple[int, ...]], ...],
+]
 
 
 @frozen
 class ExportRequest(ModelChoice):
-    """Cut one layer's attention out of the weights on disk; everything else stays byte for byte."""
+    """Cut a layer's attention out of the weights on disk; everything else stays byte for byte."""
 
     _: KW_ONLY
-    layer: Annotated[int | None, Flag(
+    layer: Annotated[Layers, Flag(
         "--layer -k K", SEARCH,
-        "The decoder layer, counted from 0.",
-        parse=read_layer
-    )] = None  # fmt: skip
+        "The decoder layer, counted from 0; say it again to cut several.",
+        parse=read_layer, repeated=True,
+        python="The decoder layer, counted from 0, or several."
+    )] = Coerced(layers_of, default=())  # fmt: skip
+    heads: Annotated[LayerHeads, Flag(
+        "--heads K:H,H", SEARCH,
+        "Cut attention heads only, counted from 0: 12:0,4 is two of layer 12; may be said again.",
+        parse=read_heads, write=write_heads, repeated=True,
+        python="Cut attention heads only, counted from 0: {12: (0, 4)} is two of layer 12."
+    )] = Coerced(heads_of, default=())  # fmt: skip
     run: Annotated[MaybePath, Flag(
         "--run DIR", SEARCH, "Take model, layer, scope and fill from a finished run."
     )] = Coerced(path_if_any, default=None)  # fmt: skip
     out: Annotated[MaybePath, Flag(
         "--out -o DIR", OUTPUT, "Directory to write; it must not exist."
     )] = Coerced(path_if_any, default=None)  # fmt: skip
-    scope: Scope = "attention"
+    scope: ScopeName = "attention"
     fill: FillName = "zero"
-    form: Annotated[Literal["checkpoint", "adapter"], Flag(
+    form: Annotated[Form, Flag(
         "--as FORM", OUTPUT, "checkpoint: a whole one. adapter: a PEFT adapter of a few kilobytes."
     )] = "checkpoint"  # fmt: skip
     link: Annotated[bool, Flag(
@@ -74,16 +90,42 @@ class ExportRequest(ModelChoice):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.run is not None and (self.layer is not None or self.model is not None):
+        named = self.layer or self.heads
+        if self.run is not None and (named or self.model is not None):
             raise UsageError("--run names the model and the layer already: leave out the others.")
         if self.run is None and self.comparison is not None:
             raise UsageError(
                 "a comparison stands in the card of a run's layer: give --run as well."
             )
-        if self.run is None and self.layer is None:
+        if self.run is None and not named:
             raise UsageError("export needs --layer K, or --run DIR to take the layer from a run.")
+        if self.layer and self.heads:
+            raise UsageError("--heads names its layers itself: leave out --layer.")
+        if self.heads and (self.scope, self.fill) != ("attention", "zero"):
+            raise UsageError(
+                "--heads are cut out of the attention, by zeros: leave out --scope and --fill."
+            )
         if self.out is None and not self.dry_run:
             raise UsageError("export needs --out DIR, a directory that does not exist yet.")
+
+    @classmethod
+    def of(
+        cls, knockout: Knockout, model: str | None, out: str, form: Form = "checkpoint"
+    ) -> ExportRequest:
+        """The request that cuts the same out of `model`."""
+        return cls(
+            model,
+            layer=() if knockout.heads else knockout.layers,
+            heads=zip(knockout.layers, knockout.heads, strict=False),
+            scope=knockout.scope,
+            fill=knockout.fill,
+            out=out,
+            form=form,
+        )
+
+    def to_knockout(self) -> Knockout:
+        """What is to be cut, where it is named by hand."""
+        return knockout_of(self.layer, self.scope, self.fill, dict(self.heads))
 
 
 @frozen
@@ -136,9 +178,6 @@ class InspectRequest(ModelChoice):
         "Directory or Hub id.",
         default="the bundled demo"
     )] = Coerced(reference_if_any, default=None)  # fmt: skip
-
-
-Form = Literal["checkpoint", "adapter"]
 
 
 @frozen

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import (
@@ -41,6 +41,8 @@ Class = TypeVar("Class", bound=type)
 Given = TypeVar("Given")
 Kept = TypeVar("Kept")
 REQUIRED: Any = object()
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+"""What Python makes of bytes that are no UTF-8."""
 
 
 class Flag:
@@ -48,8 +50,9 @@ class Flag:
 
     A bool may have a name for either value, `--yes/--no`. `default` says in words what a None
     stands for. `parse` and `write` turn the option's text into the value and back, where the type
-    alone does not. `least` is the smallest number. `python` is the help where the value is not
-    written as on the command line.
+    alone does not; of a `repeated` option they turn each of its texts into one of the values.
+    `least` is the smallest number. `python` is the help where the value is not written as on the
+    command line.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Flag:
         default: str | None = None,
         parse: Callable[[str], Any] | None = None,
         write: Callable[[Any], str] = str,
+        repeated: bool = False,
         least: int | None = None,
         python: str | None = None,
     ) -> None:
@@ -69,6 +73,7 @@ class Flag:
         self.metavar = next((word for word in words if not word.startswith("-")), None)
         self.panel, self.help, self.default, self.least = panel, help, default, least
         self.parse, self.write, self.python = parse, write, python or help
+        self.repeated = repeated
 
 
 class Argument(Flag):
@@ -172,8 +177,15 @@ class Setting:
         return tuple(x for kind in kinds if get_origin(kind) is Literal for x in get_args(kind))
 
     def check(self, value: Any) -> None:
-        """Raises UsageError for a value that is none of the choices, or less than the least."""
+        """Raises UsageError for a value that is none of the choices, less than the least, or no
+        UTF-8: neither a manifest nor a card could hold it."""
         least, choices = self.flag.least, self.choices
+        for text in _texts(value):
+            if LONE_SURROGATE.search(text):
+                raise UsageError(
+                    f"{self.shown} is {text!r}, which is not UTF-8: write it so, and rename what "
+                    "has such a name."
+                )
         if least is not None and isinstance(value, int) and value < least:
             raise UsageError(f"{self.shown} is {value}: {least} is the least.")
         if choices and isinstance(value, str) and value not in choices:
@@ -187,8 +199,19 @@ class Setting:
         if isinstance(value, bool):
             yes, _, no = flag.names[0].partition("/")
             return [yes if value else no]
-        several = isinstance(value, tuple) and flag.parse is None
+        several = isinstance(value, tuple) and (flag.repeated or flag.parse is None)
         return [w for x in (value if several else (value,)) for w in (flag.names[0], flag.write(x))]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in the value of a setting, paths among them."""
+    if isinstance(value, (str, Path)):
+        yield str(value)
+    elif isinstance(value, Mapping):
+        yield from _texts((*value, *value.values()))
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _texts(part)
 
 
 class Request:

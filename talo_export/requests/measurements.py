@@ -33,7 +33,7 @@ from talo_export.requests.settings import (
     InferenceSettings,
     ModelSettings,
     PromptSettings,
-    Scope,
+    ScopeName,
     ScoringSettings,
     TaskChoice,
     TaskWithShots,
@@ -84,7 +84,7 @@ class ProbeRequest(ScoringSettings, TaskWithShots, InferenceSettings):
         "What makes a layer the best one: kept-t, accuracy, margin, probability, ...; auto is "
         "kept-t where choices are scored, else accuracy."
     )] = "auto"  # fmt: skip
-    scope: Scope = "attention"
+    scope: ScopeName = "attention"
     fill: FillName = "zero"
     engine: Annotated[Literal["auto", "naive"], Flag(
         "--engine NAME", SEARCH,
@@ -275,7 +275,7 @@ class CompareRequest(ScoringSettings, TrainingSettings, TaskChoice, ModelSetting
     )] = False  # fmt: skip
     tokens: Annotated[int, Flag(
         "--tokens N", RIVALS,
-        "With --estimate: tokens of a prompt.",
+        "With --estimate: tokens of a prompt's text; a picture's come on top.",
         least=1
     )] = 512  # fmt: skip
     load_in_4bit: Annotated[bool, Flag(

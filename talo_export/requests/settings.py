@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from talo_export.knockout import Fill
+from talo_export.knockout import Fill, Scope
 from talo_export.requests.fields import (
     Coerced,
     Flag,
@@ -47,9 +47,10 @@ Data = Annotated[MaybePath, Flag(
     "--data DIR", TASK, "A local copy of the catalogue's data sets: Parquet files as on the Hub."
 )]  # fmt: skip
 Seed = Annotated[int, Flag("--seed N", TASK, "Seed of the split and the bootstrap.")]
-Scope = Annotated[Literal["attention", "o_proj"], Flag(
+ScopeName = Annotated[Scope, Flag(
     "--scope SCOPE", SEARCH,
-    "attention: q, k, v and output; o_proj: the output alone (the same function)."
+    "attention: q, k, v and output; o_proj: the output alone (the same function); mlp: the "
+    "feed-forward's output; layer: both blocks."
 )]  # fmt: skip
 FillName = Annotated[Fill, Flag(
     "--fill FILL", SEARCH, "What takes the weights' place: zero, uniform or mean."

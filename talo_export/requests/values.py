@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
@@ -48,10 +48,42 @@ def read_layer(text: str) -> int:
     if not re.fullmatch(r"-?\d+", text, re.ASCII):
         several = re.fullmatch(r"\s*\d+(\s*[,\s-]\s*\d+)+\s*", text, re.ASCII)
         raise UsageError(
-            f"--layer is {text!r}; one layer is cut, so give one number, counted from 0"
-            + ("; `talo-export analyze pairs RUN` tries a second layer." if several else ".")
+            f"--layer is {text!r}; give one number, counted from 0"
+            + (", and another --layer for each further layer." if several else ".")
         )
     return int(text)
+
+
+def read_heads(text: str) -> tuple[int, tuple[int, ...]]:
+    """`12:0,4` -> (12, (0, 4)): a layer and heads of its attention."""
+    if not re.fullmatch(r"\d+:\d+(,\d+)*", text, re.ASCII):
+        raise UsageError(
+            f"--heads is {text!r}; give a layer and its heads, counted from 0, such as 12:0,4."
+        )
+    layer, _, heads = text.partition(":")
+    return int(layer), tuple(map(int, heads.split(",")))
+
+
+def write_heads(heads: tuple[int, tuple[int, ...]]) -> str:
+    """Inverse of `read_heads`."""
+    return f"{heads[0]}:{write_list(heads[1])}"
+
+
+def heads_of(
+    given: Mapping[int, Iterable[int]] | Iterable[tuple[int, Iterable[int]]] | None,
+) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """(layer, heads), ascending, each once."""
+    by_layer: dict[int, set[int]] = {}
+    for layer, heads in given.items() if isinstance(given, Mapping) else given or ():
+        by_layer.setdefault(layer, set()).update(heads)
+    return tuple((layer, tuple(sorted(by_layer[layer]))) for layer in sorted(by_layer))
+
+
+def layers_of(given: int | Iterable[int] | None) -> tuple[int, ...]:
+    """The layers by their numbers, ascending, each once."""
+    if given is None or isinstance(given, int):
+        return () if given is None else (given,)
+    return tuple(sorted(set(given)))
 
 
 def read_points(text: str) -> float:

@@ -40,8 +40,10 @@ def choice_of_run(
     )
 
 
-def load_chosen(choice: TaskChoice, *, model_is_demo: bool) -> Task:
+def load_chosen(choice: TaskChoice, *, model_is_demo: bool, first: int | None = None) -> Task:
     """The task that was chosen, with the examples before its items, drawn by the seed.
+
+    With `first` no more than so many items are of use; examples are drawn in view of all.
 
     Raises `UsageError` naming the nearest where there is none of that name, or where there is
     nothing to draw examples from.
@@ -68,6 +70,7 @@ def load_chosen(choice: TaskChoice, *, model_is_demo: bool) -> Task:
             columns=choice.columns or None,
             choices_from=choice.choices_from,
             trust_remote_code=choice.trust_remote_code,
+            first=None if shots else first,
         )
     return with_shots(task, pool, shots, seed)
 

@@ -8,6 +8,7 @@ kill leaves either the old file or the new one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -25,6 +26,8 @@ from talo_export.runs.result import ProbeResult, read_result
 FORMAT = 1
 RETIRED: dict[str, Any] = {"race": None}
 """Options that earlier versions recorded and this one lacks, each with its default."""
+LONGEST = 200
+"""Bytes of a name; 255 are what file systems take, and `.compare` and the like are added."""
 
 
 @dataclass(frozen=True)
@@ -171,8 +174,13 @@ def _differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> Itera
 
 def default_directory(model_name: str, task_name: str) -> Path:
     """`runs/<model>/<task>` below the working directory, each part safe as a file name."""
-    return Path("runs") / _file_name(Path(model_name).name or model_name) / _file_name(task_name)
+    return Path("runs") / file_name(Path(model_name).name or model_name) / file_name(task_name)
 
 
-def _file_name(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "unnamed"
+def file_name(text: str) -> str:
+    """Letters, digits, dots and dashes; what no file system takes is cut, and told by its hash."""
+    name = re.sub(r"[^\w.-]+", "-", text).strip("-.") or "unnamed"
+    if len(name.encode()) <= LONGEST:
+        return name
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{name.encode()[: LONGEST - 9].decode(errors='ignore')}-{digest[:8]}"

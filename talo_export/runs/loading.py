@@ -1,15 +1,19 @@
-"""The model that was asked for, loaded for inference."""
+"""The model that was asked for, loaded for inference.
+
+What loads is imported late: to verify an export, its base's name is enough.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from talo_export.checkpoint.manifest import Manifest
-from talo_export.models.dtypes import settled_dtype
-from talo_export.models.loading import LoadedModel, load_model
 from talo_export.reporting import Reporter
 from talo_export.requests.settings import InferenceSettings, ModelSettings, model_reference
+
+if TYPE_CHECKING:
+    from talo_export.models.loading import LoadedModel
 
 Settings = TypeVar("Settings", bound=ModelSettings)
 
@@ -19,6 +23,8 @@ def settle_dtype(settings: Settings, reporter: Reporter) -> Settings:
 
     Raises TaloError where the model cannot be found or read.
     """
+    from talo_export.models.dtypes import settled_dtype
+
     dtype: Any = settled_dtype(
         settings.dtype,
         settings.model_reference,
@@ -37,6 +43,8 @@ def settle_dtype(settings: Settings, reporter: Reporter) -> Settings:
 
 def load_for_inference(settings: InferenceSettings) -> LoadedModel:
     """Load it; a PEFT adapter's directory is loaded on the base it names."""
+    from talo_export.models.loading import load_model
+
     return load_model(
         settings.model_reference,
         dtype=settings.dtype,

@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path, PurePath
-from types import SimpleNamespace
 from typing import Any
 
-from talo_export.checkpoint.foreign import describes_images, is_foreign
+from talo_export.checkpoint.anatomy import model_kind
 from talo_export.checkpoint.layout import read_layout
 from talo_export.checkpoint.manifest import MANIFEST, Manifest
 from talo_export.codec import Recorded, from_json
 from talo_export.evidence.analyses.side_effects import SideEffects
 from talo_export.evidence.selection import Selection
 from talo_export.models.reference import ResolvedModel
-from talo_export.models.stock import is_vision_language
 from talo_export.probing.settings import Kind
 from talo_export.runs.comparison import Compared, Comparison
 from talo_export.runs.result import LayerConfirmation, ProbeResult
@@ -78,17 +75,11 @@ def about_model(base: ResolvedModel, n_layers: int) -> BaseRecord:
         return BaseRecord(vlm=False, layers=n_layers, architecture=None, chat_template=False)
     config = read_layout(base.directory).config
     return BaseRecord(
-        vlm=_takes_images(config),
+        vlm=model_kind(config).takes_images,
         layers=n_layers,
         architecture=next(iter(config.get("architectures") or ()), None),
         chat_template=_has_chat_template(base.directory),
     )
-
-
-def _takes_images(config: Mapping[str, Any]) -> bool:
-    if is_foreign(config):
-        return describes_images(config)
-    return is_vision_language(SimpleNamespace(**{"model_type": None, **config}))
 
 
 def _has_chat_template(directory: Path) -> bool:

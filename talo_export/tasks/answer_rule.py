@@ -56,7 +56,8 @@ def right_choices(given: Sequence[Given]) -> list[int | FieldError]:
     numbers = [
         n for n, one in enumerate(given) if one.kind is None and _number(one.value) is not None
     ]
-    words = [n for n, one in enumerate(given) if one.kind is None and n not in set(numbers)]
+    are_numbers = set(numbers)
+    words = [n for n, one in enumerate(given) if one.kind is None and n not in are_numbers]
     # Words and numbers of one file may differ in kind, unless one reading fits them all.
     mixed: set[int] = set()
     if not _settle(found, [*numbers, *words]):

@@ -11,7 +11,7 @@ from typing import Any
 from talo_export.errors import TaloError
 from talo_export.tasks.answer_rule import matching
 from talo_export.tasks.benchmark import Benchmark, Columns, Division
-from talo_export.tasks.building import build_items
+from talo_export.tasks.building import Take, build_items
 from talo_export.tasks.fields import look_up, read_cells, read_choices, read_label, read_text
 from talo_export.tasks.item import LETTERS, Item
 from talo_export.tasks.names import nearest, slug
@@ -69,7 +69,11 @@ def division_values(row: Mapping[str, Any], division: Division) -> list[str]:
 
 
 def benchmark_items(
-    benchmark: Benchmark, table: Table, rows: Sequence[int], categories: Sequence[str | None]
+    benchmark: Benchmark,
+    table: Table,
+    rows: Sequence[int],
+    categories: Sequence[str | None],
+    take: Take | None = None,
 ) -> tuple[Item, ...]:
     """The items of these rows, in their order, each with its category.
 
@@ -83,7 +87,7 @@ def benchmark_items(
         for number, category in zip(rows, categories, strict=True)
     ]
     read = partial(_read, benchmark)
-    return build_items(chosen, table.source, read, number_repeats=True).items
+    return build_items(chosen, table.source, read, number_repeats=True, take=take).items
 
 
 def _check_columns(benchmark: Benchmark, table: Table) -> None:

@@ -15,22 +15,29 @@ from talo_export.tasks.benchmark_items import (
     kept_rows,
     rows_of_value,
 )
+from talo_export.tasks.building import Take
 from talo_export.tasks.catalogue import Entry
 from talo_export.tasks.item import Item, Task
 from talo_export.tasks.table import Table, find_split, parquet_table
 
 
-def load_entry(entry: Entry, data: Path | None = None, revision: str | None = None) -> Task:
+def load_entry(
+    entry: Entry,
+    data: Path | None = None,
+    revision: str | None = None,
+    take: Take | None = None,
+) -> Task:
     """The task of a catalogue entry, from `data` (a local copy) or the Hub.
 
     `revision` is a commit, branch or tag of the Hub's repository, in place of the catalogue's;
-    the task's source names the commit that was loaded.
+    the task's source names the commit that was loaded. `take` is that of `build_items`.
 
     Raises: TaloError if the data cannot be had, or is not what the catalogue describes.
     """
     benchmark = entry.benchmark
     table = _open(benchmark.name, benchmark.split, data, revision)
-    return Task(name=entry.name, items=_items(entry, table), source=f"{table.source} {entry.name}")
+    items = _items(entry, table, take)
+    return Task(name=entry.name, items=items, source=f"{table.source} {entry.name}")
 
 
 def entry_examples(
@@ -46,7 +53,7 @@ def entry_examples(
     return _items(entry, _open(benchmark.name, benchmark.examples, data, revision))
 
 
-def _items(entry: Entry, table: Table) -> tuple[Item, ...]:
+def _items(entry: Entry, table: Table, take: Take | None = None) -> tuple[Item, ...]:
     benchmark = entry.benchmark
     rows: Sequence[int] = kept_rows(benchmark, table)
     categories: list[str | None] = [entry.value] * len(rows)
@@ -56,7 +63,7 @@ def _items(entry: Entry, table: Table) -> tuple[Item, ...]:
     elif benchmark.divisions:
         first = benchmark.divisions[0]
         categories = [", ".join(division_values(table.rows[row], first)) for row in rows]
-    return benchmark_items(benchmark, table, rows, categories)
+    return benchmark_items(benchmark, table, rows, categories, take)
 
 
 @lru_cache(maxsize=4)

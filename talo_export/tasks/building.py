@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec
 
 from talo_export.errors import TaloError
 from talo_export.tasks.answer_rule import KINDS, Given, counts_from_one, right_choices
@@ -26,14 +26,19 @@ from talo_export.tasks.fields import (
 )
 from talo_export.tasks.grouping import grouped_by_images
 from talo_export.tasks.item import Item, ItemImage
-from talo_export.tasks.pictures import read_image
+from talo_export.tasks.pictures import check_image, may_be_path, read_image
 from talo_export.tasks.problems import FieldError, Problems
 from talo_export.tasks.prompts import PLACE
 from talo_export.tasks.rows import Row
 from talo_export.tasks.text_rows import check_text
 
+P = ParamSpec("P")
+
 Read = Callable[[Row], Mapping[str, Any]]
 """A row's fields under our own names. May raise FieldError, or TaloError without naming a row."""
+
+PICTURES = ("images", "image", "image_path")
+"""Fields that hold pictures; the first that holds any counts."""
 
 MADE = ("lettered", "wordings", "unit", "delimiter", "until", "shown")
 """Fields that only our own readers give."""
@@ -47,12 +52,28 @@ class Built(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Draft:
-    """An item whose answer waits for those of all other rows."""
+class Draft:
+    """An item whose answer waits for those of all other rows, and whose pictures are yet unread."""
 
     item: Item
     given: Given | None
     content: tuple[str | None, ...]
+    fields: Mapping[str, Any]
+
+    @property
+    def may_tie(self) -> bool:
+        """Whether it may have several pictures, by which other items hang together."""
+        values = [self.fields.get(name) for name in PICTURES]
+        return any(
+            value.lstrip().startswith("[")
+            if isinstance(value, str)
+            else isinstance(value, (list, tuple)) and len(value) > 1
+            for value in values
+        )
+
+
+Take = Callable[[Sequence[Draft | None]], Collection[int]]
+"""Which rows are wanted, of all; None stands for a row that is wrong."""
 
 
 def build_items(
@@ -62,29 +83,39 @@ def build_items(
     *,
     base: Path | None = None,
     number_repeats: bool = False,
+    take: Take | None = None,
 ) -> Built:
     """An item a row. Image paths start at `base`, where pictures are checked to be ones.
 
-    Rows of one id are an error, or with `number_repeats` get a number behind their id.
+    Rows of one id are an error, or with `number_repeats` get a number behind their id. Of rows
+    that `take` leaves out no picture is read, and groups do not know of them.
 
     Raises: TaloError naming up to ten rows and fields at once.
     """
     rows = list(rows)
-    drafts = [_attempt(row, read, base) for row in rows]
-    given = [d.given for d in drafts if isinstance(d, _Draft) and d.given is not None]
+    drafts = [_attempt(_draft, read, row) for row in rows]
+    taken: Collection[int] = range(len(rows))
+    if take is not None:
+        taken = set(take([draft if isinstance(draft, Draft) else None for draft in drafts]))
+    for number, draft in enumerate(drafts):
+        if number in taken and isinstance(draft, Draft):
+            drafts[number] = _attempt(_with_pictures, draft, base)
+    given = [d.given for d in drafts if isinstance(d, Draft) and d.given is not None]
     right = right_choices(given)
     answers = iter(right)
     problems = Problems(source)
     items: list[Item] = []
     seen: Counter[str] = Counter()
     first: dict[str, tuple[str, bool]] = {}
-    for row, draft in zip(rows, drafts, strict=True):
-        answer = next(answers) if isinstance(draft, _Draft) and draft.given else None
+    for number, (row, draft) in enumerate(zip(rows, drafts, strict=True)):
+        answer = next(answers) if isinstance(draft, Draft) and draft.given else None
         error = draft if isinstance(draft, FieldError) else answer
         if isinstance(error, FieldError):
             problems.add(row.where, error)
             continue
-        assert isinstance(draft, _Draft)
+        if number not in taken:
+            continue
+        assert isinstance(draft, Draft)
         assert not isinstance(answer, FieldError)
         item = replace(draft.item, answer=answer)
         generated = not item.id
@@ -115,16 +146,17 @@ def _notes(given: list[Given], right: list[int | FieldError]) -> tuple[str, ...]
     )
 
 
-def _attempt(row: Row, read: Read, base: Path | None) -> _Draft | FieldError:
+def _attempt(make: Callable[P, Draft], *args: P.args, **kwargs: P.kwargs) -> Draft | FieldError:
     try:
-        return _draft(read(row), base)
+        return make(*args, **kwargs)
     except FieldError as error:
         return error
     except TaloError as error:
         return FieldError(None, str(error))
 
 
-def _draft(fields: Mapping[str, Any], base: Path | None) -> _Draft:
+def _draft(read: Read, row: Row) -> Draft:
+    fields = read(row)
     # Our own readers give texts and choices as an item has them, and what an id is made of.
     made = "content" in fields
     prompt = fields["prompt"] if made and "prompt" in fields else read_text(fields, "prompt")
@@ -132,9 +164,6 @@ def _draft(fields: Mapping[str, Any], base: Path | None) -> _Draft:
     if prompt is None and question is None:
         raise FieldError("question", "missing: an item has a 'question' or a 'prompt'")
     content = fields["content"] if made else (prompt, question, read_label(fields, "hint"))
-    images = _read_images(fields, base)
-    if question is not None and images and not made:
-        question = _with_places(question, len(images))
     choices, labels = (fields["choices"], ()) if made else read_choices(fields.get("choices"))
     kind = next((kind for kind in KINDS if not is_missing(fields.get(f"answer_{kind}"))), None)
     name = f"answer_{kind}" if kind else "answer"
@@ -147,7 +176,6 @@ def _draft(fields: Mapping[str, Any], base: Path | None) -> _Draft:
         prompt=prompt,
         choices=choices,
         accepted=() if choices else read_accepted(value, name),
-        images=images,
         category=read_label(fields, "category"),
         hint=(read_text if made else read_label)(fields, "hint"),
         tolerance=_read_tolerance(fields),
@@ -157,7 +185,14 @@ def _draft(fields: Mapping[str, Any], base: Path | None) -> _Draft:
         check_text(text or "", "question")
     also = fields.get("answer") if kind else None
     answer = Given(value, choices, labels, kind, bool(fields.get("numbered")), also)
-    return _Draft(item, answer if choices else None, content)
+    return Draft(item, answer if choices else None, content, fields)
+
+
+def _with_pictures(draft: Draft, base: Path | None) -> Draft:
+    item = replace(draft.item, images=_read_images(draft.fields, base))
+    if item.question is not None and item.images and "content" not in draft.fields:
+        item = replace(item, question=_with_places(item.question, len(item.images)))
+    return replace(draft, item=item)
 
 
 def _with_places(question: str, pictures: int) -> str:
@@ -204,8 +239,10 @@ def _is_blank(value: Any) -> bool:
 
 
 def _is_file(text: str, base: Path | None) -> bool:
+    if base is None or not may_be_path(text):
+        return False
     try:
-        return base is not None and (base / text.strip()).is_file()
+        return (base / text.strip()).is_file()
     except (OSError, ValueError):  # Base64, or a list of it, is no file's name.
         return False
 
@@ -216,7 +253,7 @@ def _read_picture(value: Any, base: Path | None, name: str) -> ItemImage:
     if not isinstance(value, ItemImage):
         return read_image(value, base or Path(), name)
     if base is not None:
-        read_image(value.read(), base, name)
+        check_image(value, name)
     return value
 
 

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from talo_export.errors import UsageError
+from talo_export.tasks.building import Draft, Take
 from talo_export.tasks.item import Task
 from talo_export.tasks.names import distinct_slugs, nearest
 from talo_export.tasks.own_data import build_own_items
@@ -44,20 +45,25 @@ def load_task_file(
     category: str | None = None,
     columns: Mapping[str, str] | None = None,
     choices_from: str | None = None,
+    first: int | None = None,
 ) -> Task:
     """One task from `FILE` or `FILE:CATEGORY`; the options are those of `build_own_items`.
+
+    Of other categories, or beyond the `first` so many, no picture is read that has no say in
+    which of these items hang together.
 
     Raises: TaloError naming the file and up to ten rows and fields; UsageError if the file is not
     there, or has no such category.
     """
     found = find_task_file(reference) or FileReference(Path(reference))
     wanted = category if category is not None else found.category
-    whole = _whole_file(found.path, columns, choices_from)
+    part = _Part(None if wanted == "*" else wanted, first)
+    whole = _whole_file(found.path, columns, choices_from, part)
     if wanted is None:
         return whole
     if wanted == "*":
         raise UsageError(f"{reference} means every category of the file: name one of them here.")
-    tasks = _by_category(found.path, whole)
+    tasks = _by_category(found.path, whole, part.categories)
     for text, task in tasks.items():
         if wanted in (text, task.name.partition("/")[2]):
             return task
@@ -79,23 +85,63 @@ def load_task_files(
     found = find_task_file(reference)
     if found is None or found.category != "*":
         return (load_task_file(reference, columns=columns, choices_from=choices_from),)
-    tasks = _by_category(found.path, _whole_file(found.path, columns, choices_from))
+    part = _Part()
+    whole = _whole_file(found.path, columns, choices_from, part)
+    tasks = _by_category(found.path, whole, part.categories)
     if not tasks:
         raise UsageError(f"{found.path} has no field 'category': leave the ':*' away.")
     return tuple(tasks.values())
 
 
-def _whole_file(path: Path, columns: Mapping[str, str] | None, choices_from: str | None) -> Task:
+def file_categories(
+    path: Path, columns: Mapping[str, str] | None = None, choices_from: str | None = None
+) -> tuple[str, ...]:
+    """The categories of a file's items, sorted; no picture is read.
+
+    Raises: as `load_task_files`.
+    """
+    part = _Part(first=0)
+    _whole_file(path, columns, choices_from, part)
+    if not part.categories:
+        raise UsageError(f"{path} has no field 'category': leave the ':*' away.")
+    return tuple(sorted(part.categories))
+
+
+@dataclass
+class _Part:
+    """Picks the rows of a category, all where none is called so; the first, or those and what may
+    tie them together. Notes all `categories`."""
+
+    category: str | None = None
+    first: int | None = None
+    categories: set[str] = field(default_factory=set)
+
+    def __call__(self, drafts: Sequence[Draft | None]) -> Collection[int]:
+        named = [None if draft is None else draft.item.category for draft in drafts]
+        self.categories.update(category for category in named if category is not None)
+        if self.category not in self.categories:
+            return range(len(drafts)) if self.category else range(len(drafts))[: self.first]
+        rows = [number for number, category in enumerate(named) if category == self.category]
+        ties = [number for number, draft in enumerate(drafts) if draft and draft.may_tie]
+        return {*rows, *ties} if self.first is None else rows[: self.first]
+
+
+def _whole_file(
+    path: Path,
+    columns: Mapping[str, str] | None,
+    choices_from: str | None,
+    take: Take,
+) -> Task:
     base = path.parent if path.is_file() else path
     built, unread = build_own_items(
-        read_rows(path), str(path), base, columns=columns, choices_from=choices_from
+        read_rows(path), str(path), base, columns=columns, choices_from=choices_from, take=take
     )
     return Task(path.stem, built.items, str(path), unread, built.notes)
 
 
-def _by_category(path: Path, whole: Task) -> dict[str, Task]:
+def _by_category(path: Path, whole: Task, named: Iterable[str]) -> dict[str, Task]:
     """Tasks keyed by category text, sorted by it; items without one belong to no task."""
-    categories = sorted({item.category for item in whole.items if item.category is not None})
+    categories = sorted(named)
     slugs = distinct_slugs(categories)
     return {
         category: replace(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from talo_export.errors import UsageError
+from talo_export.tasks.building import Take
 from talo_export.tasks.item import Task
 from talo_export.tasks.own_data import build_own_items
 from talo_export.tasks.rows import Row
@@ -35,6 +36,7 @@ def load_hub_task(
     data: Path | None = None,
     columns: Mapping[str, str] | None = None,
     choices_from: str | None = None,
+    take: Take | None = None,
 ) -> Task:
     """The items of one split, from the Hub, its cache, or a local copy below `data`.
 
@@ -47,7 +49,7 @@ def load_hub_task(
     table = parquet_table(found.files, found.source)
     rows = [Row(f"row {n}", fields) for n, fields in enumerate(table.named_rows(), start=1)]
     built, unread = build_own_items(
-        rows, table.source, None, columns=columns, choices_from=choices_from
+        rows, table.source, None, columns=columns, choices_from=choices_from, take=take
     )
     name, source = f"{location.name}/{split}", f"{table.source} {split}"
     return Task(name, built.items, source, unread, built.notes)

@@ -43,6 +43,18 @@ class ItemImage:
         """Hex digest of the encoded bytes: two items with the same picture share it."""
         return hashlib.sha256(self.read()).hexdigest()
 
+    def check(self) -> None:
+        """Read it once, for its header and its hash. Raises: PictureError where it is none."""
+        from talo_export.tasks.decoding import PictureError, opened
+
+        try:
+            data = self.read()
+        except OSError as error:
+            raise PictureError(f"cannot be read ({error.strerror or error})") from error
+        with opened(data):
+            # Where `sha256` keeps it: asked for later, it reads nothing.
+            self.__dict__["sha256"] = hashlib.sha256(data).hexdigest()
+
     def open(self) -> PILImage.Image:
         """Decode to RGB as a viewer shows it. Raises: PictureError naming the picture."""
         from talo_export.tasks.decoding import PictureError, decode

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from talo_export.errors import TaloError, UsageError
-from talo_export.tasks.building import Built, build_items
+from talo_export.tasks.building import Built, Take, build_items
 from talo_export.tasks.columns import ANSWERS, find_columns, refuse_hidden_choices
 from talo_export.tasks.fields import as_text, is_missing
 from talo_export.tasks.item import LETTERS
@@ -28,11 +28,12 @@ def build_own_items(
     *,
     columns: Mapping[str, str] | None = None,
     choices_from: str | None = None,
+    take: Take | None = None,
 ) -> tuple[Built, tuple[str, ...]]:
     """The items of a user's rows, and the columns that were not read.
 
     `columns` names the columns of our fields (see `parse_columns`). `choices_from="answer"` makes
-    all answers of the rows the choices of each.
+    all answers of the rows the choices of each. `take` is that of `build_items`.
 
     Raises: TaloError for columns that are missing or ambiguous, or naming up to ten rows.
     """
@@ -73,7 +74,7 @@ def build_own_items(
             _refuse_options_in_text(fields)
         return fields
 
-    built = build_items(rows, source, read, base=base)
+    built = build_items(rows, source, read, base=base, take=take)
     few = _few_answers(list(answers.values())) if len(free) == len(rows) and not shared else ()
     return built._replace(notes=(*built.notes, *few)), found.unread
 

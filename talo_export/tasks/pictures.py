@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from talo_export.tasks.decoding import PictureError, opened
+from talo_export.tasks.decoding import PictureError
 from talo_export.tasks.item import ItemImage
 from talo_export.tasks.problems import FieldError
 
 # Shorter text that is no file is a misspelt path rather than base64: the smallest PNG and GIF
 # there are take 92 and 36 characters, and anything a model can be asked about far more.
 SHORTEST_BASE64 = 64
+LONGEST_PATH = 1024
 
 
 def read_image(value: Any, base: Path, field: str) -> ItemImage:
@@ -31,8 +32,16 @@ def read_image(value: Any, base: Path, field: str) -> ItemImage:
     Raises: FieldError if it is none of these, is missing, or has no readable image header.
     """
     image = _locate(value, base, field)
-    _check_header(image, field)
+    check_image(image, field)
     return image
+
+
+def check_image(image: ItemImage, field: str) -> None:
+    """Raise FieldError where it has no readable image header."""
+    try:
+        image.check()
+    except PictureError as error:
+        raise FieldError(field, f"{image.name:.80} {error}") from error
 
 
 def _locate(value: Any, base: Path, field: str) -> ItemImage:
@@ -65,7 +74,7 @@ def _locate(value: Any, base: Path, field: str) -> ItemImage:
 
 def _inside(text: str, base: Path, field: str) -> Path | None:
     """The file that `text` names below `base`, None if there is none there."""
-    if len(text) > 1024 or "\0" in text:
+    if not may_be_path(text):
         return None
     root = os.path.abspath(base)
     path = os.path.normpath(os.path.join(root, text))
@@ -82,6 +91,11 @@ def _inside(text: str, base: Path, field: str) -> Path | None:
             "beside the task file",
         )
     return Path(path)
+
+
+def may_be_path(text: str) -> bool:
+    """Whether a text is short enough for a file's name; base64 is not, and slow to look for."""
+    return len(text) <= LONGEST_PATH and "\0" not in text
 
 
 def _data_uri(text: str, field: str) -> bytes:
@@ -104,11 +118,3 @@ def _base64(text: str) -> bytes | None:
         return base64.b64decode(packed, validate=True)
     except (binascii.Error, ValueError):
         return None
-
-
-def _check_header(image: ItemImage, field: str) -> None:
-    try:
-        with opened(image.path or image.read()):
-            pass
-    except PictureError as error:
-        raise FieldError(field, f"{image.name:.80} {error}") from error

@@ -42,8 +42,7 @@ class Problems:
             return
         if len(self.found) == 1:
             raise TaloError(f"{self.source}, {self.found[0]}")
-        lines = [f"{self.source} has {len(self.found)} problems:"]
-        lines += [f"  {finding}" for finding in self.found[:SHOWN]]
+        lines = [f"  {finding}" for finding in self.found[:SHOWN]]
         if len(self.found) > SHOWN:
             lines.append(f"  ... and {len(self.found) - SHOWN} more")
-        raise TaloError("\n".join(lines))
+        raise TaloError(f"{self.source} has {len(self.found)} problems:", *lines)

@@ -26,6 +26,7 @@ from talo_export.baselines.request import (
 )
 from talo_export.baselines.settings import Training
 from talo_export.baselines.work import refuse_leaks
+from talo_export.codec import from_json
 from talo_export.errors import TaloError
 from talo_export.models.loading import LoadedModel
 from talo_export.models.memory import resident_bytes
@@ -110,7 +111,7 @@ def apart(
     path = request_path(tmp_path, request)
     path.write_text(json.dumps(request.to_json()))
     in_a_process_of_its_own(path)
-    return CellResult.from_json(json.loads(result_path(path).read_text()))
+    return from_json(CellResult, result_path(path).read_bytes(), "the result")
 
 
 def test_where_memory_ends_is_recorded_with_what_was_reached(

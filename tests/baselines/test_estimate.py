@@ -7,10 +7,23 @@ from multiprocessing.connection import Connection
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    CLIPVisionConfig,
+    Gemma3Config,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlavaNextConfig,
+    LlavaOnevisionConfig,
+    MllamaConfig,
+    PreTrainedConfig,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen2VLConfig,
+)
 
 from talo_export.baselines.adapters import attach
 from talo_export.baselines.estimate import estimate, forward_only, probing_pass, training_pass
+from talo_export.baselines.image_tokens import image_tokens
 from talo_export.baselines.settings import Training
 from talo_export.baselines.training import training_mode
 from talo_export.errors import UsageError
@@ -99,8 +112,8 @@ def test_predicted_peaks_are_within_a_fifth_of_measured_ones(
     config: LlamaConfig, kind: type, dtype: torch.dtype, training: Training,
     tokens: int, batch: int,
 ) -> None:  # fmt: skip
-    predicted = estimate(
-        config, dtype=str(dtype).removeprefix("torch."), tokens=tokens, batch=batch,
+    (predicted,) = estimate(
+        config, dtype=str(dtype).removeprefix("torch."), tokens=tokens, batches=(batch,),
         training=training,
     )  # fmt: skip
     # Forked from a server that has run nothing: a heap that other tests have used would be used
@@ -124,11 +137,47 @@ def test_a_prediction_needs_sensible_numbers_and_a_known_adapter() -> None:
     with pytest.raises(UsageError, match="at least 1"):
         estimate(config, tokens=0)
     with pytest.raises(UsageError, match="no adapter"):
-        estimate(config, adapter="none")
+        estimate(config, adapters=("none",))
 
 
 def test_nf4_takes_about_a_quarter_of_the_decoders_bfloat16() -> None:
     config = LlamaConfig(**{**SIZES, "vocab_size": 8})
-    whole = estimate(config, dtype="bfloat16", tokens=8)
-    quantised = estimate(config, dtype="bfloat16", tokens=8, four_bit=True)
+    (whole,) = estimate(config, dtype="bfloat16", tokens=8)
+    (quantised,) = estimate(config, dtype="bfloat16", tokens=8, four_bit=True)
     assert quantised.weights / whole.weights == pytest.approx(4.127 / 16, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("config", "tokens"),
+    [
+        (LlavaNextConfig(), 5 * 576),  # the whole picture and four tiles
+        (LlavaOnevisionConfig(), 10 * 729),  # anyres_max_9
+        (Gemma3Config(), 256),
+        (Qwen2VLConfig(), (1024 // 14 / 2 + 0.5) ** 2),  # of any size: 1,024 by 1,024 pixels
+        (MllamaConfig(), 0),  # read by cross-attention
+        (LlamaConfig(), 0),
+    ],
+    ids=lambda value: getattr(value, "model_type", ""),
+)
+def test_a_picture_takes_the_tokens_that_its_model_gives_it(
+    config: PreTrainedConfig, tokens: float
+) -> None:
+    assert image_tokens(config) == tokens
+
+
+def test_a_prediction_counts_the_picture_and_every_adapter_that_is_named() -> None:
+    vision = CLIPVisionConfig(
+        image_size=28, patch_size=14, hidden_size=32, intermediate_size=32, num_hidden_layers=1,
+        num_attention_heads=2,
+    )  # fmt: skip
+    config = LlavaNextConfig(
+        vision_config=vision, text_config=LlamaConfig(**SIZES), image_seq_length=4,
+        image_grid_pinpoints=[[28, 56], [56, 56]],
+    )  # fmt: skip
+    seen = estimate(config, tokens=100, adapters=("lora", "ia3"), batches=(1, 2))
+    assert [(f.adapter, f.batch) for f in seen] == [
+        ("lora", 1), ("lora", 2), ("ia3", 1), ("ia3", 2)
+    ]  # fmt: skip
+    assert {(f.tokens, f.image_tokens) for f in seen} == {(100, 20)}
+    (longer,) = estimate(config.text_config, tokens=120)
+    assert seen[0].activations == pytest.approx(longer.activations, rel=0.02)

@@ -9,18 +9,8 @@ import torch
 from peft import PeftModel
 from proving import make_subject
 from safetensors.torch import save_file
-from tiny_bases import tiny_gpt2, tiny_llama
-from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForImageTextToText,
-    CLIPVisionConfig,
-    LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    Phi3Config,
-    Phi3ForCausalLM,
-    PreTrainedModel,
-)
+from tiny_bases import tiny_gpt2, tiny_llama, tiny_llava, tiny_phi3
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedModel
 
 from talo_export.checkpoint.adapter import plan_adapter, write_adapter
 from talo_export.checkpoint.adapter_files import WEIGHTS
@@ -36,31 +26,6 @@ from talo_export.models.switching import knocked_out
 from talo_export.requests.checkpoints import VerifyRequest
 
 IDS = torch.tensor([[3, 9, 27, 17, 51, 25]])
-SIZES = {
-    "vocab_size": 64,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-}
-
-
-def tiny_phi3() -> PreTrainedModel:
-    """Fused q, k and v."""
-    return Phi3ForCausalLM(Phi3Config(**SIZES, pad_token_id=0))
-
-
-def tiny_llava() -> PreTrainedModel:
-    vision = CLIPVisionConfig(
-        hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        image_size=8, patch_size=4,
-    )  # fmt: skip
-    return LlavaForConditionalGeneration(
-        LlavaConfig(vision_config=vision, text_config=LlamaConfig(**SIZES), image_token_index=63)
-    )
-
-
 MODELS = {"llama": tiny_llama, "gpt2": tiny_gpt2, "phi3": tiny_phi3, "llava": tiny_llava}
 
 

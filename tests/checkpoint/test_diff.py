@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import torch
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 from talo_export.checkpoint.diff import diff_checkpoints
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.writer import write_export
-from talo_export.knockout import Knockout
+from talo_export.commands.diff import show
+from talo_export.knockout import Knockout, knockout_of
 from talo_export.models.anatomy import Decoder
 
 
@@ -33,6 +36,24 @@ def test_an_export_differs_from_its_base_in_the_planned_tensors(
     assert all(d.zero_in_a and not d.zero_in_b for d in back.differences)
     assert {key[:2] for key in diff.by_module()} == {("model.layers", 2)}
     assert ("model.layers", 2, "self_attn.o_proj") in diff.by_module()
+
+
+def test_of_heads_it_is_told_how_much_of_a_tensor_became_zero(
+    built: dict[str, tuple[Path, Decoder]], tmp_path: Path
+) -> None:
+    base, decoder = built["single"]
+    plan = plan_export(base, knockout_of(heads={2: (1,)}), decoder)
+    write_export(plan, tmp_path / "out", base="base")
+    for a, b, where in ((base, tmp_path / "out", "B"), (tmp_path / "out", base, "A")):
+        (difference,) = diff_checkpoints(a, b).differences
+        assert difference.tensor == "model.layers.2.self_attn.o_proj.weight"
+        assert not difference.zero_in_a
+        assert not difference.zero_in_b
+        zeroed = (difference.zeroed_in_a, difference.zeroed_in_b)
+        assert zeroed == ((0, 256) if where == "B" else (256, 0))
+        console = Console(file=io.StringIO(), width=120)
+        show(diff_checkpoints(a, b), console)
+        assert f"25.0 % of it zero in {where}" in console.file.getvalue()
 
 
 def test_shapes_types_and_names_that_differ_are_told_apart(tmp_path: Path) -> None:

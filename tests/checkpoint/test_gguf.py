@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, GgufConfig
 
-from talo_export.checkpoint.gguf_files import gguf_anatomy, zero_block
+from talo_export.checkpoint.gguf_files import block_of, gguf_anatomy
 from talo_export.checkpoint.gguf_header import read_gguf
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.undo import undo_export
@@ -204,7 +204,7 @@ def test_other_fills_do_not_exist(tiny: Path) -> None:
 
 def test_a_type_without_a_public_decoder_is_refused() -> None:
     with pytest.raises(TaloError, match="Q8_K"):
-        zero_block("Q8_K")
+        block_of("Q8_K")
 
 
 @given(st.data())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from typing import Any
 import pytest
 from heard import Heard
 from planted_case import LAYERS, PLANTED, Planted
+from typer.testing import CliRunner
 
+from talo_export.checkpoint.manifest import read_manifest
+from talo_export.cli.app import app
 from talo_export.commands import analyze, report
 from talo_export.commands.probe_task import run_probe
 from talo_export.commands.probe_tasks import run_probes
@@ -200,5 +204,9 @@ def test_every_pair_of_layers_is_measured_and_its_cost_told(
     assert f"{found['layer_evaluations']:,} layer evaluations" in found["sentence"]
     assert (tmp_path / "pairs.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "pairs.svg").read_text()
+    out = tmp_path / "patched"
+    line = shlex.split(found["export"].replace("--out OUT", f"--out {out}"))
+    assert CliRunner().invoke(app, line[1:]).exit_code == 0
+    assert list(read_manifest(out).knockout.layers) == sorted(found["best"]["layers"])
     with pytest.raises(UsageError, match="--full is about pairs"):
         analyze.run(AnalyzeRequest("vectors", [tmp_path / "run"], out=tmp_path, full=True))

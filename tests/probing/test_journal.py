@@ -73,6 +73,16 @@ def test_a_variants_key_reads_back(layer, scope, fill):
     assert read_variant(variant_key(None)) is None
 
 
+@pytest.mark.parametrize(
+    "knockout",
+    [Knockout(3, "mlp", also=(7, 12)), Knockout(12, heads=((0, 4),)),
+     Knockout(3, also=(12,), heads=((1,), (0, 14)))],
+    ids=str,
+)  # fmt: skip
+def test_the_key_of_several_layers_and_of_heads_reads_back(knockout):
+    assert read_variant(variant_key(knockout)) == knockout
+
+
 def test_an_outcome_once_written_stays(tmp_path):
     with Journal.open(tmp_path / "scores.sqlite", IDENTITY) as journal:
         journal.append([Cell(None, "x", RIGHT)])

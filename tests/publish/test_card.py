@@ -40,7 +40,7 @@ def opening(shown: Subject) -> str:
     return body(shown).split("\n## ")[0]
 
 
-def test_the_metadata_links_base_licence_task_kind_and_data_set() -> None:
+def test_the_metadata_links_base_licence_and_kind_of_task() -> None:
     data = ModelCard(render_card(FULL)).data.to_dict()
     assert data["base_model"] == "Owner/Base-2B"
     assert data["base_model_relation"] == "finetune"
@@ -48,7 +48,12 @@ def test_the_metadata_links_base_licence_task_kind_and_data_set() -> None:
     assert data["library_name"] == "transformers"
     assert data["pipeline_tag"] == "image-text-to-text"
     assert data["language"] == ["en", "no"]
-    assert data["datasets"] == ["derek-thomas/ScienceQA"]
+
+
+def test_data_that_only_probed_is_not_listed_as_data_that_trained() -> None:
+    text = render_card(FULL)
+    assert "datasets" not in ModelCard(text).data.to_dict()
+    assert "derek-thomas/ScienceQA" in text
 
 
 def test_the_model_index_states_the_confirmed_accuracy_not_the_probed_one() -> None:
@@ -69,6 +74,10 @@ def test_methods_stand_with_spread_interval_and_what_diverged() -> None:
 def test_an_adapter_is_a_peft_model_and_an_adapter_of_its_base() -> None:
     data = ModelCard(render_card(subject(storage="adapter", edits=()))).data
     assert (data.library_name, data["base_model_relation"]) == ("peft", "adapter")
+
+
+def test_a_gguf_file_has_a_library_of_its_own() -> None:
+    assert ModelCard(render_card(subject(storage="gguf"))).data.library_name == "gguf"
 
 
 def test_the_card_of_an_adapter_lists_no_tensors() -> None:
@@ -121,6 +130,28 @@ def test_a_layer_named_by_hand_claims_nothing() -> None:
     assert "points" not in text
     assert "model-index" not in text
     assert eval_result_files(BARE.record) == {}
+
+
+@pytest.mark.parametrize(
+    ("knockout", "said"),
+    [
+        (Knockout(3, also=(12,)), ("layers 3 and 12 knocked out", "The layers were named by hand",
+         "the self-attention of decoder layers 3 and 12", "--layer 3 --layer 12")),
+        (Knockout(12, "mlp"), ("layer 12 knocked out", "The layer was named by hand",
+         "the feed-forward block of decoder layer 12", "--layer 12 --out OUT --scope mlp")),
+        (Knockout(12, heads=((0, 4),)), ("heads 0 and 4 of layer 12 knocked out",
+         "The heads were named by hand", "attention heads 0 and 4 of decoder layer 12",
+         "--heads 12:0,4")),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_cut_is_named_and_how_to_do_it_again(
+    knockout: Knockout, said: tuple[str, ...]
+) -> None:
+    text = render_card(replace(BARE, manifest=replace(BARE.manifest, format_version=0,
+                                                      knockout=knockout)))  # fmt: skip
+    for words in said:
+        assert words in text
 
 
 def test_what_got_worse_is_a_table_sorted_from_the_worst() -> None:

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 import talo_export
 from talo_export.cli.flags import command
 from talo_export.errors import UsageError
+from talo_export.knockout import Knockout
 from talo_export.requests.checkpoints import (
     DiffRequest,
     ExportRequest,
@@ -39,6 +40,7 @@ from talo_export.requests.measurements import (
 from talo_export.requests.readings import (
     AnalyzeRequest,
     DoctorRequest,
+    LoadTaskRequest,
     ReportRequest,
     TasksRequest,
 )
@@ -64,7 +66,10 @@ OF_A_NAME: dict[str, st.SearchStrategy[Any]] = {
     "lr": st.floats(1e-9, 10),
     "methods": st.just(("all",)) | METHODS,
     "kind": st.sampled_from(["heatmap", "pairs", "side-effects"]),
-    "layer": st.none() | st.integers(-1, 99),
+    "layer": st.none() | st.integers(-1, 99) | st.sets(st.integers(-1, 99)),
+    "heads": st.dictionaries(
+        st.integers(0, 99), st.sets(st.integers(0, 99), min_size=1), max_size=3
+    ),
     "task": st.none() | st.text() | st.just("check"),
     "ProbeRequest.shots": st.none() | st.integers(1, 99),
     "CompareRequest.shots": st.sets(st.integers(1, 99), min_size=1).map(sorted).map(tuple),
@@ -185,13 +190,68 @@ def test_nothing_else_declares_an_option() -> None:
     assert declaring == {"cli/flags.py", "cli/app.py"}  # The program's own --version.
 
 
-def test_a_path_may_be_text_and_starts_at_home_where_it_says_so(
-    monkeypatch: pytest.MonkeyPatch,
+NEEDED: dict[type[Request], dict[str, Any]] = {
+    ExportRequest: {"run": "run", "out": "out"},
+    VerifyRequest: {"directory": "out"},
+    UndoRequest: {"directory": "out", "out": "base"},
+    DiffRequest: {"a": "a", "b": "b"},
+    PushRequest: {"directory": "run", "repo_id": "owner/name"},
+    AnalyzeRequest: {"kind": "heatmap", "runs": ["run"]},
+    ReportRequest: {"runs": ["run"]},
+    LoadTaskRequest: {"task": "maps"},
+}
+"""What must be given, or else the request cannot be."""
+WITH: dict[tuple[type[Request], str], dict[str, Any]] = {
+    (ExportRequest, "model"): {"layer": 1, "out": "out"},
+    (TasksRequest, "file"): {"task": "check"},
+}
+"""The same, where one setting needs another, or excludes one."""
+
+
+def of_text(kind: Any, setting: Setting) -> bool:
+    """Whether a setting holds text, paths or several of them."""
+    words = repr(setting.accepts)
+    return not setting.choices and any(word in words for word in ("str", "Path"))
+
+
+TEXTS_OF = [(d, s) for d in (*REQUESTS, LoadTaskRequest) for s in settings_of(d) if of_text(d, s)]
+PATHS_OF = [
+    (declared, setting) for declared, setting in TEXTS_OF
+    if "Path" in repr(setting.accepts) or setting.flag.metavar in ("REF", "DIR", "FILE", "TASK")
+]  # fmt: skip
+
+
+def asked(declared: type[Request], setting: Setting, text: str) -> Request:
+    """The request with this text in one of its settings."""
+    several = "Sequence" in repr(setting.accepts)
+    value: Any = {text: text} if "Mapping" in repr(setting.accepts) else text
+    given = WITH.get((declared, setting.name), NEEDED.get(declared, {}))
+    return declared(**{**given, setting.name: [value] if several else value})
+
+
+def name_of(value: Any) -> str:
+    return value.name if isinstance(value, Setting) else verb_of(value)
+
+
+@pytest.mark.parametrize(("declared", "setting"), PATHS_OF, ids=name_of)
+def test_every_path_may_be_text_and_starts_at_home_where_it_says_so(
+    declared: type[Request], setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", "/home/me")
-    request = ExportRequest("~/models/vlm", layer=1, out="~/out")
-    assert (request.model, request.out) == ("/home/me/models/vlm", Path("/home/me/out"))
-    assert ReportRequest(["~/a", Path("b")]).runs == (Path("/home/me/a"), Path("b"))
+    value = getattr(asked(declared, setting, "~/a b/x"), setting.name)
+    (value,) = value if isinstance(value, tuple) else (value,)
+    assert str(value) == "/home/me/a b/x"
+    assert isinstance(value, Path) == ("Path" in repr(setting.holds))
+
+
+@pytest.mark.parametrize(("declared", "setting"), TEXTS_OF, ids=name_of)
+def test_bytes_that_are_no_utf8_are_refused_in_every_setting(
+    declared: type[Request], setting: Setting
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        asked(declared, setting, os.fsdecode(b"nix\xff.jsonl"))
+    assert f"{setting.shown} is" in str(caught.value)
+    assert "not UTF-8" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +261,9 @@ def test_a_path_may_be_text_and_starts_at_home_where_it_says_so(
         (ProbeRequest, {"shots": 0}, "--shots is 0: 1 is the least."),
         (ExportRequest, {"layer": 1}, "export needs --out DIR"),
         (ExportRequest, {"layer": 1, "run": "run"}, "--run names the model and the layer already"),
+        (ExportRequest, {"layer": 1, "heads": {1: [0]}, "out": "o"}, "--heads names its layers"),
+        (ExportRequest, {"heads": {1: [0]}, "scope": "mlp", "out": "o"}, "leave out --scope"),
+        (ExportRequest, {"heads": {1: [0]}, "run": "run", "out": "o"}, "--run names the model"),
         (AnalyzeRequest, {"kind": "heat", "runs": ["run"]}, "'heat' is no analysis; there are"),
         (TasksRequest, {"task": "check"}, "tasks check needs a file of items"),
     ],
@@ -212,10 +275,23 @@ def test_a_request_that_cannot_be_is_refused_when_it_is_made(
         declared(**chosen)
 
 
-def test_several_layers_are_told_what_to_do() -> None:
+def test_several_layers_are_several_options_in_any_order() -> None:
     said = parsed(ExportRequest, ["--layer", "12,13", "--out", "out"])
-    assert "one layer is cut, so give one number" in said
-    assert "talo-export analyze pairs RUN" in said
+    assert "another --layer for each further layer" in said
+    request = parsed(ExportRequest, ["-k", "13", "--layer", "7", "--out", "out"])
+    assert request.layer == (7, 13)
+    assert request == ExportRequest(layer={13, 7}, out="out")
+    assert command_line(request) == "talo-export export --layer 7 --layer 13 --out out"
+
+
+def test_heads_are_named_by_their_layer() -> None:
+    request = parsed(ExportRequest, ["--heads", "12:4,0", "--heads", "3:1", "--out", "out"])
+    assert request.heads == ((3, (1,)), (12, (0, 4)))
+    assert request.to_knockout() == Knockout(3, also=(12,), heads=((1,), (0, 4)))
+    line = "talo-export export --heads 3:1 --heads 12:0,4 --out out"
+    assert command_line(request) == line
+    assert command_line(ExportRequest.of(request.to_knockout(), None, "out")) == line
+    assert "such as 12:0,4" in parsed(ExportRequest, ["--heads", "12", "--out", "out"])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from pathlib import Path
 from shlex import quote
 
 import numpy as np
-from scipy.stats import norm
 
 from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError, UsageError
@@ -73,6 +72,8 @@ def side_effects(
 
     Raises TaloError where no other task was.
     """
+    from scipy.stats import norm
+
     others = {
         name: table
         for name, table in tables.items()
