@@ -14,8 +14,9 @@ from typing import Literal
 
 Scope = Literal["attention", "o_proj", "mlp", "layer"]
 """What is filled: `attention` the q, k, v and output projections with their biases (only those
-that no other layer reads); `o_proj` the output projection alone (the same function under `zero`);
-`mlp` the feed-forward block's output projection; `layer` attention and feed-forward together."""
+that no other layer reads); `o_proj` the output projection alone: under `zero` the same function,
+but gradients reach it, so that tuning can switch it on again; `mlp` the feed-forward block's
+output projection; `layer` attention and feed-forward together."""
 
 Fill = Literal["zero", "uniform", "mean"]
 """What stands in its place: `zero`; `uniform`, every weight 1/d_out and every bias 0; `mean`,
