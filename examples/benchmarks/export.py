@@ -11,8 +11,9 @@ cache before it starts:
   system has reflinks, `cp -r` makes them, and `cp -r --reflink=never` is the full copy;
 - writing alone: talo-export's copy with overwritten byte ranges, synced to disk, manifest with
   hashes; and the same with hard links for the untouched shards;
-- `talo-export export` (with `--command`): all of it, which first imports torch and transformers
-  and finds the layer by tracing the model's code without weights; with and without `--link`;
+- `talo-export export` (with `--command`): all of it, which at first imports torch and transformers
+  and finds the layer by tracing the model's code without weights (the second time, with `--link`,
+  that is remembered);
 - load, edit, `save_file`: the touched shard through safetensors and torch, the rest by `cp`;
 - mergekit's passthrough with scale 0 (given the Python of an environment that has mergekit).
 

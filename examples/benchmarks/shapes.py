@@ -1,9 +1,10 @@
 """Models of the sizes people have, with random weights: what a sweep costs asks for no skill.
 
 Each is built from its architecture's own configuration class with the numbers of the published
-configs, in bfloat16, straight on the device; a prompt of 60 words stands around one picture, with
-as many image tokens as the model's processor would make of it. `small` is the same code on the same
-architecture with few, narrow layers and a small picture: for a machine without an accelerator.
+configs, straight on the device, in bfloat16, or in float32 on a processor that would emulate that;
+a prompt of 60 words stands around one picture, with as many image tokens as the model's processor
+would make of it. `small` is the same code on the same architecture with few, narrow layers and a
+small picture: for a machine without an accelerator.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from accelerate import cpu_offload
 from torch import Tensor, nn
 from transformers.initialization import no_init_weights
 
+from talo_export.models.dtypes import is_native
 from talo_export.models.finding import find_decoder
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.encoding import Encoded
@@ -31,7 +33,8 @@ def built(name: str, device: torch.device, *, small: bool = False) -> tuple[Load
     torch.manual_seed(0)
     make, offloaded = SHAPES[name]
     before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)
+    native = device.type != "cpu" or is_native(torch.bfloat16)
+    torch.set_default_dtype(torch.bfloat16 if native else torch.float32)
     try:
         with torch.device("cpu" if offloaded else device):
             model, inputs = make(small)

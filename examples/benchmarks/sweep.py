@@ -4,6 +4,7 @@
     python examples/benchmarks/sweep.py demo --batches 1 8
     python examples/benchmarks/sweep.py smollm2 --lengths 64 --generate 8
     python examples/benchmarks/sweep.py --shapes qwen2-vl-2b llava-next-8b decoder-40b --batches 1
+    python examples/benchmarks/sweep.py smollm2 --whole --write       # this page's table, in one go
 
 The *hook loop* is what one would write by hand: for the base and for every layer a stock pass over
 a batch of items, the layer's attention output set to zero by a hook. *Shared* is the product's
@@ -19,17 +20,24 @@ there is one; `--small` makes them small enough for any machine. Peak memory is 
 
 `--passes N` runs only N of the hook loop's passes, evenly chosen, and `--items N` only N of a
 batch's items by the engine, which takes one after the other; both are scaled: they cost the same.
+`--whole` runs the lines of `WHOLE` one after the other, some 20 minutes of one core.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from talo_export.models.threads import share_processors
+
+share_processors()  # Before torch is imported, as the command does.
 
 import torch
 from shapes import SHAPES, built
@@ -75,25 +83,73 @@ class Cell:
     bound: float | None = None
 
 
+WHOLE = {
+    "SmolLM2, letters scored": "MODEL --lengths 16 64 256 --batches 1 --passes 8",
+    "SmolLM2, batches of eight":
+        "MODEL --lengths 64 256 --batches 8 --passes 2 --items 1 --ways shared",
+    "SmolLM2, generating eight tokens":
+        "MODEL --lengths 64 --batches 1 8 --generate 8 --passes 3 --items 1 --ways shared",
+    "The demo, a vision-language model": "demo --batches 1 8 --repeat 5",
+    "The demo, generating eight tokens": "demo --batches 8 --generate 8 --repeat 5 --ways shared",
+    "SmolVLM-256M's shape, random weights":
+        "--shapes smolvlm-256m --batches 1 --passes 1 --repeat 1 --ways shared",
+}  # fmt: skip
+"""Title -> arguments of this script, in which MODEL is what was given."""
+PAGE = Path(__file__).with_suffix(".md")
+BEGIN, END = "<!-- table: sweep.py --whole --write -->", "<!-- end of the table -->"
+
+
 def main() -> None:
     args = arguments()
+    if args.whole:
+        lines = whole(args)
+        if args.write:
+            head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+            tail = rest.partition(END)[2]
+            text = "\n".join((BEGIN, *lines, END))
+            PAGE.write_text(f"{head}{text}{tail}", encoding="utf-8")
+    else:
+        measure(args)
+
+
+def whole(args: argparse.Namespace) -> list[str]:
+    """The lines of every title's table, in Markdown."""
+    lines = [
+        "",
+        f"float32, {args.threads} of {os.cpu_count()} processors, {args.clock} clock, "
+        f"torch {torch.__version__}.",
+    ]
+    for title, words in WHOLE.items():
+        given = shlex.split(words.replace("MODEL", shlex.quote(args.model)))
+        print(f"\n{title}\n", flush=True)
+        rest = ["--threads", str(args.threads), "--clock", args.clock]
+        found = measure(arguments([*given, *rest]))
+        shown = words.replace("MODEL", "smollm2")
+        lines += ["", f"**{title}** (`sweep.py {shown}`)", "", *found]
+    return [*lines, ""]
+
+
+def measure(args: argparse.Namespace) -> list[str]:
+    """The lines of one run's tables, printed as they come."""
     torch.set_num_threads(args.threads)
     scoring = Scoring(max_new_tokens=args.generate) if args.generate else Scoring("likelihood")
     clock = time.process_time if args.clock == "cpu" else time.perf_counter
+    lines = [*HEAD.splitlines()]
     if args.shapes:
         for name in args.shapes:
             print(f"\n{name}{' (small)' if args.small else ''}\n\n{HEAD}")
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
             loaded, encoded = built(name, device, small=args.small)
-            table(loaded, encoded, scoring, args, clock)
+            lines += table(loaded, encoded, scoring, args, clock)
             del loaded, encoded
-        return
+        return lines
     loaded = load_for_inference(InferenceSettings(args.model, dtype=args.dtype))
     # Every answer to its full length, so that all ways do the same work.
     loaded.model.generation_config.eos_token_id = None
     print(HEAD)
     for length in args.lengths or [None]:
-        table(loaded, example(loaded, scoring, length), scoring, args, clock)
+        lines += table(loaded, example(loaded, scoring, length), scoring, args, clock)
+    return lines
 
 
 def table(
@@ -102,15 +158,18 @@ def table(
     scoring: Scoring,
     args: argparse.Namespace,
     clock: Callable[[], float],
-) -> None:
+) -> list[str]:
     """The lines of one prompt, for every batch."""
+    lines = []
     for batch in args.batches:
         cells = measured(loaded, encoded, scoring, batch, args, clock)
         for cell in cells:
-            print(row(cell, cells[0], encoded.length, batch), flush=True)
+            lines.append(row(cell, cells[0], encoded.length, batch))
+            print(lines[-1], flush=True)
+    return lines
 
 
-def arguments() -> argparse.Namespace:
+def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", nargs="?", default="demo", help="a model's directory, or demo")
     parser.add_argument("--shapes", nargs="*", choices=list(SHAPES), help="models of true sizes")
@@ -125,7 +184,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
-    return parser.parse_args()
+    parser.add_argument("--whole", action="store_true", help="every line of the page's table")
+    parser.add_argument("--write", action="store_true", help=f"with --whole: into {PAGE.name}")
+    return parser.parse_args(words)
 
 
 def example(loaded: LoadedModel, scoring: Scoring, length: int | None) -> Encoded:

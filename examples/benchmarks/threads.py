@@ -25,12 +25,12 @@ from talo_export.models.threads import share_processors
 
 share_processors()  # Before torch is imported, as the command does.
 
-import torch  # noqa: E402
-from sweep import by_engine, example, hook_loop  # noqa: E402
+import torch
+from sweep import by_engine, example, hook_loop
 
-from talo_export.probing.settings import Scoring  # noqa: E402
-from talo_export.requests.settings import InferenceSettings  # noqa: E402
-from talo_export.runs.loading import load_for_inference  # noqa: E402
+from talo_export.probing.settings import Scoring
+from talo_export.requests.settings import InferenceSettings
+from talo_export.runs.loading import load_for_inference
 
 PAGE = Path(__file__).with_suffix(".md")
 HEAD = (

@@ -7,9 +7,9 @@ on stdout and nothing else. Quiet mode: only the sentence that matters most.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,10 +30,11 @@ class Sink:
         self.mode: Mode = "json" if json_mode else "quiet" if quiet else "human"
         # Read by the libraries when they are imported, which is after this.
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-        # PEFT imports it wherever it is installed, and it warns of kernels that nothing here uses.
-        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
         if not self.live:
             os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+            if not sys.warnoptions:
+                # What libraries have to say to programmers; the user's own -W stands.
+                warnings.simplefilter("ignore")
 
     def note(self, text: str) -> None:
         """A passing remark (stderr, human mode only)."""

@@ -94,7 +94,7 @@ def _fetched(subject: Subject, *files: str, local_dir: str) -> tuple[list[str], 
     if subject.where == HERE:
         return [], HERE
     return [
-        "hf download " + shlex.join([subject.where, *files, "--local-dir", local_dir])
+        shlex.join(["hf", "download", subject.where, *files, "--local-dir", local_dir])
     ], local_dir
 
 
@@ -111,7 +111,7 @@ def _load(subject: Subject) -> list[str]:
         return [
             *imports,
             "",
-            f'where, file = "{subject.where}", "{subject.gguf_file}"',
+            f"where, file = {_literal(subject.where)}, {_literal(subject.gguf_file)}",
             f"model = {auto}.from_pretrained(where, gguf_file=file)",
             f"{name} = {reader}.from_pretrained(where, gguf_file=file)",
         ]
@@ -119,7 +119,7 @@ def _load(subject: Subject) -> list[str]:
         return [
             *imports,
             "",
-            f'model = {auto}.from_pretrained("{subject.where}", dtype="auto")',
+            f"model = {loading_line(subject.where, auto)}",
             f'{name} = {reader}.from_pretrained("{subject.where}")',
         ]
     at = f', revision="{subject.base.revision}"' if subject.base.revision else ""

@@ -146,7 +146,7 @@ class AskRequest(PromptSettings, TaskWithShots, InferenceSettings):
     """
 
     run: Annotated[MaybeReference, Argument(
-        "RUN", "A run, or an exported checkpoint or adapter; its base is found by itself."
+        "RUN", "A run, an exported checkpoint or adapter, or one's Hub id; it names its base."
     )] = Coerced(as_written, default=None)  # fmt: skip
     question: Annotated[str | None, Argument(
         "QUESTION", "Sent as it is, through the chat template; with --model it comes first."

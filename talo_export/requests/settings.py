@@ -49,8 +49,8 @@ Data = Annotated[MaybePath, Flag(
 Seed = Annotated[int, Flag("--seed N", TASK, "Seed of the split and the bootstrap.")]
 ScopeName = Annotated[Scope, Flag(
     "--scope SCOPE", SEARCH,
-    "attention: q, k, v and output; o_proj: the output alone (the same function); mlp: the "
-    "feed-forward's output; layer: both blocks."
+    "attention: q, k, v and output; o_proj: the output alone, which answers the same and can be "
+    "tuned again; mlp: the feed-forward's output; layer: both blocks."
 )]  # fmt: skip
 FillName = Annotated[Fill, Flag(
     "--fill FILL", SEARCH, "What takes the weights' place: zero, uniform or mean."

@@ -93,6 +93,30 @@ def test_a_full_disk_behind_stdout_is_one_sentence(folder: Path, mode: str) -> N
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_libraries_have_no_word_where_nobody_watches(folder: Path, mode: str) -> None:
+    """No bars of loading weights, no warnings: of `transformers` nor of what it imports."""
+    (folder / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Noise:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'transformers.modeling_utils':\n"
+        "            import warnings\n"
+        "            warnings.warn('for programmers')\n"
+        "            print('imported', file=open('noise', 'w'))\n"
+        "sys.meta_path.insert(0, Noise())\n"
+    )
+    path = f"{folder}:{os.environ.get('PYTHONPATH', '')}"
+    line = f"$talo evaluate --task naïve.jsonl {mode}"
+    done = shell(folder, line, PYTHONPATH=path, PYTHONWARNINGS="")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "noise").exists()
+    ours = ("task naïve.jsonl", "naïve: 2 of 2 items", "the answers are kept in")
+    lines = done.stderr.decode().splitlines()
+    assert len(lines) == (0 if mode else len(ours)), lines
+    assert all(line.startswith(start) for line, start in zip(lines, ours, strict=False))
+
+
 def answers_in(folder: Path) -> list[str]:
     (kept,) = (folder / "answers").iterdir()
     with closing(sqlite3.connect(kept)) as journal:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from heard import Heard
 
+from talo_export.cli.progress import standing
 from talo_export.errors import UsageError
 from talo_export.knockout import Knockout
 from talo_export.probing.journal import Journal
@@ -34,6 +35,22 @@ def test_every_layer_is_swept_layer_0_too(text_model, make_items):
     assert table.variants == (None, *knockouts)
     assert table.scored.all()
     assert len({tuple(row) for row in table.scores[:, 0]}) == 5
+
+
+def test_several_layers_at_once_are_swept_the_plain_way_and_their_answers_kept(
+    tmp_path, text_model, make_items
+):
+    items, both = make_items(2), Knockout(0, also=(2,))
+    variants = (None, Knockout(0), both, Knockout(1, heads=((0,),)))
+    with Journal.open(tmp_path / "scores.sqlite", {}) as journal:
+        swept = sweep(text_model, items, variants, LIKELIHOOD, journal=journal)
+        again = sweep(text_model, items, variants, LIKELIHOOD, journal=journal)
+    assert same(swept.table, sweep(text_model, items, variants, LIKELIHOOD, engine="naive").table)
+    assert swept.cost.layer_evaluations == swept.cost.layer_evaluations_naive
+    assert again.cost.layer_evaluations == 0
+    assert same(again.table, swept.table)
+    row = swept.table.row(both)
+    assert not np.array_equal(swept.table.scores[row], swept.table.scores[1])
 
 
 @pytest.mark.parametrize("scoring", [LIKELIHOOD, Scoring(max_new_tokens=3)])
@@ -152,6 +169,15 @@ def test_progress_counts_cells_one_by_one_while_checking_and_reports_running_gai
     assert {event.items for event in events} == {3}
     gains = {v: table.accuracy[table.row(v)] - table.accuracy[0] for v in variants[1:]}
     assert events[-1].gains == pytest.approx(gains)
+
+
+def test_there_is_a_time_left_within_the_first_tenth_even_while_checking(text_model, make_items):
+    heard = Heard()
+    variants = (None, *all_knockouts(text_model.decoder))
+    sweep(text_model, make_items(4), variants, LIKELIHOOD, reporter=heard)
+    first = next(event for event in heard.progress if "left" in standing("probing", event, 9.0))
+    assert first.checking
+    assert first.done <= first.total / 10
 
 
 def test_requests_without_sense_are_refused(text_model, make_items):

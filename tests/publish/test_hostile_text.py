@@ -81,6 +81,7 @@ def _unfolded() -> Iterator[None]:
         prepare_streams()
         yield
     logging.setLogRecordFactory(logging.LogRecord)
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +248,8 @@ def test_what_a_library_logs_or_warns_of_is_one_line() -> None:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     log.addHandler(handler)
-    log.warning("from the server: %s", TEXT)
+    log.warning("what concerns programmers")
+    log.error("from the server: %s", TEXT)
     log.removeHandler(handler)
     stream.write(warnings.formatwarning(TEXT, UserWarning, "x.py", 1))  # type: ignore[arg-type]
     assert inert(stream.getvalue()).count("\n") == 2
