@@ -200,14 +200,12 @@ NEEDED: dict[type[Request], dict[str, Any]] = {
     AnalyzeRequest: {"kind": "heatmap", "runs": ["run"]},
     ReportRequest: {"runs": ["run"]},
     LoadTaskRequest: {"task": "maps"},
-    AskRequest: {"run": "run"},
 }
 """What must be given, or else the request cannot be."""
 WITH: dict[tuple[type[Request], str], dict[str, Any]] = {
     (AskRequest, "model"): {"question": "why?"},
     (ExportRequest, "model"): {"layer": 1, "out": "out"},
     (TasksRequest, "file"): {"task": "check"},
-    (AskRequest, "model"): {"question": "why?"},
 }
 """The same, where one setting needs another, or excludes one."""
 
