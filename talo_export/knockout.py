@@ -14,8 +14,9 @@ from typing import Literal
 
 Scope = Literal["attention", "o_proj", "mlp", "layer"]
 """What is filled: `attention` the q, k, v and output projections with their biases (only those
-that no other layer reads); `o_proj` the output projection alone (the same function under `zero`);
-`mlp` the feed-forward block's output projection; `layer` attention and feed-forward together."""
+that no other layer reads); `o_proj` the output projection alone: under `zero` the same function,
+but gradients reach it, so that tuning can switch it on again; `mlp` the feed-forward block's
+output projection; `layer` attention and feed-forward together."""
 
 Fill = Literal["zero", "uniform", "mean"]
 """What stands in its place: `zero`; `uniform`, every weight 1/d_out and every bias 0; `mean`,
@@ -108,6 +109,12 @@ class Knockout:
         for at, heads in enumerate(self.heads):
             parts[at] = "-".join((parts[at], "heads", *map(str, heads)))
         return "-".join(parts)
+
+    def to_json(self) -> dict[str, object]:
+        """As files have it: `also` and `heads` only where there are any."""
+        more = {"also": list(self.also), "heads": [list(heads) for heads in self.heads]}
+        cut = {"layer": self.layer, "scope": self.scope, "fill": self.fill}
+        return cut | {key: numbers for key, numbers in more.items() if numbers}
 
     def __str__(self) -> str:
         return f"{self.label} ({self.scope}, {self.fill})"

@@ -6,7 +6,9 @@ What is checked of a layer's knockout, each in a way that does not depend on how
   and give the very logits of the live knockout, which are not the base's;
 - filling q, k and v besides the output projection changes nothing, so no other layer reads them;
 - the layer then handles every position by itself: other positions' hidden states no longer
-  reach it, though they do in the base; and it still does something (its feed-forward block).
+  reach it, though they do in the base; and it still does something (its feed-forward block);
+- where heads are told apart, the last one cut: live as on disk, and in the columns where
+  `heads.py` sees it.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Any
 
 import torch
 import transformers
+from heads import check_head
 from tiny import tiny_config
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
@@ -62,6 +65,10 @@ class Finding:
     mixers: str = ""
     proved: list[int] = field(default_factory=list)
     """Layers whose knockout was proved."""
+    heads: list[int] = field(default_factory=list)
+    """How many heads there are in each layer of which one was cut and proved."""
+    headless: str = ""
+    """Why heads are not cut alone, in the package's own words."""
     refused: str = ""
     """Why the package declines, in its own words."""
     unusable: str = ""
@@ -99,6 +106,15 @@ def examine(mapping: str, model_type: str, folder: Path) -> Finding:
             finding.wrong = f"layer {layer.index}: {one_line(error)}"
             return finding
         finding.proved.append(layer.index)
+        try:
+            count = check_heads(mapping, folder, model, decoder, disk, layer, base)
+        except AssertionError as error:
+            finding.wrong = f"heads of layer {layer.index}: {one_line(error)}"
+            return finding
+        except TaloError as error:
+            finding.headless = one_line(error)
+        else:
+            finding.heads.append(count)
     if not finding.proved:
         finding.refused = reason(disk)
     return finding
@@ -200,6 +216,32 @@ def check_layer(
     assert torch.equal(found, expected), (
         f"disk and memory differ by {(found - expected).abs().max():.2g}"
     )
+
+
+def check_heads(
+    mapping: str,
+    folder: Path,
+    model: Any,
+    decoder: Decoder,
+    disk: Decoder,
+    layer: Layer,
+    base: BaseAnswer,
+) -> int:
+    """How many heads the layer has, its last one cut and proved.
+
+    Raises TaloError where the package tells no heads apart, AssertionError where a check fails.
+    """
+    known = decoder.layers[layer.index].attention[0].heads
+    cut = Knockout(layer.index, heads=((known.count - 1 if known else 0,),))
+    plan = plan_export(folder, cut, disk)
+    assert known is not None
+    check_head(model, decoder.layers[layer.index], known.count - 1, base)
+    with knocked_out(model, decoder, cut, base=base):
+        expected = logits_of(model, base.example)
+    with exported(plan) as copy:
+        found = logits_of(load(mapping, copy), base.example)
+    assert torch.equal(found, expected), "disk and memory differ"
+    return known.count
 
 
 def check_positions(model: nn.Module, layer: Layer, base: BaseAnswer, cut: bool) -> None:

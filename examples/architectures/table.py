@@ -57,11 +57,19 @@ def verdict(finding: Finding) -> str:
     return "proved" if finding.libraries == libraries() else f"proved ({finding.libraries})"
 
 
+def heads(finding: Finding) -> str:
+    """Another: how many heads can be cut one by one."""
+    if finding.heads:
+        counts = dict.fromkeys(finding.heads)
+        return f"{' or '.join(map(str, counts))}, proved"
+    return "as a whole only" if finding.headless else ""
+
+
 def table(findings: list[Finding]) -> str:
     """The whole page."""
     rows = [
         f"| {f.mapping} | {f.model_type} | {f.architecture} | {f.layers or ''} | {f.mixers} "
-        f"| {verdict(f)} |".replace("|  |", "| |")
+        f"| {heads(f)} | {verdict(f)} |".replace("|  |", "| |")
         for f in findings
     ]
     examined = [f for f in findings if not f.unusable]
@@ -81,10 +89,11 @@ def table(findings: list[Finding]) -> str:
             f"- types: {len(findings)}; can be built, saved and loaded small: {len(examined)}",
             f"- of these, with self-attention in their decoder: {len(with_attention)}; "
             f"knockout proved: {len(proved)} ({share})",
+            f"- heads cut one by one, proved: {sum(bool(f.heads) for f in findings)}",
             f"- wrong: {sum(bool(f.wrong) for f in findings)}",
             "",
-            "| mapping | type | architecture | layers | mixers | knockout |",
-            "|---|---|---|---|---|---|",
+            "| mapping | type | architecture | layers | mixers | heads | knockout |",
+            "|---|---|---|---|---|---|---|",
             *rows,
             "",
         ]
@@ -122,6 +131,7 @@ def main() -> None:
                 file.write(json.dumps(asdict(finding)) + "\n")
         print(
             f"{mapping} {model_type}: {verdict(finding)} [{finding.layers}: {finding.mixers}] "
+            f"heads: {heads(finding) or finding.headless or 'none'} "
             f"{time.perf_counter() - started:.1f} s",
             flush=True,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -178,7 +179,7 @@ def compare(
     *,
     tolerance: float = 1e-2,
 ) -> None:
-    """Print how far the engine is from the export and from the base; fail if it is not the export.
+    """Print the engine's row of the table in README.md; fail if it does not answer as the export.
 
     Compared are log-probabilities, since an engine may return those instead of logits. Every
     difference to the export must be below the tolerance, and the largest to the base well above
@@ -196,8 +197,8 @@ def compare(
     to_base = float(np.abs(ours - unwanted).max())
     same = int((ours.argmax(axis=1) == wanted.argmax(axis=1)).sum())
     print(
-        f"{engine}: largest difference in log-probability to the export {to_export:.2g}, "
-        f"to the base {to_base:.2g}; same best token on {same} of {len(wanted)} questions"
+        f"| `{Path(sys.argv[0]).name}` | {engine} | {export.name} | {to_export:.1g} | "
+        f"{to_base:.1f} | {same} of {len(wanted)} |"
     )
     if to_export > tolerance or to_base < 10 * to_export or same < len(wanted):
         raise SystemExit(f"{engine} does not compute what the export does.")

@@ -36,6 +36,8 @@ def convert(out: Path, *, dtype: torch.dtype) -> None:
         source, gguf_file=name, dtype=dtype, quantization_config=GgufConfig(dequantize=True)
     )
     tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=name)
+    # transformers 4 and MLX look for it here, and would read 10,000 in its place.
+    model.config.rope_theta = model.config.rope_parameters["rope_theta"]
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     card = f"---\nlicense: {LICENCE}\nlanguage:\n- en\npipeline_tag: text-generation\n---\n"

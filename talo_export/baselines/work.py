@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +225,7 @@ def _ship(
     """(trainable parameters, bytes of what is shipped beside the base), written to `artifact`."""
     words: dict[str, Any] = {}
     if adapted.knockout is not None:
-        words["knockout"] = asdict(adapted.knockout)
+        words["knockout"] = adapted.knockout.to_json()
     if adapted.prior is not None:
         words["prior"] = dict(adapted.prior.nats)
     if method.in_context:

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WrapSerializer
+from pydantic import BeforeValidator, PlainSerializer, WrapSerializer
 
 from talo_export.checkpoint.files import SafeName
 from talo_export.checkpoint.hashing import file_sha256
@@ -30,14 +30,7 @@ heads have the next one, so that a talo-export that knows one layer refuses them
 GENERAL_VERSION = 2
 
 
-def _without_empty(
-    knockout: Knockout, handler: Callable[[Knockout], dict[str, object]]
-) -> dict[str, object]:
-    return {key: value for key, value in handler(knockout).items() if value != []}
-
-
-RecordedKnockout = Annotated[Knockout, WrapSerializer(_without_empty)]
-"""`also` and `heads` are written only where there are any."""
+RecordedKnockout = Annotated[Knockout, PlainSerializer(Knockout.to_json)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def prove_export(
             "path": str(Path(__file__).parents[2]),
             "base": str(base),
             "out": str(out),
-            "knockout": asdict(knockout),
+            "knockout": knockout.to_json(),
             "inputs": str(given),
             "make_inputs": inputs is None,
             "trust_remote_code": trust_remote_code,

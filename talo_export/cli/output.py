@@ -7,7 +7,6 @@ on stdout and nothing else. Quiet mode: only the sentence that matters most.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 import warnings
@@ -31,8 +30,6 @@ class Sink:
         self.mode: Mode = "json" if json_mode else "quiet" if quiet else "human"
         # Read by the libraries when they are imported, which is after this.
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-        # PEFT imports it wherever it is installed, and it warns of kernels that nothing here uses.
-        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
         if not self.live:
             os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
             if not sys.warnoptions:

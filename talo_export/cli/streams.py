@@ -30,6 +30,8 @@ def prepare_streams() -> None:
             setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # Remarks of libraries, of kernels that nothing here uses and the like: only errors are told.
+    logging.disable(logging.WARNING)
     # Libraries print what a file or a server told them.
     logging.setLogRecordFactory(InertRecord)
     warnings.formatwarning = _one_line
@@ -43,8 +45,8 @@ class InertRecord(logging.LogRecord):
         return visible(super().getMessage())
 
 
-def _one_line(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> str:
-    return f"{category.__name__}: {visible(str(message))}\n"
+def _one_line(message: Warning | str, *_: Any, **__: Any) -> str:
+    return f"warning: {visible(str(message))}\n"
 
 
 def leave_stdout() -> None:

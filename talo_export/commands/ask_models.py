@@ -12,7 +12,7 @@ from talo_export.commands.ask_questions import Questions
 from talo_export.errors import TaloError
 from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
-from talo_export.models.reference import parse_reference
+from talo_export.models.reference import download, parse_reference
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.sweep import sweep
 from talo_export.reporting import Reporter
@@ -95,7 +95,7 @@ def sides_of(request: AskRequest) -> Sides:
     """Who is asked. Raises TaloError where the named directory is neither a run nor an export."""
     if request.run is None:
         return Sides(request.model_name, request.model_reference)
-    path = Path(request.run).expanduser()
+    path = _on_disk(request.run)
     if (path / MANIFEST).is_file():
         return _exported(path, request.base)
     run = RunDirectory(path)
@@ -116,6 +116,15 @@ def sides_of(request: AskRequest) -> Sides:
         )
     reference = request.base or revised(result.model, result.revision)
     return Sides(result.model, reference, note=note, run=run)
+
+
+def _on_disk(named: str) -> Path:
+    """The directory, or the snapshot of what was published as OWNER/NAME[@REVISION]."""
+    path = Path(named).expanduser()
+    if path.exists() or named.partition("@")[0].count("/") != 1:
+        return path
+    reference = parse_reference(named)
+    return path if reference.repo_id is None else download(reference.repo_id, reference.revision)
 
 
 def _exported(directory: Path, base: str | None) -> Sides:

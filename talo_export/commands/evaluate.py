@@ -11,6 +11,7 @@ from talo_export.commands.evaluate_tasks import (
     run_evaluations,
 )
 from talo_export.commands.many import means_many, show_failures
+from talo_export.evidence.selection import MORE_ROOM, UNREAD
 from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.measurements import EvaluateRequest
 from talo_export.wording import percent
@@ -112,6 +113,16 @@ def show(result: EvaluateResult | EvaluationsResult, to: Console) -> None:
         show_evaluations(result, to)
     else:
         show_evaluate(result, to)
+
+
+def warnings(result: EvaluateResult | EvaluationsResult) -> list[str]:
+    """What to do where most answers could not be read: often a model's thoughts did not end."""
+    rows = result.tasks if isinstance(result, EvaluationsResult) else (result,)
+    return [
+        UNREAD.format(unparsed=row.unparsed, n=row.n) + row.task + MORE_ROOM
+        for row in rows
+        if 2 * row.unparsed >= row.n
+    ]
 
 
 def exit_status(result: EvaluateResult | EvaluationsResult) -> int:

@@ -28,7 +28,8 @@ from talo_export.publish.patched import (
     write_patched,
 )
 from talo_export.reporting import SILENT, Reporter
-from talo_export.requests.checkpoints import ExportRequest
+from talo_export.requests.checkpoints import ExportRequest, VerifyRequest
+from talo_export.requests.fields import command_line
 from talo_export.requests.settings import ModelChoice
 from talo_export.runs.comparison import comparison_of, read_comparison
 from talo_export.runs.directory import RunDirectory
@@ -283,7 +284,7 @@ def show(result: ExportResult, to: Console) -> None:
             )
         else:
             to.print(f"wrote {result.out}: {what}, {size}, in {result.seconds:.1f} s")
-            to.print(f"next: talo-export verify {result.out}", style="dim")
+            to.print(f"next: {command_line(VerifyRequest(str(result.out)))}", style="dim")
 
 
 def _show_edits(result: CheckpointExport, to: Console) -> None:

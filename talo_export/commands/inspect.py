@@ -13,7 +13,7 @@ from talo_export.checkpoint.formats import storage_format, stored_tensors
 from talo_export.checkpoint.layout import Layout, read_layout
 from talo_export.checkpoint.plan import edits_on
 from talo_export.checkpoint.verify import holds_fill
-from talo_export.codec import Field, Recorded
+from talo_export.codec import Field, Recorded, maybe
 from talo_export.errors import TaloError
 from talo_export.knockout import Knockout, Scope
 from talo_export.models.anatomy import Decoder, Mixer
@@ -21,6 +21,7 @@ from talo_export.models.reference import resolve
 from talo_export.publish.next_hand import advice, rope_advice
 from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.checkpoints import InspectRequest
+from talo_export.wording import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,6 +49,8 @@ class InspectedMixer:
     kind: str
     declined: str | None
     tensors: tuple[StoredTensor, ...]
+    heads: Annotated[int | None, maybe] = None
+    """How many heads `export` can cut one by one; None where it tells none apart."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,12 @@ def run(request: InspectRequest, reporter: Reporter = SILENT) -> Inspection:
                 knockout={scope: refusal(layout, anatomy, layer.index, scope) for scope in SCOPES},
                 cut=bool(zeroed[layer.index].names),
                 mixers=tuple(
-                    InspectedMixer(mixer.kind, mixer.declined, tensors(layout, mixer))
+                    InspectedMixer(
+                        mixer.kind,
+                        mixer.declined,
+                        tensors(layout, mixer),
+                        None if mixer.heads is None else mixer.heads.count,
+                    )
                     for mixer in layer.mixers
                 ),
             )
@@ -206,7 +214,7 @@ def show(inspection: Inspection, to: Console) -> None:
         for mixer in layers[0].mixers:
             table.add_row(
                 str(first) if first == last else f"{first}-{last}",
-                mixer.kind,
+                f"{mixer.kind}, {count(mixer.heads, 'head')}" if mixer.heads else mixer.kind,
                 " ".join(t.name.removeprefix(_stem(mixer)) for t in mixer.tensors),
                 " ".join(dict.fromkeys(t.dtype for t in mixer.tensors)),
                 f"{sum(t.nbytes for t in mixer.tensors):,}",
@@ -237,6 +245,7 @@ def _alike(layer: InspectedLayer) -> object:
         (
             mixer.kind,
             mixer.declined,
+            mixer.heads,
             tuple((t.name.removeprefix(_stem(mixer)), t.dtype, t.nbytes)
                   for t in mixer.tensors),
         )

@@ -19,6 +19,7 @@ from talo_export.publish.push import PushResult, check_request, deliver, push
 from talo_export.publish.subject import PLOT, read_subject
 from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.checkpoints import ExportRequest, Form, PushRequest
+from talo_export.requests.fields import command_line
 from talo_export.runs.directory import RunDirectory
 from talo_export.runs.record import record_of_manifest
 
@@ -104,9 +105,9 @@ def _of_run(request: PushRequest, run: RunDirectory, form: Form | None, adapter:
         )
         return adapter
     if not (run.checkpoint / MANIFEST).is_file():
+        line = command_line(ExportRequest(run=run.path, out="DIR"))
         raise TaloError(
-            f"{run.path} wrote no checkpoint: `talo-export export --run {run.path} --out DIR`, "
-            "then push DIR; or push with --as adapter."
+            f"{run.path} wrote no checkpoint: `{line}`, then push DIR; or push with --as adapter."
         )
     return run.checkpoint
 

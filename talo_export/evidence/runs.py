@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any, Protocol
 
 from talo_export.errors import TaloError, UsageError
@@ -50,7 +51,7 @@ class TaskScores:
         if self.knockout is None:
             raise TaloError(
                 f"{self.where} selected no layer, so there is nothing to analyse here; "
-                f"`talo-export analyze vectors {self.where}` shows every layer's gain."
+                f"`talo-export analyze vectors {quote(str(self.where))}` shows every layer's gain."
             )
         return self.knockout
 
@@ -96,7 +97,7 @@ class Runs:
         if len(self.by_task) != 1:
             raise UsageError(
                 f"{analysis} is about one run, and {len(self.by_task)} were named: call it once "
-                f"for each, as in `talo-export analyze {analysis} {first.where}`."
+                f"for each, as in `talo-export analyze {analysis} {quote(str(first.where))}`."
             )
         return first
 

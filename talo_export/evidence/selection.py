@@ -25,11 +25,12 @@ DEFAULT_CRITERION = "auto"
 WITH_SCORES = "kept-t"
 """The criterion that did best where choices are scored: examples/selection_study."""
 
-UNREADABLE = (
-    "Nothing could be read in {unparsed} of {n} answers of the unmodified model, so no layer can "
-    "be judged: give the model more room with --max-new-tokens, or compare the choices with "
+UNREAD = "Nothing could be read in {unparsed} of {n} answers of "
+MORE_ROOM = (
+    ": give the model more room with --max-new-tokens, or compare the choices with "
     "--scoring likelihood."
 )
+UNREADABLE = f"{UNREAD}the unmodified model, so no layer can be judged{MORE_ROOM}"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ model.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -47,7 +47,7 @@ def knocked_out(
     """
     targets = knockout_targets(decoder, knockout)
     switched: AbstractContextManager[Any]
-    if knockout.fill != "zero" or weights_at_hand(model, targets.names):
+    if knockout.fill != "zero" or weights_at_hand(model, targets):
         switched = filled(model, decoder, knockout)
     else:
         switched = silenced(model, decoder, {knockout: None})
@@ -65,7 +65,7 @@ def filled(model: nn.Module, decoder: Decoder, knockout: Knockout) -> Iterator[N
     Raises ProofError where a parameter is not there, TaloError where it cannot be filled.
     """
     targets = knockout_targets(decoder, knockout)
-    parameters = find_parameters(model, targets.names)
+    parameters = find_parameters(model, targets)
     transposed = transposed_parameters(model)
     originals = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     try:
@@ -74,7 +74,8 @@ def filled(model: nn.Module, decoder: Decoder, knockout: Knockout) -> Iterator[N
                 fill_tensor(parameters[name], knockout.fill, name in transposed)
             for each in targets.columns:
                 for run in each.inputs:
-                    parameters[each.weight].narrow(each.axis, run.start, len(run)).zero_()
+                    values = parameters[each.weight].narrow(each.axis, run.start, len(run))
+                    (values.view(torch.uint8) if values.element_size() == 1 else values).zero_()
         yield
     finally:
         with torch.no_grad():
@@ -154,15 +155,18 @@ def output_modules(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Modul
     return modules
 
 
-def weights_at_hand(model: nn.Module, names: Collection[str]) -> bool:
-    """Whether these parameters lie in memory in a floating point format that can be filled.
+def weights_at_hand(model: nn.Module, targets: Targets) -> bool:
+    """Whether the parameters lie in memory in a format that can be filled.
 
     What is not there at all counts as at hand, for `filled` to name it, unless a quantiser has
     put something else in its place.
     """
     have = dict(model.named_parameters(remove_duplicate=False))
     packed = getattr(model, "hf_quantizer", None) is not None
-    return all(_can_be_filled(have[name]) if name in have else not packed for name in names)
+    whole = (_can_be_filled(have[n]) if n in have else not packed for n in targets.filled)
+    cut = (_can_be_cut(have[c.weight], c) if c.weight in have else not packed
+           for c in targets.columns)  # fmt: skip
+    return all(whole) and all(cut)
 
 
 def _can_be_filled(parameter: nn.Parameter) -> bool:
@@ -173,9 +177,19 @@ def _can_be_filled(parameter: nn.Parameter) -> bool:
     )
 
 
-def find_parameters(model: nn.Module, names: tuple[str, ...]) -> dict[str, nn.Parameter]:
+def _can_be_cut(parameter: nn.Parameter, columns: Columns) -> bool:
+    """Also codes of a byte each, of which 0 is zero: their kernels round what a projection reads by
+    the largest of all heads, so that to silence a head would not be the same to the last bit."""
+    codes = parameter.device.type != "meta" and parameter.element_size() == 1
+    matrix = parameter.dim() == 2 and parameter.shape[columns.axis] == columns.of
+    return matrix and (codes or _can_be_filled(parameter))
+
+
+def find_parameters(model: nn.Module, targets: Targets) -> dict[str, nn.Parameter]:
     """The named parameters, all of them or a ProofError; TaloError where they cannot be filled."""
     have = dict(model.named_parameters(remove_duplicate=False))
+    names = targets.names
+    cut = {each.weight: each for each in targets.columns}
     lost = [name for name in names if name not in have]
     if lost or not names:
         raise ProofError(f"the model has no parameter {', '.join(lost) or 'to fill'}")
@@ -185,7 +199,8 @@ def find_parameters(model: nn.Module, names: tuple[str, ...]) -> dict[str, nn.Pa
                 f"{name} is offloaded, so it takes no other fill than zero: load the model "
                 "without offload"
             )
-        if not _can_be_filled(have[name]):
+        usable = _can_be_cut(have[name], cut[name]) if name in cut else _can_be_filled(have[name])
+        if not usable:
             raise TaloError(
                 f"{name} is stored as {have[name].dtype}, quantised: load the model with "
                 "--dtype bfloat16 from an unquantised checkpoint to knock it out in memory"

@@ -7,6 +7,7 @@ variants of the model, which all see the same item.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,13 @@ from talo_export.probing.settings import Scoring
 from talo_export.tasks.decoding import PictureError
 from talo_export.tasks.item import LETTERS, Item, ItemImage
 from talo_export.tasks.prompts import PLACE, Prompt, render
+from talo_export.tasks.thoughts import left_open
+
+IN_THOUGHTS = (
+    "the prompt ends with {mark}, which opens the model's thoughts: likelihood compares choices as "
+    "its first thought, not as its answer; use --scoring generate with --max-new-tokens in the "
+    "thousands."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +65,8 @@ def encode(loaded: LoadedModel, item: Item, scoring: Scoring) -> Encoded:
             f"item {item.id!r} has no choices to compare: score it with --scoring generate."
         )
     text, templated = prompt_text(loaded, item, prompt, scoring.system)
+    if scoring.kind == "likelihood" and (mark := left_open(text)):
+        warnings.warn(IN_THOUGHTS.format(mark=mark), stacklevel=2)
     inputs = model_inputs(loaded, item, prompt, text)
     by_letter = letters_scored(prompt, scoring) and bool(item.choices)
     endings = choice_endings(item, by_letter, templated)

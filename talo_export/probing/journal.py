@@ -20,6 +20,7 @@ from talo_export.errors import TaloError
 from talo_export.knockout import Fill, Knockout, Scope, knockout_of
 from talo_export.probing.distributed import World
 from talo_export.probing.scores import Outcome
+from talo_export.tasks.answers import RULES
 
 FORMAT = "1"
 APPLICATION_ID = 0x74616C6F  # "talo": tells our files from other SQLite files.
@@ -61,6 +62,8 @@ class Journal:
         not a journal, is damaged, or cannot be written.
         """
         wanted = {"format": FORMAT, **identity}
+        if identity.get("scoring.kind") == "generate":
+            wanted["rules"] = RULES
         with _explained(path):
             connection = sqlite3.connect(path, timeout=30)
         try:
@@ -223,6 +226,12 @@ def _prepare(path: Path, connection: sqlite3.Connection, wanted: Mapping[str, st
         for name in sorted({*stored, *wanted})
         if stored.get(name) != wanted.get(name)
     ]
+    if stored.get("rules") != wanted.get("rules"):
+        raise TaloError(
+            f"{path} holds answers that another version of talo-export read by its own rules, and "
+            "new ones would be mixed with them: probe again with --fresh, or name another "
+            "directory with --out."
+        )
     if differing:
         raise TaloError(
             f"{path} holds the scores of another run: {'; '.join(differing)}. "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from talo_export.errors import UsageError
 from talo_export.knockout import Knockout
@@ -13,6 +14,7 @@ from talo_export.probing.engines.naive import Todo, passes
 from talo_export.probing.journal import Journal, Outcomes
 from talo_export.probing.scores import Outcome
 from talo_export.probing.settings import Scoring
+from talo_export.tasks.answers import is_right
 from talo_export.tasks.item import Item
 
 
@@ -35,11 +37,22 @@ def known(
     stored: Mapping[Knockout | None, Mapping[str, Outcome]] = (
         {} if journal is None else journal.outcomes()
     )
-    wanted = {item.id for item in items}
+    asked = {item.id: item for item in items}
     return {
-        variant: {id_: o for id_, o in stored.get(variant, {}).items() if id_ in wanted}
+        variant: {
+            id_: _judged(asked[id_], outcome)
+            for id_, outcome in stored.get(variant, {}).items()
+            if id_ in asked
+        }
         for variant in variants
     }
+
+
+def _judged(item: Item, outcome: Outcome) -> Outcome:
+    """The outcome, right by today's rules: those of earlier versions took some texts for equal."""
+    if outcome.choice is None:
+        return outcome
+    return replace(outcome, correct=is_right(item, outcome.choice))
 
 
 def merged(parts: Sequence[Outcomes]) -> Outcomes:

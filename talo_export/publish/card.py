@@ -24,6 +24,9 @@ from talo_export.publish.metadata import card_data, collection_data, source_word
 from talo_export.publish.next_hand import advice
 from talo_export.publish.snippets import engines, loading_snippet
 from talo_export.publish.subject import BASE, PLOT, Subject
+from talo_export.requests.checkpoints import UndoRequest
+from talo_export.requests.fields import command_line
+from talo_export.requests.measurements import AskRequest, EvaluateRequest
 
 _HOW = {
     "zero": "set to zero",
@@ -100,6 +103,7 @@ def _words(subject: Subject) -> dict[str, object]:
     gains = [_gain(effect) for _, effect in effects]
     confirmation, manifest = subject.confirmation, subject.manifest
     calibrated = confirmation.calibrated_gain if confirmation else None
+    picture = ("picture.png",) if subject.model.vlm else ()
     return {
         **_shared_words(subject),
         "subject": subject,
@@ -110,7 +114,6 @@ def _words(subject: Subject) -> dict[str, object]:
         "comparison": subject.record.comparison,
         "versions": manifest.versions,
         "title": _title(subject),
-        "base_name": subject.base.hub_id or BASE,
         "how_it_was_cut": _HOW[subject.knockout.fill],
         "fill_words": _FILL[subject.knockout.fill],
         "snippet": loading_snippet(subject),
@@ -132,6 +135,10 @@ def _words(subject: Subject) -> dict[str, object]:
         "files": sorted({edit.file for edit in manifest.edits}),
         "bytes_total": sum(edit.overwritten for edit in manifest.edits),
         "has_plot": PLOT in manifest.added,
+        "exporting": subject.export_command(subject.base.hub_id or BASE, "DIR"),
+        "asking": command_line(AskRequest(subject.where, subject.question, images=picture)),
+        "evaluating": command_line(EvaluateRequest(subject.where, "YOUR_TASK")),
+        "undoing": command_line(UndoRequest(subject.where, out="DIR")),
         "has_undo": UNDO_FILE in manifest.added,
     }
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from talo_export.errors import TaloError
 from talo_export.foreign_text import visible
-from talo_export.knockout import Knockout
 from talo_export.publish.card import render_collection
 from talo_export.publish.metadata import eval_result_files, slug
 from talo_export.publish.parcel import Document, Parcel, files_below
@@ -98,18 +97,12 @@ def _document(members: Sequence[Member]) -> Document:
         "revision": base.revision,
         "adapters": {
             member.folder: {
-                **_cut(member.subject.knockout),
+                **{k: v for k, v in member.subject.knockout.to_json().items() if k != "fill"},
                 "task": None if member.subject.task is None else member.subject.task.task,
             }
             for member in members
         },
     }
-
-
-def _cut(knockout: Knockout) -> Document:
-    more = {"also": list(knockout.also), "heads": [list(heads) for heads in knockout.heads]}
-    cut = {"layer": knockout.layer, "scope": knockout.scope}
-    return cut | {key: numbers for key, numbers in more.items() if numbers}
 
 
 def _same(theirs: Document, ours: Document) -> bool:

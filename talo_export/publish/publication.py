@@ -25,7 +25,8 @@ from talo_export.publish.card import read_card
 from talo_export.publish.parcel import Document, Parcel, files_below
 from talo_export.publish.snippets import adapter_snippet, short_snippet
 from talo_export.publish.subject import HERE
-from talo_export.requests.checkpoints import Form
+from talo_export.requests.checkpoints import Form, VerifyRequest
+from talo_export.requests.fields import command_line
 from talo_export.runs.record import record_of_manifest
 from talo_export.wording import count, interval, points
 
@@ -78,7 +79,7 @@ def open_publication(
         named = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
         raise TaloError(
             f"{shown} is not what talo-export wrote ({named}): "
-            f"run `talo-export verify {shown}` and export again."
+            f"run `{command_line(VerifyRequest(shown))}` and export again."
         )
     if not (directory / CARD).is_file():
         raise TaloError(f"{shown} has no {CARD}: export again to get the model card.")

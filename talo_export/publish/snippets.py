@@ -69,7 +69,7 @@ def engines(subject: Subject) -> tuple[Engine, ...]:
     if subject.gguf_file is not None:
         fetch, here = _fetched(subject, subject.gguf_file, local_dir=".")
         file = subject.gguf_file if here == "." else f"{here}/{subject.gguf_file}"
-        lines = [*fetch, f"llama-cli -m {file} -p {_quoted(subject.question)}"]
+        lines = [*fetch, f"llama-cli -m {shlex.quote(file)} -p {_quoted(subject.question)}"]
         return (Engine("llama.cpp", "\n".join(lines)),)
     vllm = Engine("vLLM", f"vllm serve {subject.where}")
     if subject.manifest.storage != "plain":
@@ -92,7 +92,9 @@ def _fetched(subject: Subject, *files: str, local_dir: str) -> tuple[list[str], 
     """The line that downloads (none for a directory that is here already), and where it then is."""
     if subject.where == HERE:
         return [], HERE
-    return [" ".join(["hf download", subject.where, *files, "--local-dir", local_dir])], local_dir
+    return [
+        shlex.join(["hf", "download", subject.where, *files, "--local-dir", local_dir])
+    ], local_dir
 
 
 def _quoted(text: str) -> str:
@@ -108,7 +110,7 @@ def _load(subject: Subject) -> list[str]:
         return [
             *imports,
             "",
-            f'where, file = "{subject.where}", "{subject.gguf_file}"',
+            f"where, file = {_literal(subject.where)}, {_literal(subject.gguf_file)}",
             f"model = {auto}.from_pretrained(where, gguf_file=file)",
             f"{name} = {reader}.from_pretrained(where, gguf_file=file)",
         ]
@@ -116,7 +118,7 @@ def _load(subject: Subject) -> list[str]:
         return [
             *imports,
             "",
-            f'model = {auto}.from_pretrained("{subject.where}", dtype="auto")',
+            f"model = {loading_line(subject.where, auto)}",
             f'{name} = {reader}.from_pretrained("{subject.where}")',
         ]
     at = f', revision="{subject.base.revision}"' if subject.base.revision else ""

@@ -137,7 +137,7 @@ class Subject:
             again = (self.task.command,)
             if self.kind == "checkpoint":
                 return again
-            return (*again, "talo-export export --run RUN --as adapter --out OUT")
+            return (*again, command_line(ExportRequest(run="RUN", out="OUT", form="adapter")))
         model = None if self.base.name == DEMO else without_folders(self.base.name)
         return (self.export_command(model, "OUT", self.kind),)
 

@@ -146,7 +146,7 @@ class AskRequest(PromptSettings, TaskWithShots, InferenceSettings):
     """
 
     run: Annotated[MaybeReference, Argument(
-        "RUN", "A run, or an exported checkpoint or adapter; its base is found by itself."
+        "RUN", "A run, an exported checkpoint or adapter, or one's Hub id; it names its base."
     )] = Coerced(as_written, default=None)  # fmt: skip
     question: Annotated[str | None, Argument(
         "QUESTION", "Sent as it is, through the chat template; with --model it comes first."
@@ -187,6 +187,7 @@ class AskRequest(PromptSettings, TaskWithShots, InferenceSettings):
         if self.model is not None and self.question is None:
             # The one word that is there can only be the question.
             vars(self).update(question=self.run, run=None)
+        vars(self).update(run=reference_if_any(self.run))
         if (self.run is None) == (self.model is None):
             raise UsageError("ask needs a run or an exported checkpoint, or --model REF.")
         if self.of_a_task and (self.question is not None or self.images):

@@ -49,8 +49,8 @@ Data = Annotated[MaybePath, Flag(
 Seed = Annotated[int, Flag("--seed N", TASK, "Seed of the split and the bootstrap.")]
 ScopeName = Annotated[Scope, Flag(
     "--scope SCOPE", SEARCH,
-    "attention: q, k, v and output; o_proj: the output alone (the same function); mlp: the "
-    "feed-forward's output; layer: both blocks."
+    "attention: q, k, v and output; o_proj: the output alone, which answers the same and can be "
+    "tuned again; mlp: the feed-forward's output; layer: both blocks."
 )]  # fmt: skip
 FillName = Annotated[Fill, Flag(
     "--fill FILL", SEARCH, "What takes the weights' place: zero, uniform or mean."
@@ -152,11 +152,11 @@ class TaskWithShots(TaskChoice):
     """Which items, and what is drawn for them."""
 
     _: KW_ONLY
-    few_shot: Annotated[int, Flag(
+    few_shot: Annotated[int | None, Flag(
         "--few-shot N", TASK,
         "Answered examples shown before every item, from the benchmark's own split.",
-        least=0
-    )] = 0  # fmt: skip
+        least=0, default="a YAML's own, else none"
+    )] = None  # fmt: skip
     seed: Seed = 0
 
 

@@ -17,6 +17,7 @@ from talo_export.probing.journal import Journal
 from talo_export.requests.measurements import EvaluateRequest
 from talo_export.runs.directory import default_directory
 from talo_export.runs.request import score_identity
+from talo_export.tasks.answers import RULES
 from talo_export.tasks.item import Task
 
 
@@ -28,6 +29,7 @@ def open_answers(request: EvaluateRequest, task: Task, loaded: LoadedModel) -> J
     identity = {
         **score_identity(request, task, _fingerprint(request.model_reference)),
         "dtype": loaded.dtype,
+        "rules": RULES,
         **current_versions(),
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -24,7 +24,7 @@ def choice_recorded(choice: TaskWithShots) -> dict[str, Any]:
         "choices_from": choice.choices_from,
         "few_shot": choice.few_shot,
     }
-    return {name: value for name, value in kept.items() if value}
+    return {name: value for name, value in kept.items() if value or value == 0}
 
 
 def choice_of_run(
@@ -54,7 +54,7 @@ def load_chosen(choice: TaskChoice, *, model_is_demo: bool, first: int | None = 
 
     name = choice.task or DEFAULT_TASK
     bare = _demo_name(name, model_is_demo=model_is_demo)
-    shots, seed = (choice.few_shot, choice.seed) if isinstance(choice, TaskWithShots) else (0, 0)
+    shots, seed = (choice.few_shot, choice.seed) if isinstance(choice, TaskWithShots) else (None, 0)
     # First, since the lack of any is told without reading the items.
     pool = examples_for(choice, model_is_demo=model_is_demo) if shots else ()
     if bare is not None:
@@ -70,9 +70,10 @@ def load_chosen(choice: TaskChoice, *, model_is_demo: bool, first: int | None = 
             columns=choice.columns or None,
             choices_from=choice.choices_from,
             trust_remote_code=choice.trust_remote_code,
+            own_examples=shots is None,
             first=None if shots else first,
         )
-    return with_shots(task, pool, shots, seed)
+    return with_shots(task, pool, shots or 0, seed)
 
 
 def examples_for(choice: TaskChoice, *, model_is_demo: bool) -> tuple[Item, ...]:

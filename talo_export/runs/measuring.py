@@ -15,6 +15,8 @@ from talo_export.probing.distributed import World
 from talo_export.probing.journal import Journal
 from talo_export.probing.sweep import SweepResult, all_knockouts, sweep
 from talo_export.reporting import Reporter
+from talo_export.requests.checkpoints import InspectRequest
+from talo_export.requests.fields import command_line
 from talo_export.requests.measurements import ProbeRequest
 from talo_export.tasks.item import Item
 from talo_export.tasks.splits import Split
@@ -57,7 +59,7 @@ def measure(
     if not knockouts:
         raise UsageError(
             f"{request.model_name} has no layer whose {request.scope} can be knocked out; see "
-            f"`talo-export inspect {request.model_name}`."
+            f"`{command_line(InspectRequest(request.model))}`."
         )
 
     def score(

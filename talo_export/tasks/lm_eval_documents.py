@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from talo_export.errors import TaloError, UsageError
@@ -112,8 +113,11 @@ def _processed(process: Function, split: SplitFiles, part: slice) -> Table:
     import datasets
 
     try:
-        with without_bars():
-            loaded = datasets.Dataset.from_parquet([str(path) for path in split.files])
+        # What `datasets` keeps of it goes there: nothing is left anywhere, nor taken up from
+        # another time. What is mapped can be read though its file is gone.
+        with without_bars(), TemporaryDirectory(prefix="talo-export-") as folder:
+            files = [str(path) for path in split.files]
+            loaded = datasets.Dataset.from_parquet(files, cache_dir=folder)
             if part != slice(None):
                 loaded = loaded.select(range(len(loaded))[part])
             # Dropped rows are only marked so: the table must really be without.

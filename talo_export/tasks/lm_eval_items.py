@@ -31,11 +31,16 @@ Document = Mapping[str, Any]
 
 
 def load_yaml_task(
-    path: Path, *, data: Path | None = None, trust_remote_code: bool = False
+    path: Path,
+    *,
+    data: Path | None = None,
+    trust_remote_code: bool = False,
+    own_examples: bool = True,
 ) -> Task:
     """The task of a YAML, its documents from `data`, from local files it names, or from the Hub.
 
     `data` is a local copy of the data set (Parquet as the Hub serves it) or one file of rows.
+    Without `own_examples` none are shown before the items.
 
     Raises: UsageError for what is not supported or not trusted, by name; TaloError for documents
     that cannot be had or do not fit the YAML.
@@ -46,8 +51,7 @@ def load_yaml_task(
         raise UsageError(f"{path} names neither a test_split nor a validation_split.")
     documents = read_documents(task, str(split), data)
     items = _items(task, documents)
-    examples = few_shot_documents(task, str(split), documents, data)
-    if examples:
+    if own_examples and (examples := few_shot_documents(task, str(split), documents, data)):
         pool = _items(task, examples.pool)
         items = tuple(
             replace(item, shots=tuple(pool[number] for number in drawn))

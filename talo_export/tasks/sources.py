@@ -49,6 +49,7 @@ def load_task(
     columns: Mapping[str, str] | None = None,
     choices_from: str | None = None,
     trust_remote_code: bool = False,
+    own_examples: bool = True,
     first: int | None = None,
 ) -> Task:
     """The one task that `reference` names.
@@ -56,8 +57,9 @@ def load_task(
     `data` is a local copy of the data set that a name, YAML or Hub reference means; `columns`
     maps fields to the columns of a file or Hub data set (see `parse_columns`), and
     `choices_from="answer"` makes all of its answers the choices of each item;
-    `trust_remote_code` lets a YAML run the functions it names. With `first` the task holds no more
-    than so many items, to be looked at: of the others no picture is read, and groups do not know.
+    `trust_remote_code` lets a YAML run the functions it names, and `own_examples` show the examples
+    it names before each item. With `first` the task holds no more than so many items, to be looked
+    at: of the others no picture is read, and groups do not know.
 
     Raises: UsageError for an unknown name (suggesting the nearest) or one that means several, or
     an option that does not go with it; TaloError for data that is missing or malformed.
@@ -77,7 +79,12 @@ def load_task(
     if Path(reference).suffix.lower() in YAML:
         from talo_export.tasks.lm_eval_items import load_yaml_task
 
-        return load_yaml_task(Path(reference), data=data, trust_remote_code=trust_remote_code)
+        return load_yaml_task(
+            Path(reference),
+            data=data,
+            trust_remote_code=trust_remote_code,
+            own_examples=own_examples,
+        )
     from talo_export.tasks.benchmark_tasks import load_entry
 
     name, _, revision = reference.partition("@")

@@ -35,7 +35,7 @@ from talo_export.checkpoint.writer import write_export
 from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder
 from talo_export.models.finding import find_decoder
-from talo_export.models.switching import silenced
+from talo_export.models.switching import knocked_out
 
 GROUP = 32
 NOTES = """
@@ -177,8 +177,14 @@ class Proof:
 
 
 def prove(library: str, kind: str, base: Path, decoder: Decoder) -> Proof:
-    out = base.with_name(base.name + "-out")
-    plan = plan_export(base, Knockout(1), decoder)
+    proof = prove_cut(library, kind, base, decoder, Knockout(1))
+    prove_cut(library, f"{kind}, a head", base, decoder, Knockout(1, heads=((2,),)))
+    return proof
+
+
+def prove_cut(library: str, kind: str, base: Path, decoder: Decoder, knockout: Knockout) -> Proof:
+    out = base.with_name(f"{base.name}-out-{knockout.slug}")
+    plan = plan_export(base, knockout, decoder)
     write_export(plan, out, base="base")
     assert verify_files(out, base).ok
     original = AutoModelForCausalLM.from_pretrained(base, device_map="cpu", dtype="auto")
@@ -188,7 +194,7 @@ def prove(library: str, kind: str, base: Path, decoder: Decoder) -> Proof:
     assert not any(report.values()), report
     with torch.no_grad():
         untouched, found = original(IDS).logits, exported(IDS).logits
-        with silenced(original, find_decoder(original), {Knockout(1): None}):
+        with knocked_out(original, find_decoder(original), knockout):
             expected = original(IDS).logits
     assert torch.equal(found, expected)
     assert not torch.equal(found, untouched)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
+from proving import make_subject
 from tiny_bases import save, tiny_gpt2, tiny_llama, tiny_llava, tiny_neox, tiny_phi3
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedModel
 
@@ -172,6 +173,12 @@ def test_one_layer_is_written_as_ever_and_several_not_so_that_an_old_reader_take
         (both / MANIFEST).write_text(json.dumps(lie))
         with pytest.raises(TaloError, match="format version"):
             read_manifest(both)
+
+
+def test_an_adapter_of_stacked_experts_is_refused_by_name(tmp_path: Path) -> None:
+    make_subject("causal-lm", "mixtral", tmp_path / "base")
+    with pytest.raises(TaloError, match=r"down_proj is not a parameter of a linear module"):
+        plan_adapter(tmp_path / "base", Knockout(1, "mlp"))
 
 
 def test_diff_names_both_layers(bases: dict[str, Path], tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from talo_export.checkpoint.plan import plan_export
 from talo_export.checkpoint.writer import write_export
-from talo_export.knockout import Knockout, Scope
+from talo_export.knockout import Knockout
 from talo_export.models.anatomy import Decoder
 from talo_export.models.finding import find_decoder
 from talo_export.models.switching import knocked_out
@@ -45,13 +45,14 @@ def load(directory: Path, quantization: QuantizationConfigMixin) -> PreTrainedMo
 
 
 def assert_the_export_computes_the_knockout(
-    base: Path, out: Path, decoder: Decoder, scope: Scope, quantization: QuantizationConfigMixin
-) -> None:
-    write_export(plan_export(base, Knockout(1, scope), decoder), out, base="base")
+    base: Path, out: Path, decoder: Decoder, knockout: Knockout,
+    quantization: QuantizationConfigMixin,
+) -> None:  # fmt: skip
+    write_export(plan_export(base, knockout, decoder), out, base="base")
     exported, live = load(out, quantization), load(base, quantization)
     with torch.no_grad():
         found, untouched = exported(IDS).logits, live(IDS).logits
-        with knocked_out(live, find_decoder(live), Knockout(1, scope)):
+        with knocked_out(live, find_decoder(live), knockout):
             expected = live(IDS).logits
     assert torch.equal(found, expected)
     assert not torch.equal(found, untouched)
@@ -67,13 +68,14 @@ def test_fp8_with_block_scales(tmp_path: Path) -> None:
         tensors[name + "_scale_inv"] = torch.full((rows, columns), 0.01)
     save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
     declare(base, {"quant_method": "fp8", "weight_block_size": [16, 16]})
-    assert_the_export_computes_the_knockout(
-        base,
-        tmp_path / "out",
-        find_decoder(model),
-        "attention",
-        FineGrainedFP8Config(weight_block_size=(16, 16), dequantize=True),
-    )
+    for number, knockout in enumerate((Knockout(1), Knockout(1, heads=((0, 3),)))):
+        assert_the_export_computes_the_knockout(
+            base,
+            tmp_path / str(number),
+            find_decoder(model),
+            knockout,
+            FineGrainedFP8Config(weight_block_size=(16, 16), dequantize=True),
+        )
 
 
 def test_mxfp4_experts(tmp_path: Path) -> None:
@@ -99,7 +101,9 @@ def test_mxfp4_experts(tmp_path: Path) -> None:
         tensors[name + "_scales"] = torch.full(shape[:-1], 120, dtype=torch.uint8)
     save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
     declare(base, {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]})
-    for scope in ("attention", "mlp"):
+    cuts = (Knockout(1), Knockout(1, "mlp"), Knockout(0, also=(1,), heads=((0,), (1, 2))))
+    for number, cut in enumerate(cuts):
+        out = tmp_path / str(number)
         assert_the_export_computes_the_knockout(
-            base, tmp_path / scope, find_decoder(model), scope, Mxfp4Config(dequantize=True)
+            base, out, find_decoder(model), cut, Mxfp4Config(dequantize=True)
         )

@@ -42,6 +42,22 @@ def test_every_layer_has_its_mixers_tensors_and_what_export_would_say(gemma: Pat
     assert str(refusal.value) == lender["knockout"]["attention"]
 
 
+@pytest.mark.parametrize(("kind", "heads"), [("llama", 4), ("gpt2", 4), ("xlnet", None)])
+def test_it_says_how_many_heads_can_be_cut_one_by_one(
+    kind: str, heads: int | None, tmp_path: Path
+) -> None:
+    make_subject("causal-lm", kind, tmp_path / "base")
+    base = str(tmp_path / "base")
+    (mixer,) = inspect.run(InspectRequest(base)).layers[1].mixers
+    assert mixer.heads == heads
+    said = " ".join(CliRunner().invoke(app, ["inspect", base]).stdout.split())
+    assert ("self-attention, 4 heads" in said) is (heads is not None)
+    document = inspect.run(InspectRequest(base)).to_json()
+    assert document["layers"][1]["mixers"][0].get("heads") == heads
+    last = export.run(ExportRequest(base, heads={1: [3]}, dry_run=True)) if heads else None
+    assert (last is None) is (heads is None)
+
+
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 def test_a_layer_that_is_cut_already_is_named(kind: str, tmp_path: Path) -> None:
     make_subject("causal-lm", kind, tmp_path / "base")

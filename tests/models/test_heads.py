@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from heads import columns, silent_columns
 from proving import build
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import PreTrainedModel
 
 from talo_export.errors import ProofError, TaloError, UsageError
 from talo_export.knockout import Knockout, knockout_of
 from talo_export.models.anatomy import Decoder, Layer
 from talo_export.models.finding import find_decoder
+from talo_export.models.proof import BaseAnswer
 from talo_export.models.switching import filled, knocked_out, silenced
 
 IDS = torch.arange(7).view(1, 7) + 5
@@ -30,42 +29,6 @@ def cut_heads(layer: int, *heads: int) -> Knockout:
 def logits_of(model: nn.Module, ids: Tensor = IDS) -> Tensor:
     with torch.no_grad():
         return model(input_ids=ids).logits
-
-
-class Silence(TorchDispatchMode):
-    """Zeros in place of one head of every product of attention weights (heads, T, T) and values."""
-
-    def __init__(self, head: int) -> None:
-        super().__init__()
-        self.head = head
-        self.active = False
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        weighs = func._schema.name == "aten::bmm" and args[0].shape[1:] == (7, 7)
-        if self.active and weighs:
-            result[self.head] = 0
-        return result
-
-
-@contextmanager
-def attention_without(model: PreTrainedModel, path: str, head: int) -> Iterator[None]:
-    """The attention in `path` puts out zeros for `head`, whatever is done with them then."""
-    mode, module = Silence(head), model.get_submodule(path)
-
-    def switch(on: bool) -> Any:
-        return lambda *_: setattr(mode, "active", on)
-
-    handles = (
-        module.register_forward_pre_hook(switch(True)),
-        module.register_forward_hook(switch(False)),
-    )
-    try:
-        with mode:
-            yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def with_heads(decoder: Decoder) -> Layer:
@@ -84,21 +47,14 @@ def test_the_columns_of_a_head_read_what_the_attention_puts_out_for_it(model_typ
     layer = with_heads(find_decoder(model))
     (mixer,) = layer.attention
     assert mixer.heads is not None
-    base = logits_of(model)
+    base = BaseAnswer({"input_ids": IDS}, logits_of(model))
     for head in (0, mixer.heads.count - 1):
-        read: list[Tensor] = []
-        projection = model.get_submodule(mixer.heads.weight.rpartition(".")[0])
-        handle = projection.register_forward_pre_hook(lambda _, args, to=read: to.append(args[0]))
-        with attention_without(model, mixer.path, head):
-            silent = logits_of(model)
-        handle.remove()
-        columns = {i for run in mixer.heads.inputs_of((head,)) for i in run}
-        zero = read[0].reshape(-1, mixer.heads.inputs).eq(0).all(0)
-        assert set(zero.nonzero().flatten().tolist()) == columns
+        silent, expected = silent_columns(model, layer, head, base)
+        assert silent == columns(mixer.heads, head)
         with filled(model, find_decoder(model), cut_heads(layer.index, head)):
             cut = logits_of(model)
-        assert torch.allclose(cut, silent, rtol=1e-5, atol=1e-6)
-        assert not torch.equal(cut, base)
+        assert torch.allclose(cut, expected, rtol=1e-5, atol=1e-6)
+        assert not torch.equal(cut, base.logits)
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
@@ -135,16 +91,45 @@ def test_heads_are_silenced_in_some_rows_or_in_all_without_touching_weights(
     assert torch.equal(mixed[1], base[1])
 
 
-def test_weights_that_cannot_be_filled_are_not_read(llama: PreTrainedModel, logits: Any) -> None:
+def test_of_weights_that_are_packed_the_heads_are_not_read(
+    llama: PreTrainedModel, logits: Any
+) -> None:
     decoder, knockout = find_decoder(llama), cut_heads(1, 1, 2)
     with knocked_out(llama, decoder, knockout):
         expected = logits(llama)
     projection = llama.model.layers[1].self_attn.o_proj
     weight, bias = projection.weight.clone(), projection.bias
     projection.forward = lambda hidden: nn.functional.linear(hidden, weight, bias)
-    projection.weight = nn.Parameter(weight.to(torch.int8), requires_grad=False)
+    packed = torch.zeros(weight.numel() // 2, 1, dtype=torch.uint8)
+    projection.weight = nn.Parameter(packed, requires_grad=False)
     with knocked_out(llama, decoder, knockout):
         assert torch.equal(logits(llama), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn])
+def test_of_codes_of_a_byte_the_columns_are_filled_as_on_disk(
+    llama: PreTrainedModel, logits: Any, dtype: torch.dtype
+) -> None:
+    projection = llama.model.layers[1].self_attn.o_proj
+    codes = (projection.weight.detach() * 100).to(dtype)
+    bias = projection.bias
+
+    def rounding(hidden: Tensor) -> Tensor:
+        """As kernels that round what they read by its largest value: of all heads together."""
+        scale = hidden.abs().amax(-1, keepdim=True).clamp(min=1e-9) / 127
+        weight = projection.weight.float() / 100
+        return nn.functional.linear((hidden / scale).round() * scale, weight, bias)
+
+    projection.forward = rounding
+    projection.weight = nn.Parameter(codes.clone(), requires_grad=False)
+    decoder, base = find_decoder(llama), logits(llama)
+    with knocked_out(llama, decoder, cut_heads(1, 1)):
+        cut = logits(llama)
+    assert torch.equal(projection.weight.view(torch.uint8), codes.view(torch.uint8))
+    codes[:, 8:16] = torch.zeros(32, 8).to(dtype)
+    projection.weight = nn.Parameter(codes, requires_grad=False)
+    assert torch.equal(logits(llama), cut)
+    assert not torch.equal(cut, base)
 
 
 def changed_heads(decoder: Decoder, **changes: Any) -> Decoder:

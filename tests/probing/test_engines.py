@@ -101,6 +101,23 @@ def test_fast_engines_equal_the_naive_loop(name, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_heads_of_one_layer_share_the_layers_below_it(name, mode):
+    loaded, inputs = built(name)
+    heads = [Knockout(layer, heads=((head,),)) for layer in (0, 1) for head in (0, 1)]
+    variants = (None, *heads, Knockout(1))
+    scoring, encoded = MODES[mode][0], encoded_for(inputs, mode)
+    plain = plainly(loaded, encoded, variants, scoring)
+    for width in (1, 99):
+        fast = shared(loaded, encoded, variants, scoring, width)
+        for variant in variants:
+            assert (
+                disagreement(fast.answers[variant], plain.answers[variant], torch.float32) is None
+            )
+        assert distance(fast.answers[None].logits, fast.answers[heads[0]].logits) > 1e-4
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_pair_gives_the_very_bits_of_stock_passes_with_the_tower_run_once(name, mode):
     loaded, inputs = built(name)

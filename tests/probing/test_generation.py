@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -106,6 +107,17 @@ def test_a_budget_that_ends_in_the_thoughts_gives_a_result_that_says_so(make_ite
         by_letter=True,
     )
     assert evidence.null is None
+
+
+def test_choices_compared_inside_of_thoughts_are_warned_of(make_items):
+    item = make_items(1)[0]
+    thinking = loaded_llama(2, byte_tokenizer(THINKS))
+    with pytest.warns(UserWarning, match="ends with <think>.*first thought.*--scoring generate"):
+        encode(thinking, item, Scoring("likelihood"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        encode(thinking, item, Scoring())
+        encode(loaded_llama(2), item, Scoring("likelihood"))
 
 
 def test_special_tokens_that_mark_thoughts_are_read_and_others_are_not():

@@ -100,6 +100,23 @@ def test_another_runs_journal_is_refused_naming_what_differs(tmp_path):
         Journal.open(path, {**IDENTITY, "seed": "1"})
 
 
+def test_answers_read_by_other_rules_are_not_mixed_with_new_ones(tmp_path):
+    generated = {**IDENTITY, "scoring.kind": "generate"}
+    for identity, mixed in ((generated, False), (IDENTITY, True)):
+        path = tmp_path / f"{identity['scoring.kind']}.sqlite"
+        with Journal.open(path, identity) as journal:
+            journal.append(cells(3))
+        with sqlite3.connect(path) as first_version:
+            first_version.execute("DELETE FROM identity WHERE name = 'rules'")
+        if mixed:
+            Journal.open(path, identity).close()
+            continue
+        with pytest.raises(TaloError, match=r"read by its own rules.*--fresh"):
+            Journal.open(path, identity)
+        with Journal.read(path) as journal:
+            assert journal.outcomes()
+
+
 def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "scores.sqlite"
     path.write_bytes(b"not a database at all, but long enough to be read as one" * 50)

@@ -37,6 +37,22 @@ def test_every_layer_is_swept_layer_0_too(text_model, make_items):
     assert len({tuple(row) for row in table.scores[:, 0]}) == 5
 
 
+def test_several_layers_at_once_are_swept_the_plain_way_and_their_answers_kept(
+    tmp_path, text_model, make_items
+):
+    items, both = make_items(2), Knockout(0, also=(2,))
+    variants = (None, Knockout(0), both, Knockout(1, heads=((0,),)))
+    with Journal.open(tmp_path / "scores.sqlite", {}) as journal:
+        swept = sweep(text_model, items, variants, LIKELIHOOD, journal=journal)
+        again = sweep(text_model, items, variants, LIKELIHOOD, journal=journal)
+    assert same(swept.table, sweep(text_model, items, variants, LIKELIHOOD, engine="naive").table)
+    assert swept.cost.layer_evaluations == swept.cost.layer_evaluations_naive
+    assert again.cost.layer_evaluations == 0
+    assert same(again.table, swept.table)
+    row = swept.table.row(both)
+    assert not np.array_equal(swept.table.scores[row], swept.table.scores[1])
+
+
 @pytest.mark.parametrize("scoring", [LIKELIHOOD, Scoring(max_new_tokens=3)])
 def test_the_batch_size_does_not_change_a_bit(text_model, make_items, scoring):
     items = make_items(5)

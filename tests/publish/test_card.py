@@ -252,3 +252,14 @@ def test_no_task_name_breaks_the_card(name: str, source: str) -> None:
 def test_metadata_that_is_no_yaml_is_one_sentence() -> None:
     with pytest.raises(TaloError, match="metadata cannot be read"):
         read_card("---\nlicense: [\n---\n# A card\n")
+
+
+def test_a_line_that_exports_again_is_quoted() -> None:
+    base = replace(BASE, name="my models/a base", hub_id=None)
+    text = body(subject(base=base, task=None, confirmation=None, selection=None))
+    assert "talo-export export --model 'my models/a base' --layer 12 --out OUT" in text
+
+
+def test_base_and_patched_model_are_asked_side_by_side_by_a_line_of_the_card() -> None:
+    asks = "talo-export ask path/to/this/directory 'What is shown here?' --image picture.png"
+    assert asks in body(FULL)

@@ -6,8 +6,11 @@ import csv
 import io
 import json
 import logging
+import os
 import re
 import shutil
+import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,20 +19,20 @@ from pathlib import Path
 import pytest
 import yaml
 from hub_server import Fault, HubServer
-from planted_case import Planted, plant
+from probe_models import loaded_llama
 from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers.utils.logging import disable_progress_bar
 from typer.testing import CliRunner
 
-from talo_export.cli import output
+from talo_export.cli import main, output
 from talo_export.cli.app import app
 from talo_export.cli.output import inert_console
 from talo_export.cli.streams import prepare_streams
 
 TEXT = (
     "[/red][bold]\x1b[31m\x1b]8;;http:x\x07y\r\u202e\x9b2J\nerror: forged\nverdict all as planned\n"
-    "=cmd()<script>alert(1)<b>*`|]](x)"
+    "=cmd()é東<script>alert(1)<b>*`|]](x)"
 )
 """Markup, escapes, a link, a bell, direction, forged lines, a formula, HTML and Markdown."""
 FORGED = ("error: forged", "warning: forged", "verdict all", "=cmd()")
@@ -78,60 +81,129 @@ def _unfolded() -> Iterator[None]:
         prepare_streams()
         yield
     logging.setLogRecordFactory(logging.LogRecord)
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
-    return plant(tmp_path_factory.mktemp("planted"))
-
-
-@pytest.fixture(scope="module")
-def world(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("world") / TEXT.replace("/", "")
     folder.mkdir()
     model = folder / f"model{TEXT}".replace("/", "")
-    shutil.copytree(planted.model, model)
+    loaded = loaded_llama(3)
+    loaded.model.save_pretrained(model, max_shard_size="60kB")
+    loaded.tokenizer.save_pretrained(model)
     (model / "README.md").write_text(f"---\nlicense: mit\n---\n# {TEXT}\n")
-    rows = [json.loads(line) for line in planted.task.read_text().splitlines()[:24]]
-    for number, row in enumerate(rows):
-        row["id"] += TEXT
-        row["category"] = f"{'ab'[number % 2]}{TEXT}"
-        row["hint"] = TEXT
+    rows = [
+        {"id": f"{number}{TEXT}", "question": f"Which is {number}?", "hint": TEXT,
+         "choices": [f"one{TEXT}", "two", "three", "four"], "answer": "ABCD"[number % 4],
+         "category": f"{'ab'[number // 4 % 2]}{TEXT}"}
+        for number in range(16)
+    ]  # fmt: skip
     task = folder / f"task{TEXT}.jsonl".replace("/", "")
     task.write_text("".join(json.dumps(row) + "\n" for row in rows))
     run, export = folder / "run", folder / f"out{TEXT}".replace("/", "")
     line = ("probe", "--model", model, "--task", task, "--out", run, "--scoring", "likelihood")
-    shown = said(*line, "--shots", 12, "--criterion", "accuracy", "--min-gain", -50)
-    assert "model[/red]".replace("/", "") in shown
+    shown = said(*line, "--shots", 8, "--criterion", "accuracy", "--min-gain", -50)
+    assert "model[red]" in shown
     said("export", "--model", model, "--layer", 2, "--out", export)
     return World(folder, model, task, run, export)
 
 
+def lines(world: World, mode: tuple[str, ...]) -> list[list[str]]:
+    """A line of every command that ends well, and that needs no training and no network."""
+    again = ("probe", "--model", world.model, "--task", world.task, "--out", world.run)
+    asked = ("evaluate", "--model", world.model, "--scoring", "likelihood", "--out", world.folder)
+    shown = (world.task, "--show", 2, "--model", world.model, "--out", world.folder / "s")
+    every: list[tuple[object, ...]] = [
+        (*again, "--scoring", "likelihood", "--shots", 8, "--criterion", "accuracy",
+         "--min-gain", -50),
+        ("tasks", "check", world.task, "--against", world.task),
+        # The texts alone, line by line, are what --quiet is to give of these.
+        ("tasks", *(() if mode == QUIET else shown)),
+        ("inspect", world.model),
+        ("diff", world.model, world.export),
+        ("report", world.run),
+        ("analyze", "stability", world.run),
+        ("export", "--model", world.model, "--layer", 1, "--dry-run"),
+        ("compare", "--estimate", "--model", world.model),
+        (*asked, "--limit", 3, "--task", world.task),
+        ("doctor",),
+    ]  # fmt: skip
+    return [[*map(str, line), *mode] for line in every]
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_every_command_shows_names_as_text(world: World, mode: tuple[str, ...]) -> None:
-    again = ("probe", "--model", world.model, "--task", world.task, "--out", world.run)
-    options = ("--scoring", "likelihood", "--shots", 12, "--criterion", "accuracy")
-    said(*again, *options, "--min-gain", -50, *mode)
-    said("tasks", "check", world.task, "--against", world.task, *mode)
-    shown = (world.task, "--show", 2, "--model", world.model, "--out", world.folder / "s")
-    # The texts alone, line by line, are what --quiet is to give of these.
-    said("tasks", *(() if mode == QUIET else shown), *mode)
-    said("inspect", world.model, *mode)
-    said("diff", world.model, world.export, *mode)
-    said("report", world.run, *mode)
-    said("analyze", "stability", world.run, *mode)
-    said("export", "--model", world.model, "--layer", 1, "--dry-run", *mode)
-    said("compare", "--estimate", "--model", world.model, *mode)
-    asked = ("evaluate", "--model", world.model, "--scoring", "likelihood", "--out", world.folder)
-    said(*asked, "--limit", 3, "--task", world.task, *mode)
-    said("doctor", *mode)
+    for line in lines(world, mode):
+        said(*line)
+
+
+def forked(line: list[str], folder: Path, stdout: int | None, encoding: str) -> tuple[int, str]:
+    """Status and stderr of the command in a process of its own; `stdout` None: a closed one."""
+    errors = folder / "stderr"
+    child = os.fork()
+    if child == 0:
+        status = 99
+        try:
+            if stdout is None:
+                os.close(1)
+            else:
+                os.dup2(stdout, 1)
+            os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+            sys.stderr = os.fdopen(2, "w", encoding=encoding)
+            out = None if stdout is None else os.fdopen(1, "w", encoding=encoding, closefd=False)
+            sys.stdout = out  # type: ignore[assignment]
+            sys.argv = ["talo-export", *line]
+            try:
+                main()
+                status = 0
+            except SystemExit as ended:
+                status = ended.code if isinstance(ended.code, int) else int(bool(ended.code))
+            sys.stdout.flush()
+        finally:
+            if sys.exc_info()[0] is not None:
+                traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(status)
+    _, ended = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(ended), errors.read_text(encoding=encoding)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_command_ends_quietly_where_nobody_reads(
+    world: World, tmp_path: Path, mode: tuple[str, ...]
+) -> None:
+    reader, left = os.pipe()
+    os.close(reader)
+    for line in lines(world, mode):
+        for stdout, status in ((left, 1), (None, 0)):
+            ended, errors = forked(line, tmp_path, stdout, "utf-8")
+            assert ended == status, (line, errors)
+            inert(errors)
+    os.close(left)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("mode", MODES)
+def test_every_command_prints_in_any_encoding(
+    world: World, tmp_path: Path, mode: tuple[str, ...], encoding: str
+) -> None:
+    for line in lines(world, mode):
+        with (tmp_path / "stdout").open("wb") as out:
+            ended, errors = forked(line, tmp_path, out.fileno(), encoding)
+        assert ended == 0, (line, errors)
+        printed = (tmp_path / "stdout").read_text(encoding=encoding)
+        assert printed
+        if mode == ("--json",):
+            json.loads(printed)
+        inert(errors + printed)
 
 
 def test_categories_are_tasks_of_their_names(world: World) -> None:
     out = world.folder / "many"
     line = ("--model", world.model, "--task", f"{world.task}:*", "--scoring", "likelihood")
     said("evaluate", *line, "--out", out)
-    said("probe", *line, "--out", out, "--shots", 6, "--no-checkpoint")
+    said("probe", *line, "--out", out, "--shots", 4, "--no-checkpoint")
     rows = list(csv.reader(io.StringIO((out / "table.csv").read_text(), newline="")))
     assert len(rows) == 3
     assert not any(cell.startswith(("=", "@", "+")) for row in rows for cell in row)
@@ -176,7 +248,8 @@ def test_what_a_library_logs_or_warns_of_is_one_line() -> None:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     log.addHandler(handler)
-    log.warning("from the server: %s", TEXT)
+    log.warning("what concerns programmers")
+    log.error("from the server: %s", TEXT)
     log.removeHandler(handler)
     stream.write(warnings.formatwarning(TEXT, UserWarning, "x.py", 1))  # type: ignore[arg-type]
     assert inert(stream.getvalue()).count("\n") == 2

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,9 +15,11 @@ from exports import export
 from hub_server import Fault, HubServer, fresh_environment
 from transformers import AutoModelForCausalLM
 
+from talo_export.commands import ask
 from talo_export.errors import TaloError
 from talo_export.models.reference import resolve
 from talo_export.publish.push import push
+from talo_export.requests.measurements import AskRequest
 
 PROMPTS = [[1, 9, 12, 14], [1, 10, 13]]
 ASK = f"""
@@ -117,3 +120,19 @@ def test_a_base_that_cannot_be_had_is_one_sentence(
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(TaloError, match=says):
         resolve(reference)
+
+
+def test_what_was_published_is_asked_by_its_name_as_the_directory_is(
+    hub: HubServer, language_model: Path, tmp_path: Path
+) -> None:
+    exported = export(language_model, tmp_path / "text")
+    push(exported, "owner/tiny", progress=False)
+    question: dict[str, Any] = {
+        "question": "Who?",
+        "base": str(language_model),
+        "max_new_tokens": 4,
+    }
+    by_name = ask.run(AskRequest("owner/tiny", **question))
+    assert by_name.questions == ask.run(AskRequest(exported, **question)).questions
+    with pytest.raises(TaloError, match="the Hub knows no model owner/none"):
+        ask.run(AskRequest("owner/none", **question))

@@ -191,6 +191,7 @@ def test_nothing_else_declares_an_option() -> None:
 
 
 NEEDED: dict[type[Request], dict[str, Any]] = {
+    AskRequest: {"run": "run"},
     ExportRequest: {"run": "run", "out": "out"},
     VerifyRequest: {"directory": "out"},
     UndoRequest: {"directory": "out", "out": "base"},
@@ -202,6 +203,7 @@ NEEDED: dict[type[Request], dict[str, Any]] = {
 }
 """What must be given, or else the request cannot be."""
 WITH: dict[tuple[type[Request], str], dict[str, Any]] = {
+    (AskRequest, "model"): {"question": "why?"},
     (ExportRequest, "model"): {"layer": 1, "out": "out"},
     (TasksRequest, "file"): {"task": "check"},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import datasets
@@ -10,6 +11,8 @@ import pytest
 from small_pictures import encoded
 
 from talo_export.errors import TaloError, UsageError
+from talo_export.requests.settings import TaskWithShots
+from talo_export.runs.chosen_task import load_chosen
 from talo_export.tasks.item import Task
 from talo_export.tasks.prompts import render
 from talo_export.tasks.sources import load_task
@@ -139,6 +142,31 @@ def test_a_trusted_files_functions_are_run(tmp_path: Path) -> None:
     item = load(tmp_path, text, trust_remote_code=True).items[0]
     assert item.prompt == "Q: IS WATER WET"
     assert not (tmp_path / "__pycache__").exists(), "nothing is left beside somebody's files"
+
+
+def test_a_trusted_files_functions_leave_nothing_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "copies" / "me" / "tiny"
+    folder.mkdir(parents=True)
+    datasets.Dataset.from_list(ROWS).to_parquet(str(folder / "test-00000-of-00001.parquet"))
+    (tmp_path / "utils.py").write_text(CODE)
+    text = BASE.replace("dataset_path: json", "dataset_path: me/tiny")
+    text = re.sub(r"dataset_kwargs:.*\n(?: .*\n)*", "", text)
+    path = write(tmp_path, text + "process_docs: !function utils.process\n")
+    before = sorted(tmp_path.rglob("*"))
+    task = load_task(str(path), data=tmp_path / "copies", trust_remote_code=True)
+    assert "IS WATER WET" in str(task.items[0].prompt)
+    assert sorted({*tmp_path.rglob("*")} - {tmp_path / "ran"}) == before
+
+
+def test_few_shot_0_leaves_a_files_own_examples_out(tmp_path: Path) -> None:
+    path = write(tmp_path, BASE + "num_fewshot: 1\n")
+    for few_shot, shown in ((None, 1), (0, 0)):
+        choice = TaskWithShots(path, few_shot=few_shot)
+        task = load_chosen(choice, model_is_demo=False)
+        assert [len(item.shots) for item in task.items] == [shown] * len(ROWS)
 
 
 VISUAL = """

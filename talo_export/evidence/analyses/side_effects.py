@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
@@ -119,7 +120,7 @@ def analyse(runs: Runs) -> Analysed:
     if not others:
         raise UsageError(
             "side-effects needs the run that chose a layer, then runs of other tasks: "
-            f"`talo-export analyze side-effects {own.where} OTHER_RUN...`."
+            f"`talo-export analyze side-effects {quote(str(own.where))} OTHER_RUN...`."
         )
     knockout = own.chosen
     tables = {run.task: runs.more.unseen(run.task, [knockout]) for run in others}
