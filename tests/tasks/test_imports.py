@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("torch", "transformers", "datasets", "pyarrow", "huggingface_hub", "numpy", "scipy")
+HEAVY = (
+    "torch", "transformers", "datasets", "pyarrow", "huggingface_hub", "numpy", "scipy",
+    "jinja2", "PIL",
+)  # fmt: skip
 
 
 def test_listing_and_reading_tasks_imports_nothing_heavy(tmp_path) -> None:

@@ -36,11 +36,6 @@ def run(*words: str, cache: Path) -> tuple[set[str], int]:
     return set(loaded), started
 
 
-def test_tasks_are_listed_without_any_library_for_data_or_templates(tmp_path: Path) -> None:
-    loaded, _ = run("tasks", cache=tmp_path)
-    assert not loaded & {*MODELS, *RARE, "huggingface_hub", "jinja2", "numpy", "PIL"}
-
-
 def test_a_checkpoint_is_verified_by_one_process_that_alone_imports_torch(tmp_path: Path) -> None:
     """And what the export read out of the model's code is read no second time."""
     export = ["export", "--model", "demo", "--layer", "2"]
