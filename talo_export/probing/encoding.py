@@ -85,7 +85,7 @@ def encode(loaded: LoadedModel, item: Item, scoring: Scoring) -> Encoded:
     length = int(inputs["input_ids"].shape[1])
     added = max(map(len, continuations), default=0)
     if scoring.kind == "generate":
-        added = scoring.new_tokens(bool(item.choices))
+        added = scoring.new_tokens(item)
     check_length(loaded, item, length, added)
     return Encoded(
         item=item,
