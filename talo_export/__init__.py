@@ -26,6 +26,7 @@ text from outside is data.
 To add
 - an option: a field in `requests/`; `commands/` reads it.
 - an analysis: a file in `evidence/analyses/`.
+- a kind of cut: its value and its name in `knockout.py`, what it fills in `models/targets.py`.
 - a fill: `checkpoint/fills.py` and `models/switching.py`, which must agree.
 - a task format: a reader in `tasks/` that gives rows to `tasks/building.py`.
 - a number format: `checkpoint/formats.py` (and `packings.py`), with a case in

@@ -26,7 +26,14 @@ __all__ = ["Count", "Field", "Hex", "Recorded", "derived", "from_json", "maybe",
 
 T = TypeVar("T")
 
-Hex = Annotated[bytes, BeforeValidator(bytes.fromhex), PlainSerializer(bytes.hex)]
+
+def _from_hex(digits: Any) -> bytes:
+    if not isinstance(digits, str):
+        raise ValueError("no hexadecimal digits")
+    return bytes.fromhex(digits)
+
+
+Hex = Annotated[bytes, BeforeValidator(_from_hex), PlainSerializer(bytes.hex)]
 """Bytes, written as hexadecimal digits."""
 
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)

@@ -39,3 +39,8 @@ class ProofError(TaloError):
 
     Never caught to carry on: a knockout whose effect is not proved is worth nothing.
     """
+
+
+class TaloWarning(UserWarning):
+    """What the user should know although the work goes on; told in every mode, where a library's
+    own warnings are not."""

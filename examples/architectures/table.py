@@ -84,7 +84,8 @@ def table(findings: list[Finding]) -> str:
             "the image-text-to-text and causal-lm auto mappings, built tiny with random weights, "
             "saved, read, cut on disk, loaded with stock `from_pretrained`, compared with the live "
             "knockout. What exactly is checked, the head of `proving.py` says. Where a verdict "
-            "names libraries, the type was examined with those: `table.py` says why.",
+            "names libraries, the type was examined with those: `table.py` says why. Heads: how "
+            "many can be cut one by one; empty where that was not tried.",
             "",
             f"- types: {len(findings)}; can be built, saved and loaded small: {len(examined)}",
             f"- of these, with self-attention in their decoder: {len(with_attention)}; "

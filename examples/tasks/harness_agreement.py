@@ -62,19 +62,42 @@ def compare(loaded: LoadedModel, path: Path, rows: Path) -> Agreement:
     return Agreement(theirs(loaded, path, rows), ours(loaded, path, rows))
 
 
-def theirs(loaded: LoadedModel, path: Path, rows: Path) -> list[dict[str, Any]]:
-    """A dict per document: lm-eval's log-likelihoods, and its metrics by name."""
+def harness_task(path: Path, rows: Path, **changes: Any) -> ConfigurableTask:
+    """lm-eval's own task of a file, on local documents."""
     config = load_yaml(path) | {
         "dataset_path": "json",
         "dataset_name": None,
         "dataset_kwargs": {"data_files": {"test": str(rows)}},
         "training_split": None,
         "validation_split": None,
-        "fewshot_split": None,
-        "fewshot_config": None,
         "test_split": "test",
     }
-    task = ConfigurableTask(config=config)
+    return ConfigurableTask(config=config | changes)
+
+
+def theirs_generated(loaded: LoadedModel, path: Path, rows: Path) -> list[tuple[str, float]]:
+    """(text, exact_match) of every document, after the examples that the file asks for."""
+    task = harness_task(path, rows)
+    harness = HFLM(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=1)
+    results = []
+    for document in task.eval_docs:
+        context = task.fewshot_context(document, task.config.num_fewshot)
+        request = task.construct_requests(document, context, metadata=("", 0, 1))
+        (text,) = harness.generate_until([request], disable_tqdm=True)
+        results.append((text, task.process_results(document, [text])["exact_match"]))
+    return results
+
+
+def ours_generated(loaded: LoadedModel, path: Path, rows: Path) -> list[float]:
+    """Whether talo-export calls the base's answer right, for every document."""
+    task = load_task(str(path), data=rows)
+    table = sweep(loaded, task.items, [None], Scoring()).table
+    return [float(right) for right in table.correct[0]]
+
+
+def theirs(loaded: LoadedModel, path: Path, rows: Path) -> list[dict[str, Any]]:
+    """A dict per document: lm-eval's log-likelihoods, and its metrics by name."""
+    task = harness_task(path, rows, fewshot_split=None, fewshot_config=None)
     harness = HFLM(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=1)
     results = []
     for document in task.eval_docs:

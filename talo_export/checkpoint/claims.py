@@ -55,6 +55,8 @@ def _of_confirmation(confirmation: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"its gain {gain} is not the difference of its accuracies {accuracy} and {base}"
     if not low <= gain <= high:
         yield f"its gain {gain} lies outside its interval {low} to {high}"
+    if not 0 <= confirmation["p_value"] <= 1:
+        yield f"its p-value {confirmation['p_value']} is none"
     if verdict != verdict_of((low, high)):
         yield f"its verdict is {verdict!r} where its interval is {low} to {high}"
 

@@ -102,6 +102,8 @@ def parse_header(file: BinaryIO, name: str) -> Header:
     prefix = file.read(8)
     if len(prefix) < 8:
         raise _broken(name, f"it has {file_bytes} bytes, too few for a header")
+    if prefix == b"version ":
+        raise TaloError(f"{name} is a Git LFS pointer, not the file: run `git lfs pull` there.")
     length = int.from_bytes(prefix, "little")
     if length > MAX_HEADER_BYTES:
         raise _broken(name, f"its header claims {length} bytes, more than any model's")

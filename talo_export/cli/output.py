@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from talo_export.errors import TaloWarning
 from talo_export.foreign_text import json_text, visible, visible_lines
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Sink:
             if not sys.warnoptions:
                 # What libraries have to say to programmers; the user's own -W stands.
                 warnings.simplefilter("ignore")
+                warnings.simplefilter("default", TaloWarning)
 
     def note(self, text: str) -> None:
         """A passing remark (stderr, human mode only)."""

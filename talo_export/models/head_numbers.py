@@ -34,7 +34,7 @@ class HeadNumbers:
         if weights.dim() != 3 or output.dim() != 3 or weights.shape[1] != weights.shape[2]:
             return  # Heads that share keys and values may be folded into the positions.
         self._count = output.shape[0]
-        numbers = torch.arange(1, self._count + 1, dtype=torch.float64, device="cpu")
+        numbers = torch.arange(1, self._count + 1, dtype=torch.float32, device="cpu")
         shadow = numbers.view(-1, 1, 1).expand(output.shape).clone()
         self._shadows[id(output)] = (output, shadow)
 
@@ -91,7 +91,7 @@ class HeadNumbers:
             return value
         if not value.is_floating_point() or value.numel() > 4 * largest:
             raise _UnknownError
-        return torch.ones(value.shape, dtype=torch.float64, device="cpu")
+        return torch.ones(value.shape, dtype=torch.float32, device="cpu")
 
 
 class _UnknownError(Exception):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
@@ -26,7 +27,7 @@ from talo_export.models.memory import is_out_of_memory
 from talo_export.models.proof import input_device
 from talo_export.models.reference import ResolvedModel, check_metadata, follow_adapter, resolve
 from talo_export.models.stock import is_vision_language, stock_class
-from talo_export.wording import first_line
+from talo_export.wording import first_line, one_line
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -163,6 +164,10 @@ def merge_adapter(model: Any, adapter: Path) -> nn.Module:
     return merged.eval().requires_grad_(False)
 
 
+MISREAD = (ValueError, OSError, KeyError, TypeError, AttributeError)
+"""What transformers raises on JSON that is broken, or no object where it wants one."""
+
+
 def read_config(resolved: ResolvedModel, trust_remote_code: bool = False) -> PreTrainedConfig:
     """The model's config. Raises TaloError where it is unreadable or of an unknown type."""
     try:
@@ -171,8 +176,9 @@ def read_config(resolved: ResolvedModel, trust_remote_code: bool = False) -> Pre
             trust_remote_code=trust_remote_code,
             **({"gguf_file": resolved.gguf_file} if resolved.gguf_file else {}),
         )
-    except (ValueError, OSError, KeyError) as error:
-        text = str(error)
+    except (*MISREAD, StrictDataclassError) as error:
+        # Its first line only says that there is something.
+        text = one_line(str(error)) if isinstance(error, StrictDataclassError) else str(error)
         if "trust_remote_code" in text:
             raise TaloError(
                 f"{resolved.name} brings its own model code: read it, then pass "
@@ -288,7 +294,7 @@ def load_processor(
         options["gguf_file"] = resolved.gguf_file
     try:
         processor = loader.from_pretrained(resolved.directory, **options)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, TypeError) as error:
+    except (*MISREAD, RuntimeError, ImportError) as error:
         part = "processor" if is_vlm else "tokenizer"
         raise TaloError(
             f"the {part} of {resolved.name} cannot be loaded: {first_line(str(error))}"

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from talo_export.errors import TaloError, UsageError
+from talo_export.errors import TaloError, TaloWarning, UsageError
 from talo_export.models.loading import LoadedModel, LoadedProcessor
 from talo_export.probing.chat import chat_text
 from talo_export.probing.settings import Scoring
@@ -66,7 +66,7 @@ def encode(loaded: LoadedModel, item: Item, scoring: Scoring) -> Encoded:
         )
     text, templated = prompt_text(loaded, item, prompt, scoring.system)
     if scoring.kind == "likelihood" and (mark := left_open(text)):
-        warnings.warn(IN_THOUGHTS.format(mark=mark), stacklevel=2)
+        warnings.warn(IN_THOUGHTS.format(mark=mark), TaloWarning, stacklevel=2)
     inputs = model_inputs(loaded, item, prompt, text)
     by_letter = letters_scored(prompt, scoring) and bool(item.choices)
     endings = choice_endings(item, by_letter, templated)
@@ -85,7 +85,7 @@ def encode(loaded: LoadedModel, item: Item, scoring: Scoring) -> Encoded:
     length = int(inputs["input_ids"].shape[1])
     added = max(map(len, continuations), default=0)
     if scoring.kind == "generate":
-        added = scoring.new_tokens(bool(item.choices))
+        added = scoring.new_tokens(item)
     check_length(loaded, item, length, added)
     return Encoded(
         item=item,

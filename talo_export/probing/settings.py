@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from talo_export.errors import UsageError
+from talo_export.tasks.item import Item
 
 Kind = Literal["generate", "likelihood"]
 Normalise = Literal["none", "tokens", "characters"]
@@ -22,8 +23,9 @@ class Scoring:
 
     `choice_text` None means: each choice's text where the item is a verbatim prompt or shows no
     letters, its letter otherwise. `normalise` divides a choice text's log-likelihood by its number
-    of tokens or characters. `max_new_tokens` None means 16 for choices and 64 for free-form.
-    `prompt_style` None is the tasks' own default style; `system` a system message, None for none.
+    of tokens or characters. `max_new_tokens` None means what the item's task says, else 16 for
+    choices and 64 for free-form. `prompt_style` None is the tasks' own default style; `system` a
+    system message, None for none.
     """
 
     kind: Kind = "generate"
@@ -48,11 +50,10 @@ class Scoring:
                 "choice_text and normalise compare likelihoods: use them with scoring likelihood."
             )
 
-    def new_tokens(self, has_choices: bool) -> int:
-        """How many tokens an item of this kind may generate."""
-        if self.max_new_tokens is not None:
-            return self.max_new_tokens
-        return LETTER_TOKENS if has_choices else FREE_TOKENS
+    def new_tokens(self, item: Item) -> int:
+        """How many tokens an item may generate: ours to say, else its task's, else by its kind."""
+        usual = LETTER_TOKENS if item.choices else FREE_TOKENS
+        return self.max_new_tokens or item.max_new_tokens or usual
 
     def identity(self) -> dict[str, str]:
         """Name -> value of every setting, as text: two scorings are equal when these are."""

@@ -10,6 +10,8 @@ from collections.abc import Collection, Mapping
 from os.path import commonpath
 from typing import Any
 
+from talo_export.foreign_text import code
+
 
 def modules_to_leave_out(zeroed: Collection[str]) -> tuple[str, ...]:
     """Patterns of the modules that hold the tensors named `zeroed`, one a layer.
@@ -42,8 +44,8 @@ def advice(zeroed: Collection[str], *, revives: bool) -> tuple[str, ...]:
     )
     return (
         "Quantising to float8 (torchao, quanto) makes every logit NaN, because the scale of an "
-        f"all-zero tensor is 0: give it `modules_to_not_convert=[{left_out}]`. Integer and 4-bit "
-        "formats keep the zeros.",
+        f"all-zero tensor is 0: give it {code(f'modules_to_not_convert=[{left_out}]')}. Integer "
+        "and 4-bit formats keep the zeros.",
         tuning,
         "Merging with other weights puts part of it back: merge first, cut afterwards.",
     )

@@ -9,6 +9,7 @@ import json
 import shlex
 from dataclasses import dataclass
 
+from talo_export.foreign_text import json_text
 from talo_export.publish.base_card import BaseCard
 from talo_export.publish.subject import BASE, HERE, Subject
 
@@ -40,7 +41,7 @@ def loading_line(where: str, auto_class: str, *, gguf_file: str | None = None) -
 
 def _literal(text: str) -> str:
     """The text as Python has it, in double quotes."""
-    return json.dumps(text, ensure_ascii=False)
+    return json_text(json.dumps(text, ensure_ascii=False))
 
 
 def adapter_snippet(

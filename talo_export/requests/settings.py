@@ -194,7 +194,7 @@ class ScoringSettings(PromptSettings):
     max_new_tokens: Annotated[int | None, Flag(
         "--max-new-tokens N", TASK,
         "Length of an answer; a model that thinks first needs thousands.",
-        least=1, default="16, or 64 without choices"
+        least=1, default="the task's own; else 16, or 64 without choices"
     )] = None  # fmt: skip
 
     def __post_init__(self) -> None:

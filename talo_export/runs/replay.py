@@ -78,9 +78,7 @@ def replay(
             inputs,
             dtype=loaded.dtype,
             device=str(loaded.device),
-            new_tokens=max(scoring.new_tokens(bool(item.choices)) for item in items)
-            if scoring.kind == "generate"
-            else None,
+            new_tokens=max(map(scoring.new_tokens, items)) if scoring.kind == "generate" else None,
             pad_token=loaded.tokenizer.pad_token_id,
         )
     if not run.load.clean:
@@ -126,7 +124,7 @@ def _outcome(
 ) -> Outcome:
     if scoring.kind == "generate":
         # An item that may say less than another says the beginning of it.
-        tokens = found[str(index)].tolist()[: scoring.new_tokens(bool(one.item.choices))]
+        tokens = found[str(index)].tolist()[: scoring.new_tokens(one.item)]
         return by_tokens(loaded, one, tokens, None, finite=True)
     sums = [float(found[f"{index}.{choice}"]) for choice in range(len(one.continuations))]
     return by_likelihood(one, sums, scoring.normalise)

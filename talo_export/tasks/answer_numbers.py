@@ -32,6 +32,8 @@ GOES_ON = re.compile(r"\s*(?:[-+*/×x=^]|,|or\b|and\b|to\b)\s*\d|(?<=\b1)[.)]\s"
 MOST = 20
 """Statements that are looked at, from the last on."""
 SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
+SPACED = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
+"""Thousands apart, as the SI brochure and French write them."""
 HALF = {"half": 0.5, "a half": 0.5, "a third": 1 / 3, "a quarter": 0.25}
 
 
@@ -44,7 +46,8 @@ def number_of(text: str) -> float | None:
     if bare in HALF:
         return HALF[bare]
     sign, bare = (-1, bare[1:]) if re.match(r"-[€£]", bare) else (1, bare)
-    bare = in_digits(bare.removesuffix("percent").strip("€£ "))
+    bare = bare.removesuffix("percent").strip("€£ ")
+    bare = in_digits(bare.replace(" ", "") if SPACED.fullmatch(bare) else bare)
     value = sign * _value(bare) if re.fullmatch(NUMBER, bare) else math.nan
     return value if math.isfinite(value) else None
 

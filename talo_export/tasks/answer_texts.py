@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from talo_export.tasks.answer_numbers import number_of
 from talo_export.tasks.plain_text import (
     ARTICLES,
     exact,
@@ -89,6 +90,11 @@ def choice_of_text(text: str, choices: Sequence[str]) -> int | None:
                 break
     if refused:
         return None
+    number = number_of(text)
+    if number is not None:
+        # A sign or a unit, which the words below are without, makes another choice of it.
+        same = [i for i, choice in enumerate(choices) if number_of(choice) == number]
+        return same[0] if len({keys[0][i] for i in same}) == 1 else None
     words = words_of(text)
     spoken = keys[-1]
     if set(spoken) <= {"yes", "no", "true", "false"}:

@@ -40,7 +40,7 @@ Read = Callable[[Row], Mapping[str, Any]]
 PICTURES = ("images", "image", "image_path")
 """Fields that hold pictures; the first that holds any counts."""
 
-MADE = ("lettered", "wordings", "unit", "delimiter", "until", "shown")
+MADE = ("lettered", "wordings", "unit", "delimiter", "until", "shown", "max_new_tokens")
 """Fields that only our own readers give."""
 
 

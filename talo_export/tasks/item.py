@@ -80,6 +80,8 @@ class Item:
     choices): `averages.py` also counts whole units. `delimiter` stands between a verbatim prompt
     and a choice; an answer ends at the first of `until`. `shots` are shown, answered, before it;
     `shown` is what it says as an example itself, where that is not the right answer alone.
+    `max_new_tokens` is how long its task lets an answer get, None where that is the scoring's to
+    say.
     """
 
     id: str
@@ -100,6 +102,7 @@ class Item:
     until: tuple[str, ...] = ()
     shots: tuple[Item, ...] = ()
     shown: str | None = None
+    max_new_tokens: int | None = None
 
     @property
     def chance(self) -> float:
@@ -145,4 +148,4 @@ def _content(item: Item) -> list[object]:
                item.accepted, [image.sha256 for image in item.images], item.hint, item.lettered,
                item.tolerance, item.wordings, item.delimiter, item.until,
                [_content(shot) for shot in item.shots]]  # fmt: skip
-    return content if item.shown is None else [*content, item.shown]
+    return [*content, *(own for own in (item.shown, item.max_new_tokens) if own is not None)]

@@ -29,6 +29,9 @@ from talo_export.tasks.templates import fill_template
 
 Document = Mapping[str, Any]
 
+HARNESS_TOKENS = 256
+"""What lm-eval's own Hugging Face model generates at most where the file does not say."""
+
 
 def load_yaml_task(
     path: Path,
@@ -108,7 +111,8 @@ def _read(task: TaskYaml, documents: Documents, row: Row) -> dict[str, Any]:
     elif prefix := _field(task.get("gen_prefix", default=""), document):
         text += "" if not text or text[-1:].isspace() or prefix[0].isspace() else delimiter
         text += prefix
-    until = (task.get("generation_kwargs") or {}).get("until", ())
+    generation = task.get("generation_kwargs") or {}
+    until = generation.get("until", ())
     given_id = row.fields.get("id")
     return answer | {
         "question" if templated else "prompt": text,
@@ -121,8 +125,17 @@ def _read(task: TaskYaml, documents: Documents, row: Row) -> dict[str, Any]:
         "delimiter": delimiter,
         "until": (until,) if isinstance(until, str) else tuple(until),
         "shown": shown,
+        "max_new_tokens": None if choices else _longest(generation, templated),
         "id": given_id if isinstance(given_id, (str, int)) else None,
     }
+
+
+def _longest(generation: dict[str, Any], templated: bool) -> int | None:
+    """Tokens of an answer at most, as the file says it or as the harness has it of itself."""
+    for key in ("max_gen_toks", "max_new_tokens", "max_length", "max_tokens"):
+        if isinstance(generation.get(key), int):
+            return int(generation[key])
+    return None if templated else HARNESS_TOKENS
 
 
 def _string(task: TaskYaml, key: str, document: Document) -> str:

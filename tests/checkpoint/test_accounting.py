@@ -112,6 +112,7 @@ def test_files_of_the_base_that_the_export_never_had_are_missing(
         ("confirmation", {"gain": float("nan")}),
         ("confirmation", {"ci95": None}),
         ("confirmation", {"n": "many"}),
+        ("confirmation", {"p_value": 2.0}),
         ("selection", {"gains": [0.0, 0.9, -0.5]}),
         ("selection", {"n": 3}),
         ("selection", {"gains": [0.0], "accuracy": [0.5]}),

@@ -180,6 +180,13 @@ def test_a_lie_about_the_headers_length_is_refused(tmp_path: Path, length: int) 
         read_header(path)
 
 
+def test_a_pointer_of_git_lfs_is_told_what_to_run(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12\n")
+    with pytest.raises(TaloError, match="git lfs pull"):
+        read_header(path)
+
+
 def test_a_header_of_a_million_tensors_is_refused_before_it_is_read(tmp_path: Path) -> None:
     raw = json.dumps({f"layers.{i}.weight": tensor(i, i + 1) for i in range(1000)}).encode() * 1000
     path = raw_file(tmp_path / "x.safetensors", raw)

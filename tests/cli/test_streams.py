@@ -7,13 +7,16 @@ import os
 import sqlite3
 import subprocess
 import sys
+import warnings
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from talo_export.cli.output import Sink
 from talo_export.commands.evaluate_tasks import run_evaluate
+from talo_export.errors import TaloWarning
 from talo_export.reporting import SILENT
 from talo_export.requests.measurements import EvaluateRequest
 
@@ -115,6 +118,14 @@ def test_libraries_have_no_word_where_nobody_watches(folder: Path, mode: str) ->
     lines = done.stderr.decode().splitlines()
     assert len(lines) == (0 if mode else len(ours)), lines
     assert all(line.startswith(start) for line, start in zip(lines, ours, strict=False))
+
+
+def test_where_nobody_watches_our_warnings_are_told_and_a_librarys_are_not() -> None:
+    with warnings.catch_warnings(record=True) as told:
+        Sink(json_mode=True, quiet=False)
+        warnings.warn("for programmers", UserWarning, stacklevel=1)
+        warnings.warn("for the user", TaloWarning, stacklevel=1)
+    assert [str(warning.message) for warning in told] == ["for the user"]
 
 
 def answers_in(folder: Path) -> list[str]:

@@ -41,6 +41,14 @@ def test_what_is_written_is_read_back_equal() -> None:
     assert from_json(Whole, json.dumps(WHOLE.to_json()).encode(), "it") == WHOLE
 
 
+@pytest.mark.parametrize("digits", [None, 7, "zz", ["ff"]])
+def test_what_is_no_hexadecimal_is_refused_by_its_name(digits: object) -> None:
+    document = WHOLE.to_json()
+    document["parts"]["a"]["pattern"] = digits
+    with pytest.raises(TaloError, match=r"parts\.a\.pattern is"):
+        from_json(Whole, document, "it")
+
+
 def test_keys_come_in_the_order_of_the_fields_with_derived_ones_last() -> None:
     document = WHOLE.to_json()
     assert list(document) == ["gain", "knockout", "parts", "interval", "sentence"]

@@ -119,6 +119,34 @@ def test_a_config_of_no_use_is_one_sentence(text_checkpoint: Path, config: str, 
         load_model(str(text_checkpoint))
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"num_hidden_layers": "3"}, "'num_hidden_layers' expected int, got str"),
+        ({"num_attention_heads": 3}, "is not a multiple of the number of attention heads"),
+    ],
+)
+def test_a_config_that_contradicts_itself_is_told_why(
+    text_checkpoint: Path, changes: dict[str, Any], said: str
+) -> None:
+    rewrite(text_checkpoint / "config.json", **changes)
+    with pytest.raises(TaloError, match=said):
+        load_model(str(text_checkpoint))
+
+
+@pytest.mark.parametrize(
+    ("file", "part"), [("config", "config"), ("tokenizer_config", "tokenizer")]
+)
+def test_json_that_is_no_object_is_one_sentence(
+    text_checkpoint: Path, file: str, part: str
+) -> None:
+    for text in ("null", "[]"):
+        (text_checkpoint / f"{file}.json").write_text(text)
+        with pytest.raises(TaloError, match=rf"{text_checkpoint}") as caught:
+            load_model(str(text_checkpoint))
+        assert part in str(caught.value) or "model type" in str(caught.value)
+
+
 def test_code_in_a_repository_is_never_run_unasked(text_checkpoint: Path) -> None:
     marker = text_checkpoint / "ran"
     (text_checkpoint / "code.py").write_text(f"open({str(marker)!r}, 'w')")

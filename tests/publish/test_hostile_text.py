@@ -134,7 +134,8 @@ def lines(world: World, mode: tuple[str, ...]) -> list[list[str]]:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_command_shows_names_as_text(world: World, mode: tuple[str, ...]) -> None:
-    for line in lines(world, mode):
+    asked = ("ask", "--model", world.model, "--max-new-tokens", 2, TEXT)
+    for line in (*lines(world, mode), [*map(str, asked), *mode]):
         said(*line)
 
 

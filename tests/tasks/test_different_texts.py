@@ -169,3 +169,20 @@ def test_right_answers_that_differ_in_case_alone_contradict(write_rows) -> None:
         {"id": "a", "answer": 0, **choices}, {"id": "b", "answer": 1, **choices}
     )
     assert check_task(str(path)).contradictions == (("a", "b"),)
+
+
+@pytest.mark.parametrize(
+    ("said", "choices", "read"),
+    [
+        ("minus 5", ("5", "-5"), 1),
+        ("negative five", ("5", "-5"), 1),
+        ("5 %", ("5", "5%"), None),
+        ("1 000", ("1", "1000"), 1),
+        ("14004", ("94107", "4004"), None),
+    ],
+)
+def test_a_number_is_the_choice_of_its_value_or_none(
+    said: str, choices: tuple[str, ...], read: int | None
+) -> None:
+    item = Item(id="x", group="x", question="?", choices=choices, answer=0)
+    assert read_answer(said, item).choice == read

@@ -104,3 +104,37 @@ def test_acc_and_acc_norm_are_lm_evals(agreement, model, tmp_path: Path) -> None
         }
     # Otherwise the two would agree whatever either of them divided by.
     assert any(there["acc"] != there["acc_norm"] for there in theirs)
+
+
+GENERATION = """
+dataset_path: json
+test_split: test
+fewshot_split: test
+output_type: generate_until
+doc_to_text: "Q: {{q}}\\nA:"
+doc_to_target: "{{a}}"
+num_fewshot: 2
+fewshot_config: {sampler: first_n}
+generation_kwargs: {until: ["\\n\\n"], do_sample: false, max_gen_toks: 12}
+metric_list: [{metric: exact_match, ignore_case: true, ignore_punctuation: true}]
+"""
+
+
+def test_generated_answers_are_right_where_lm_eval_says_so(
+    agreement, model, tmp_path: Path
+) -> None:
+    """Every second row's right answer is what the model goes on with, after lm-eval's examples."""
+    rows = [{"q": f"Number {n}?", "a": f"It is {n}."} for n in range(10)]
+    path, file = tmp_path / "generation.yaml", tmp_path / "rows.jsonl"
+    path.write_text(GENERATION)
+
+    def answered() -> list[tuple[str, float]]:
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return agreement.theirs_generated(model, path, file)
+
+    for number, (text, _) in enumerate(answered()):
+        if number % 2 and number > 1:  # the first two are the examples
+            rows[number]["a"] = text.strip() or "nothing"
+    theirs = [mark for _, mark in answered()]
+    assert set(theirs) == {0.0, 1.0}
+    assert agreement.ours_generated(model, path, file) == theirs

@@ -120,7 +120,7 @@ def answers_by_text(
         made = loaded.model.generate(
             **rows,
             **cache_argument(loaded.model.forward, cache),
-            **greedy(loaded, scoring.new_tokens(bool(encoded.item.choices))),
+            **greedy(loaded, scoring.new_tokens(encoded.item)),
         )
     return read_generated(loaded, encoded, made), made.logits[0]
 

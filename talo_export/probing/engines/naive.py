@@ -149,7 +149,7 @@ def log_probabilities(logits: Tensor) -> Tensor:
 def generate(loaded: LoadedModel, encoded: Encoded, scoring: Scoring) -> tuple[Outcome, Tensor]:
     """Stock greedy generation with the letters' log-likelihoods, and the first step's logits."""
     made = loaded.model.generate(
-        **encoded.inputs, **greedy(loaded, scoring.new_tokens(bool(encoded.item.choices)))
+        **encoded.inputs, **greedy(loaded, scoring.new_tokens(encoded.item))
     )
     (outcome,) = read_generated(loaded, encoded, made)
     return outcome, made.logits[0][0]
