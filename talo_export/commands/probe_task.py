@@ -91,6 +91,8 @@ def run_probe(
     with Journal.open_own(
         run.journal, score_identity(request, task, fingerprint), world
     ) as journal:
+        if journal.asks_again:
+            reporter.note("another version read this run's answers by its own rules: asked again")
         findings = measure(request, loaded, split, journal, reporter, world)
     result = _result(request, task, loaded, findings, run)
     if not world.is_rank_zero:

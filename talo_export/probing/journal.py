@@ -51,15 +51,18 @@ class Journal:
         self, path: Path, connection: sqlite3.Connection, *, reading: bool = False
     ) -> None:
         self.path = path
+        self.asks_again = False
+        """Whether answers that another version read by its own rules were left out."""
         self._connection = connection
         self._reading = reading
 
     @classmethod
-    def open(cls, path: Path, identity: Mapping[str, str]) -> Journal:
+    def open(cls, path: Path, identity: Mapping[str, str], *, ask_again: bool = False) -> Journal:
         """Open or create the journal of the run that `identity` (name -> value) describes.
 
-        Raises TaloError where the file holds another run's outcomes (naming what differs), is
-        not a journal, is damaged, or cannot be written.
+        With `ask_again` answers that another version read by its own rules are left out, so that
+        no result mixes the two. Raises TaloError where the file holds another run's outcomes
+        (naming what differs), is not a journal, is damaged, or cannot be written.
         """
         wanted = {"format": FORMAT, **identity}
         if identity.get("scoring.kind") == "generate":
@@ -68,11 +71,13 @@ class Journal:
             connection = sqlite3.connect(path, timeout=30)
         try:
             with _explained(path):
-                _prepare(path, connection, wanted)
+                left_out = _prepare(path, connection, wanted, ask_again)
         except TaloError:
             connection.close()
             raise
-        return cls(path, connection)
+        journal = cls(path, connection)
+        journal.asks_again = left_out
+        return journal
 
     @classmethod
     def read(cls, path: Path) -> Journal:
@@ -91,7 +96,8 @@ class Journal:
         """The journal of this process: `path` itself for rank zero, one beside it for others.
 
         The first also takes over what journals beside it hold, so that a run goes on whatever the
-        number of processes was before and is now. Every process of the world calls this.
+        number of processes was before and is now; answers by other rules are asked again. Every
+        process of the world calls this.
         """
         own: list[Journal] = []
 
@@ -111,12 +117,13 @@ class Journal:
     @classmethod
     def _open_mine(cls, path: Path, identity: Mapping[str, str], world: World) -> Journal:
         if not world.is_rank_zero:
-            return cls.open(path.with_name(f"{path.name}.rank-{world.rank}"), identity)
-        journal = cls.open(path, identity)
+            mine = path.with_name(f"{path.name}.rank-{world.rank}")
+            return cls.open(mine, identity, ask_again=True)
+        journal = cls.open(path, identity, ask_again=True)
         try:
             for beside in sorted(path.parent.glob(f"{path.name}.rank-*")):
                 if beside.suffix.removeprefix(".rank-").isdigit():
-                    with cls.open(beside, identity) as other:
+                    with cls.open(beside, identity, ask_again=True) as other:
                         journal.append_all(other.outcomes())
         except TaloError:
             journal.close()
@@ -201,7 +208,10 @@ def read_variant(key: str) -> Knockout | None:
     return knockout_of(layers, cast(Scope, scope), cast(Fill, fill), heads)
 
 
-def _prepare(path: Path, connection: sqlite3.Connection, wanted: Mapping[str, str]) -> None:
+def _prepare(
+    path: Path, connection: sqlite3.Connection, wanted: Mapping[str, str], ask_again: bool
+) -> bool:
+    """Make the tables or check whose they are; whether answers by other rules were left out."""
     # In this order: another process may just be making the file, the tables and their mark at once.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (kind,) = connection.execute("PRAGMA application_id").fetchone()
@@ -226,7 +236,15 @@ def _prepare(path: Path, connection: sqlite3.Connection, wanted: Mapping[str, st
         for name in sorted({*stored, *wanted})
         if stored.get(name) != wanted.get(name)
     ]
-    if stored.get("rules") != wanted.get("rules"):
+    other_rules = stored.get("rules") != wanted.get("rules")
+    if other_rules and ask_again and len(differing) == 1:
+        with connection:
+            connection.execute("DELETE FROM outcome")
+            connection.execute(
+                "INSERT OR REPLACE INTO identity VALUES (?, ?)", ("rules", wanted["rules"])
+            )
+        return True
+    if other_rules:
         raise TaloError(
             f"{path} holds answers that another version of talo-export read by its own rules, and "
             "new ones would be mixed with them: probe again with --fresh, or name another "
@@ -237,6 +255,7 @@ def _prepare(path: Path, connection: sqlite3.Connection, wanted: Mapping[str, st
             f"{path} holds the scores of another run: {'; '.join(differing)}. "
             "Name another directory with --out, or start over with --fresh."
         )
+    return False
 
 
 def _read_outcome(text: str) -> Outcome:

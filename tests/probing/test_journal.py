@@ -115,6 +115,13 @@ def test_answers_read_by_other_rules_are_not_mixed_with_new_ones(tmp_path):
             Journal.open(path, identity)
         with Journal.read(path) as journal:
             assert journal.outcomes()
+        with Journal.open(path, identity, ask_again=True) as journal:
+            assert (journal.asks_again, journal.outcomes()) == (True, {})
+            journal.append(cells(3))
+        with Journal.open(path, identity, ask_again=True) as journal:
+            assert (journal.asks_again, len(journal.outcomes())) == (False, 3)
+        with pytest.raises(TaloError, match="seed"):
+            Journal.open(path, {**identity, "seed": "1"}, ask_again=True)
 
 
 def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path):
