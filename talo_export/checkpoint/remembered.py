@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from talo_export.checkpoint.manifest import current_versions
+from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import from_json, to_json
 from talo_export.errors import TaloError
 
@@ -41,10 +42,7 @@ def remembered(what: str, kind: type[T], about: object, work: Callable[[], T]) -
     value = work()
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside it and renamed: another process may read or write it now.
-        written = file.with_suffix(f".{os.getpid()}")
-        written.write_text(json.dumps(to_json(value)), encoding="utf-8")
-        written.replace(file)
+        write_atomically(file, json.dumps(to_json(value)))
     return value
 
 

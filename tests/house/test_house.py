@@ -110,8 +110,10 @@ def test_the_type_checker_finds_nothing(tmp_path: Path) -> None:
 
 
 def test_the_readme_starts_with_two_commands() -> None:
-    block = (ROOT / "README.md").read_text(encoding="utf-8").split("```")[1]
-    lines = block.strip().splitlines()[1:]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = text.split("```")[1].strip().splitlines()[1:]
     assert len(lines) == 2
-    assert "talo-export probe --task maps" in lines[0]
+    # A real model on which a layer is confirmed and cut; the demo, whose base is kept, comes next.
+    assert "talo-export probe --model smollm2" in lines[0]
+    assert "`talo-export probe --task maps`" in text
     assert "pytest" in lines[1]
