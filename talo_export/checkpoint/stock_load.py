@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import logging
 import sys
 from multiprocessing import get_context
 from typing import Any
@@ -173,6 +174,8 @@ def likelihood(logits: torch.Tensor, continuation: torch.Tensor) -> torch.Tensor
 
 
 def main() -> None:
+    # Of kernels and the like: what concerns the weights is in the loading report.
+    logging.disable(logging.WARNING)
     parser = argparse.ArgumentParser()
     parser.add_argument("directory")
     parser.add_argument("out")

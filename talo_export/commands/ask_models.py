@@ -41,6 +41,7 @@ class Asked:
     id: str
     question: str
     choices: tuple[str, ...]
+    """As the model was shown them: none beside a prompt that is sent as it is."""
     images: tuple[str, ...]
     """Where each came from."""
     right_answer: str | None
@@ -200,7 +201,7 @@ def _asked(item: Item, base: Answer, patched: Answer | None = None) -> Asked:
     return Asked(
         id=item.id,
         question=item.question or item.prompt or "",
-        choices=item.choices,
+        choices=() if item.prompt is not None else item.choices,
         images=tuple(image.name for image in item.images),
         right_answer=right_answer(item) if _has_answer(item) else None,
         base=base,

@@ -173,6 +173,7 @@ def test_the_items_of_a_file_are_asked_as_a_probe_asks_them(cut: Cut) -> None:
     evaluated = api.evaluate(cut.base, file, out=cut.folder / "kept").items
     assert answers == {item.id: Answer(item.answer or "", item.correct) for item in evaluated[:3]}
     assert result.questions[0].right_answer == "A"
+    assert result.questions[0].choices == ("red", "green")
     assert "right by the base" in ask.summary(result)
     (named,) = api.ask(cut.patched, task=file, items=["item-2"]).questions
     assert named == result.questions[2]
@@ -180,6 +181,14 @@ def test_the_items_of_a_file_are_asked_as_a_probe_asks_them(cut: Cut) -> None:
         api.ask(cut.patched, task=file, items=["item-9"])
     with pytest.raises(UsageError, match="--item needs a run whose item it is"):
         api.ask(cut.patched, items=["item-2"])
+
+
+def test_choices_that_a_prompt_does_not_show_are_not_shown_as_if(cut: Cut) -> None:
+    row = {"id": "x", "prompt": "Grass is", "choices": ["red", "green"], "answer": "green"}
+    file = cut.folder / "prompts.jsonl"
+    file.write_text(json.dumps(row) + "\n")
+    (asked_once,) = api.ask(model=cut.base, task=file).questions
+    assert (asked_once.question, asked_once.choices) == ("Grass is", ())
 
 
 def test_an_adapter_answers_as_the_checkpoint_does(cut: Cut) -> None:
