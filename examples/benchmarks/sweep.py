@@ -253,7 +253,7 @@ def hook_loop(
             with meter.item(encoded.length):
                 if scoring.kind == "generate":
                     loaded.model.generate(
-                        **inputs, max_new_tokens=scoring.new_tokens(True), do_sample=False,
+                        **inputs, max_new_tokens=scoring.new_tokens(encoded.item), do_sample=False,
                         pad_token_id=loaded.tokenizer.pad_token_id,
                     )  # fmt: skip
                 else:
