@@ -13,7 +13,7 @@ activations (its weights are). The tokens of one picture count: see `image_token
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,17 +100,20 @@ def estimate(
             raise UsageError(f"There is no adapter {adapter!r}: {', '.join(ADAPTERS)}.")
     pictured = image_tokens(config)
     prompt_tokens = tokens + pictured
-    training = training or Training()
+    training = Training() if training is None else training
     try:
         plain = _unloaded(config, dtype)
         saved = nf4_saving(plain) if four_bit else 0
-        untrained = {n: _untrained(_unloaded(config, dtype), prompt_tokens, n) for n in batches}
-        return tuple(
-            Footprint(
-                parameters=sum(p.numel() for p in plain.model.parameters()),
-                weights=untrained[batch].weights - saved,
-                inference=untrained[batch].inference - saved,
-                probing=untrained[batch].probing - saved,
+        untrained = _untrained(plain, prompt_tokens, batches)
+
+        def footprint(adapter: str, batch: int) -> Footprint:
+            loaded = _unloaded(config, dtype)
+            trained = _trained(loaded, adapter, training, prompt_tokens, answer_tokens, batch)
+            return Footprint(
+                parameters=untrained.parameters,
+                weights=untrained.weights - saved,
+                inference=untrained.inference[batch] - saved,
+                probing=untrained.probing - saved,
                 training=trained.peak - saved,
                 trainable_parameters=trained.parameters,
                 gradients=trained.gradients,
@@ -119,18 +122,12 @@ def estimate(
                 tokens=tokens,
                 image_tokens=pictured,
                 batch=batch,
-                dtype=str(next(plain.model.parameters()).dtype).removeprefix("torch."),
+                dtype=untrained.dtype,
                 adapter=adapter,
                 four_bit=four_bit,
             )
-            for adapter in adapters
-            for batch in batches
-            for trained in [
-                _trained(
-                    _unloaded(config, dtype), adapter, training, prompt_tokens, answer_tokens, batch
-                )
-            ]
-        )
+
+        return tuple(footprint(adapter, batch) for adapter in adapters for batch in batches)
     except (RuntimeError, NotImplementedError, AttributeError) as error:
         line = str(error).strip().splitlines()
         raise TaloError(
@@ -188,26 +185,33 @@ def ghost(model: nn.Module) -> Iterator[LiveBytes]:
 
 @dataclass(frozen=True, slots=True)
 class Untrained:
-    """Bytes of the model as it is, before anything saved by NF4."""
+    """The model as it is. Bytes are those before anything is saved by NF4."""
 
+    parameters: int
+    dtype: str
     weights: int
-    inference: int
+    inference: Mapping[int, int]
+    """By the number of items a pass."""
     probing: int
 
 
-def _untrained(plain: LoadedModel, tokens: int, batch: int) -> Untrained:
+def _untrained(plain: LoadedModel, tokens: int, batches: Sequence[int]) -> Untrained:
     model, aside = plain.model, attention_bytes(plain)
+    parameters = list(model.parameters())
+    inference = {}
     with ghost(model) as live:
         weights = live.now
-        forward_only(model, tokens, batch)
-        inference = live.peak
-        live.forget_peak()
+        for batch in batches:
+            forward_only(model, tokens, batch)
+            inference[batch] = live.peak
+            live.forget_peak()
         # The first item is also answered plainly, one knockout after the other in the weights.
         forward_only(model, tokens, 1)
         probing = live.peak + aside
         live.forget_peak()
         probing = max(probing, live.peak if probing_pass(plain, tokens) else 0)
-    return Untrained(weights, inference, probing)
+    dtype = str(parameters[0].dtype).removeprefix("torch.")
+    return Untrained(sum(p.numel() for p in parameters), dtype, weights, inference, probing)
 
 
 @dataclass(frozen=True, slots=True)
