@@ -54,9 +54,11 @@ def advice(zeroed: Collection[str], *, revives: bool) -> tuple[str, ...]:
 def rope_advice(config: Mapping[str, Any]) -> tuple[str, ...]:
     """For the config of a checkpoint whose base frequency transformers 5 wrote where older readers
     do not look; empty where they read the same."""
-    text = config.get("text_config") or config
-    theta = (text.get("rope_parameters") or {}).get("rope_theta")
-    if theta is None or theta == USUAL_THETA or "rope_theta" in text:
+    text = config.get("text_config")
+    text = text if isinstance(text, Mapping) else config
+    rope = text.get("rope_parameters")
+    theta = rope.get("rope_theta") if isinstance(rope, Mapping) else None
+    if not isinstance(theta, int | float) or theta == USUAL_THETA or "rope_theta" in text:
         return ()
     return (
         f"rope_theta ({theta:g}) stands in rope_parameters alone, as transformers 5 writes it: "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 from exports import export
 from peft import LoraConfig, get_peft_model
+from torchao.quantization import Float8WeightOnlyConfig
 from transformers import AutoModelForCausalLM, QuantoConfig, TorchAoConfig
 from typer.testing import CliRunner
 
@@ -30,10 +30,8 @@ def cut(language_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def float8(library: str, left_out: list[str] | None) -> TorchAoConfig | QuantoConfig:
     if library == "quanto":
-        pytest.importorskip("optimum.quanto")
         return QuantoConfig(weights="float8", modules_to_not_convert=left_out)
-    quantization = pytest.importorskip("torchao.quantization")
-    return TorchAoConfig(quantization.Float8WeightOnlyConfig(), modules_to_not_convert=left_out)
+    return TorchAoConfig(Float8WeightOnlyConfig(), modules_to_not_convert=left_out)
 
 
 @pytest.mark.parametrize("library", ["torchao", "quanto"])
@@ -91,4 +89,13 @@ def test_a_base_frequency_that_older_readers_miss_is_named() -> None:
     assert rope_advice({"text_config": new}) == rope_advice(new)
     assert rope_advice({**new, "rope_theta": 100000.0}) == ()
     assert rope_advice({"rope_parameters": {"rope_theta": 10000.0}}) == ()
-    assert rope_advice(json.loads("{}")) == ()
+    assert rope_advice({}) == ()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"text_config": "x"}, {"rope_parameters": [1]}, {"rope_parameters": {"rope_theta": "1e5"}}],
+    ids=str,
+)
+def test_a_config_of_a_wrong_shape_gives_no_advice(config: dict[str, object]) -> None:
+    assert rope_advice(config) == ()
