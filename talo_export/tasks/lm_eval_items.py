@@ -132,7 +132,7 @@ def _read(task: TaskYaml, documents: Documents, row: Row) -> dict[str, Any]:
 
 def _longest(generation: dict[str, Any], templated: bool) -> int | None:
     """Tokens of an answer at most, as the file says it or as the harness has it of itself."""
-    for key in ("max_gen_toks", "max_new_tokens", "max_length", "max_tokens"):
+    for key in ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens"):
         if isinstance(generation.get(key), int):
             return int(generation[key])
     return None if templated else HARNESS_TOKENS

@@ -80,6 +80,28 @@ def test_generated_answers_end_at_until_and_ignore_what_the_metric_ignores(tmp_p
     assert (item.accepted, item.until, item.choices) == (("1",), ("\n", "."), ())
 
 
+@pytest.mark.parametrize(
+    ("given", "tokens"),
+    [
+        ("max_gen_toks: 12", 12), ("max_completion_tokens: 9", 9),
+        ("max_tokens: 5, max_new_tokens: 7", 7),
+        ("max_length: 900", 256),  # of prompt and answer together
+        ("", 256),
+    ],
+)  # fmt: skip
+def test_an_answer_gets_as_many_tokens_as_lm_eval_gives_it(
+    given: str, tokens: int, tmp_path: Path
+) -> None:
+    text = (
+        BASE.replace("multiple_choice", "generate_until").replace(
+            'doc_to_choice: "{{options}}"\ndoc_to_target: gold', 'doc_to_target: "{{options}}"'
+        )
+        + f"generation_kwargs: {{{given}}}\n"
+    )
+    assert load(tmp_path, text).items[0].max_new_tokens == tokens
+    assert load(tmp_path, BASE).items[0].max_new_tokens is None
+
+
 def test_several_targets_are_accepted_texts(tmp_path: Path) -> None:
     text = BASE.replace("multiple_choice", "generate_until").replace(
         'doc_to_choice: "{{options}}"\ndoc_to_target: gold', 'doc_to_target: "{{options}}"'
