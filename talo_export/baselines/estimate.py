@@ -261,7 +261,7 @@ def probing_pass(loaded: LoadedModel, tokens: int) -> bool:
             for plan in schedule(variants, len(variants)):
                 passed = shared.run(inputs, plan, state)
                 assert passed is not None
-                torch.log_softmax(passed.logits[:, -1].float(), dim=-1)
+                torch.log_softmax(passed[0][:, -1].float(), dim=-1)
     except CannotShareError:
         return False
     return True
