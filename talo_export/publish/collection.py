@@ -117,4 +117,5 @@ def _same(theirs: Document, ours: Document) -> bool:
 
 
 def _adapters(document: Document) -> Mapping[str, object]:
-    return dict(document["adapters"])
+    adapters = document["adapters"]
+    return adapters if isinstance(adapters, Mapping) else {}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import HfApi, constants, get_token, hf_hub_download
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
@@ -135,7 +135,7 @@ def _look(
     return Target(exists=True, commit=commit, warnings=tuple(warnings))
 
 
-def _is_ours(parcel: Parcel, repo_id: str, revision: str, present: dict[str, Any]) -> bool:
+def _is_ours(parcel: Parcel, repo_id: str, revision: str, present: Collection[str]) -> bool:
     """Whether the repository holds this parcel, an earlier one of the same, or a part of it.
 
     A part, because an upload that was cut off may have committed some of the files: then nothing

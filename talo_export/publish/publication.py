@@ -9,9 +9,9 @@ link them to anything.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -136,8 +136,9 @@ def _same(theirs: Document, ours: Document) -> bool:
     return same and _task(theirs) == _task(ours)
 
 
-def _task(manifest: Document) -> Any:
-    return (manifest["task"] or {}).get("task")
+def _task(manifest: Document) -> object:
+    task = manifest["task"]
+    return task["task"] if isinstance(task, Mapping) else None
 
 
 def _title(manifest: Manifest) -> str:
