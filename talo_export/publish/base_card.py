@@ -12,6 +12,8 @@ from pathlib import Path
 import yaml
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
+from talo_export.checkpoint.placing import CARD
+
 LICENSE_ID = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 """How the Hub's licence identifiers look. Which ones exist changes, so the Hub is asked at push."""
 
@@ -46,7 +48,7 @@ def read_base_card(
     name: str,
     hub_id: str | None = None,
     revision: str | None = None,
-    card: str = "README.md",
+    card: str = CARD,
 ) -> BaseCard:
     """Read the base's card in `directory`, for what a derived model's card repeats of it.
 

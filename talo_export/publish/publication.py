@@ -18,6 +18,7 @@ import yaml
 from talo_export.checkpoint.adapter_files import ADAPTER, CONFIG
 from talo_export.checkpoint.files import list_files
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, read_manifest, sealed
+from talo_export.checkpoint.placing import BASE_CARD, CARD
 from talo_export.checkpoint.verify import verify_files
 from talo_export.errors import TaloError, UsageError
 from talo_export.publish.base_card import BaseCard, read_base_card
@@ -29,9 +30,6 @@ from talo_export.requests.checkpoints import Form, VerifyRequest
 from talo_export.requests.fields import command_line
 from talo_export.runs.record import record_of_manifest
 from talo_export.wording import count, interval, points
-
-CARD = "README.md"
-BASE_CARD = "BASE_README.md"
 
 
 @dataclass(frozen=True)

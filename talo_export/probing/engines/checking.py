@@ -266,11 +266,8 @@ def nudged_embeddings(model: nn.Module) -> Iterator[None]:
         signs = torch.randint(0, 2, output.shape, generator=generator).to(output) * 2 - 1
         return output * (1 + torch.finfo(output.dtype).eps * signs)
 
-    handle = model.get_input_embeddings().register_forward_hook(nudge)
-    try:
+    with model.get_input_embeddings().register_forward_hook(nudge):
         yield
-    finally:
-        handle.remove()
 
 
 def largest_change(first: Answered, second: Answered) -> float:
