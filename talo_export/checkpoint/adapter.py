@@ -62,7 +62,6 @@ class AdapterReport:
     """A finished adapter."""
 
     out: Path
-    plan: AdapterPlan
     seconds: float
 
 
@@ -170,7 +169,7 @@ def write_adapter(
     with staged(target) as stage:
         write_files(stage, files)
         write_files(stage, {MANIFEST: sealed(manifest, stage).to_bytes()})
-    return AdapterReport(out, plan, time.perf_counter() - started)
+    return AdapterReport(out, time.perf_counter() - started)
 
 
 def adapter_config(plan: AdapterPlan, base: str, revision: str | None) -> bytes:

@@ -63,12 +63,15 @@ class FileReport(FileVerdicts):
     """Of the manifest's own numbers, a phrase each."""
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """Whatever is wrong, missing, unexpected or cannot be true, by name."""
+        of_files = (*self.wrong, *self.missing, *self.extra)
+        return (*of_files, *self.tensors.other, *self.contradictions)
+
+    @property
     def ok(self) -> bool:
-        """Nothing is missing, wrong or unexpected, and something was filled."""
-        broken = (
-            self.missing or self.extra or self.wrong or self.tensors.other or self.contradictions
-        )
-        return not broken and bool(self.tensors.filled)
+        """There is no problem, and something was filled."""
+        return not self.problems and bool(self.tensors.filled)
 
 
 def verify_files(

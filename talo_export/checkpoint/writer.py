@@ -35,7 +35,6 @@ class WriteReport:
     """A finished export."""
 
     out: Path
-    plan: EditPlan
     manifest: Manifest
     method: str
     """How most bytes were copied: `link`, `reflink`, `copy_file_range` or `copy`."""
@@ -109,7 +108,6 @@ def write_export(
         write_files(stage, {MANIFEST: manifest.to_bytes()})
     return WriteReport(
         out=out,
-        plan=plan,
         manifest=manifest,
         method=_main_method(plan.files, copied),
         seconds=time.perf_counter() - started,

@@ -177,12 +177,10 @@ def _stays_home(name: str, source: Path) -> bool:
     return name.startswith(".eval_results/") and stays_home(source.read_bytes())
 
 
-def _wrong(directory: Path) -> list[str]:
+def _wrong(directory: Path) -> tuple[str, ...]:
     """What in a checkpoint or an adapter is not as its manifest says."""
     report = verify_files(directory)
-    wrong = [*report.wrong, *report.missing, *report.extra, *report.tensors.other]
-    wrong += report.contradictions
-    return wrong or ([] if report.ok else ["nothing was edited"])
+    return report.problems or (() if report.ok else ("nothing was edited",))
 
 
 def _refuse_unconfirmed(shown: Path, manifest: Manifest) -> None:
