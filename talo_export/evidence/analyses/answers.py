@@ -245,8 +245,7 @@ def draw_answers(result: AnswerCalibration, path: Path, *, title: str, svg: bool
         for i, (name, values, colour) in enumerate(bars):
             left.bar(at + 0.27 * (i - 1), [100 * share for share in values], width=0.25,
                      color=colour, label=name, zorder=2)  # fmt: skip
-        left.set_xticks(at)
-        left.set_xticklabels(list(LETTERS[: len(at)]))
+        left.set_xticks(at, list(LETTERS[: len(at)]))
         left.set_xlabel("choice")
         left.set_ylabel("share of items (%)")
         left.set_title(f"{result.n} items", fontsize=8.5)
@@ -261,8 +260,7 @@ def draw_answers(result: AnswerCalibration, path: Path, *, title: str, svg: bool
                            textcoords="offset points", va="center", fontweight="bold")  # fmt: skip
         zero_line(right)
         right.set_xlim(-0.5, 1.7)
-        right.set_xticks([0, 1])
-        right.set_xticklabels(["as it\nstands", "preference\ntaken out"])
+        right.set_xticks([0, 1], ["as it\nstands", "preference\ntaken out"])
         span_at_least(right, -5, 5)
         right.set_ylabel("gain (points), paired 95 % interval")
         right.set_title(f"the gain {result.fate}" if result.fate != "no gain" else "no gain",

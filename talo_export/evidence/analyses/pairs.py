@@ -15,7 +15,7 @@ import numpy as np
 
 from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError
-from talo_export.evidence.canvas import INK, diverging, figure, symmetric_limit
+from talo_export.evidence.canvas import INK, colour_bar, figure, heat_map
 from talo_export.evidence.grid import Array, Grid
 from talo_export.evidence.paired import (
     accuracy_clusters,
@@ -204,10 +204,9 @@ def draw_pairs(result: Pairs, path: Path, *, title: str, svg: bool = False) -> P
     depth = len(result.layers)
     side = min(8.0, max(4.2, 0.095 * depth))
     shown = 100 * result.gains
-    limit = symmetric_limit(shown)
     with figure(path, side + 1.9, side + 1.0, title=title, svg=svg) as drawing:
         axes = drawing.add_subplot()
-        image = axes.imshow(shown, cmap=diverging(), vmin=-limit, vmax=limit, origin="lower")
+        image = heat_map(axes, shown, origin="lower")
         step = max(1, -(-depth // 16))
         ticks = range(0, depth, step)
         for axis in (axes.xaxis, axes.yaxis):
@@ -234,7 +233,5 @@ def draw_pairs(result: Pairs, path: Path, *, title: str, svg: bool = False) -> P
         axes.set_xlabel("decoder layer knocked out")
         axes.set_ylabel("and this one (diagonal: alone)")
         drawing.legend(loc="outside lower center", ncols=2)
-        bar = drawing.colorbar(image, ax=axes, shrink=0.7, extend="both", pad=0.02)
-        bar.set_label("gain against the base (points)", fontsize=8)
-        bar.outline.set_visible(False)
+        colour_bar(drawing, image, "gain against the base (points)", shrink=0.7, pad=0.02)
     return path

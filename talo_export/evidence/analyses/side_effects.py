@@ -146,12 +146,9 @@ def draw_side_effects(effects: SideEffects, path: Path, *, title: str, svg: bool
         low, high = (100 * bound for bound in effects.macro_ci95)
         axes.hlines(count + 0.4, low, high, color=INK, linewidth=2, zorder=2)
         axes.plot([100 * effects.macro_gain], [count + 0.4], "D", color=INK, markersize=5, zorder=3)
-        axes.set_yticks([*range(count), count + 0.4])
-        axes.set_yticklabels(
-            [*(f"{shortened(name)} ({task.n})" for name, task in effects.tasks.items()),
-             "macro average"],
-            fontsize=8 if count <= 40 else 6.5,
-        )  # fmt: skip
+        names = [f"{shortened(name)} ({task.n})" for name, task in effects.tasks.items()]
+        ticks, size = [*range(count), count + 0.4], 8 if count <= 40 else 6.5
+        axes.set_yticks(ticks, [*names, "macro average"], fontsize=size)
         axes.get_yticklabels()[-1].set_fontweight("bold")
         axes.set_ylim(count + 1.1, -0.7)
         zero_line(axes, vertical=True)
