@@ -19,7 +19,7 @@ from talo_export.baselines.summary import summarise, to_csv
 from talo_export.baselines.verdict import verdicts
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import Recorded
-from talo_export.evidence.selection import DEFAULT_CRITERION
+from talo_export.evidence.criteria import DEFAULT_CRITERION
 from talo_export.models.four_bit import require_bitsandbytes
 from talo_export.models.identity import model_fingerprint
 from talo_export.models.reference import resolve

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from talo_export.codec import Recorded, derived
 from talo_export.errors import UsageError
-from talo_export.evidence.criteria import CRITERIA, Criterion, choose
-from talo_export.evidence.differences import Differences, moments_of_subsets
+from talo_export.evidence.criteria import CRITERIA
+from talo_export.evidence.differences import Differences, choice_of_all, choices
 from talo_export.evidence.layer_tests import correct_over_layers
 from talo_export.evidence.paired import RESAMPLES, Clusters, gain_interval
 from talo_export.wording import points, signed
@@ -84,16 +84,14 @@ def cross_validate(
         )
     rng = np.random.default_rng(seed)
     fold_of = _folds(sweep, folds, repeats, rng)
-    allowed = np.ones(len(sweep.layers), dtype=bool)
     training = np.concatenate([(fold_of != fold).astype(np.float64) for fold in range(folds)])
-    chosen = choose(rule, moments_of_subsets(sweep, training), allowed, min_gain)
-    by_fold = chosen.reshape(folds, repeats)
+    by_fold = choices(sweep, training, rule, min_gain).reshape(folds, repeats)
     # (repeats, N): the layer chosen without this item, and what it did to this item.
     blind = np.take_along_axis(by_fold.T, fold_of, axis=1)
     judged = np.where(
         blind >= 0, sweep.accuracy[np.arange(sweep.n_items), np.maximum(blind, 0)], 0.0
     )
-    whole = int(_choose_on_all(sweep, rule, allowed, min_gain))
+    whole = choice_of_all(sweep, rule, min_gain)
     return CrossValidated(
         layer=sweep.layers[whole] if whole >= 0 else None,
         n=sweep.n_items,
@@ -117,13 +115,6 @@ def _folds(
         dealt, order, np.broadcast_to(np.arange(sweep.n_groups) % folds, order.shape), axis=1
     )
     return dealt[:, sweep.members]
-
-
-def _choose_on_all(
-    sweep: Differences, rule: Criterion, allowed: NDArray[np.bool_], min_gain: float | None
-) -> NDArray[np.int64]:
-    moments = moments_of_subsets(sweep, np.ones((1, sweep.n_items)))
-    return choose(rule, moments, allowed, min_gain)[0]
 
 
 def _interval(

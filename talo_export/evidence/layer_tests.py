@@ -12,14 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from talo_export.codec import Recorded
 from talo_export.errors import UsageError
+from talo_export.evidence.criteria import Array
 from talo_export.evidence.differences import Differences
 from talo_export.evidence.paired import mean_and_error
-
-Array = NDArray[np.float64]
 
 PERMUTATIONS = 10_000
 _BLOCK = 1_000

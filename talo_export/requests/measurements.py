@@ -105,9 +105,9 @@ class ProbeRequest(ScoringSettings, TaskWithShots, InferenceSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.criterion != "auto":
-            from talo_export.evidence.selection import check_criterion
+            from talo_export.evidence.criteria import criterion_of
 
-            check_criterion(self.criterion)
+            criterion_of(self.criterion)
         if self.min_gain is not None and not -1 <= self.min_gain < 1:
             raise UsageError(
                 f"--min-gain is {100 * self.min_gain:g}: give points of accuracy, below 100."
