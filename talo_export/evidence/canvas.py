@@ -89,6 +89,11 @@ def zero_line(axes: Axes, *, vertical: bool = False) -> None:
         axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
 
 
+def note(axes: Axes, text: str, at: Any, offset: tuple[float, float], **style: Any) -> None:
+    """Write beside a place of the drawing, so many points to the right of it and above."""
+    axes.annotate(text, at, xytext=offset, textcoords="offset points", **style)
+
+
 def span_at_least(axes: Axes, low: float, high: float, *, horizontal: bool = False) -> None:
     """Widen what is shown to `low` and `high`: an axis that fits noise makes cliffs of it."""
     limits, widen = (

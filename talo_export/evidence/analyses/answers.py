@@ -26,6 +26,7 @@ from talo_export.evidence.canvas import (
     LOSS,
     NEUTRAL,
     figure,
+    note,
     span_at_least,
     zero_line,
 )
@@ -256,8 +257,8 @@ def draw_answers(result: AnswerCalibration, path: Path, *, title: str, svg: bool
             colour = CHOSEN if low > 0 else LOSS if high < 0 else NEUTRAL
             right.vlines([i], low, high, color=colour, linewidth=2)
             right.plot([i], [100 * gain.gain], "o", color=colour, markersize=7)
-            right.annotate(signed(gain.gain), (i, 100 * gain.gain), xytext=(8, 0),
-                           textcoords="offset points", va="center", fontweight="bold")  # fmt: skip
+            note(right, signed(gain.gain), (i, 100 * gain.gain), (8, 0), va="center",
+                 fontweight="bold")  # fmt: skip
         zero_line(right)
         right.set_xlim(-0.5, 1.7)
         right.set_xticks([0, 1], ["as it\nstands", "preference\ntaken out"])
