@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from talo_export.errors import TaloError
 from talo_export.evidence.criteria import RANKED, Array, Criterion, LayerMoments, Moment, choose
-from talo_export.evidence.paired import right
+from talo_export.evidence.paired import knockouts_of, right
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
 
@@ -68,14 +68,9 @@ def differences(
     """
     base = table.row(None)
     columns = np.flatnonzero(table.scored[base] & table.finite[base])
-    rows = [
-        row
-        for row, knockout in enumerate(table.variants)
-        if knockout is not None
-        and (knockout.scope, knockout.fill) == (scope, fill)
-        and table.scored[row, columns].all()
-        and table.finite[row, columns].all()
-    ]
+    whole: NDArray[np.bool_] = (table.scored & table.finite)[:, columns].all(axis=1)
+    knockouts = [k for k in knockouts_of(table, scope, fill) if whole[table.row(k)]]
+    rows = [table.row(knockout) for knockout in knockouts]
     if not len(columns) or not rows:
         raise TaloError(
             f"No layer with scope {scope!r} and fill {fill!r} was scored on every item. "
@@ -92,7 +87,7 @@ def differences(
     accuracy = answers[rows] - answers[base]
     _, members = np.unique([table.groups[column] for column in columns], return_inverse=True)
     return Differences(
-        knockouts=tuple(k for row in rows if (k := table.variants[row]) is not None),
+        knockouts=tuple(knockouts),
         members=members.ravel().astype(np.int64),
         base=answers[base].astype(bool),
         accuracy=accuracy.T,

@@ -55,6 +55,11 @@ def right(table: ScoreTable) -> NDArray[np.bool_]:
     return table.correct & table.scored & table.finite
 
 
+def knockouts_of(table: ScoreTable, scope: Scope, fill: Fill) -> list[Knockout]:
+    """The knockouts of one kind in a table, in its order."""
+    return [k for k in table.variants if k is not None and (k.scope, k.fill) == (scope, fill)]
+
+
 def seen_by_both(table: ScoreTable, knockout: Knockout) -> NDArray[np.bool_]:
     """(N,) items that both the base and the knockout answered."""
     seen: NDArray[np.bool_] = table.scored[table.row(None)] & table.scored[table.row(knockout)]
@@ -134,16 +139,11 @@ def layer_gains(
     Layers that share no item with the base are left out. Not corrected for being many.
     """
     by_layer = {}
-    for knockout in table.variants:
-        if knockout is None or (knockout.scope, knockout.fill) != (scope, fill):
-            continue
-        if not seen_by_both(table, knockout).any():
-            continue
-        clusters = accuracy_clusters(table, knockout)
-        by_layer[knockout.layer] = (
-            clusters.mean,
-            gain_interval(clusters, seed=seed, resamples=resamples),
-        )
+    for knockout in knockouts_of(table, scope, fill):
+        if seen_by_both(table, knockout).any():
+            clusters = accuracy_clusters(table, knockout)
+            interval = gain_interval(clusters, seed=seed, resamples=resamples)
+            by_layer[knockout.layer] = (clusters.mean, interval)
     return by_layer
 
 

@@ -20,7 +20,7 @@ from talo_export.evidence.criteria import (
     choose,
     criterion_of,
 )
-from talo_export.evidence.paired import right
+from talo_export.evidence.paired import knockouts_of, right
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
 from talo_export.wording import points
@@ -98,7 +98,7 @@ def select(
     generated, TaloError where the table has no such knockouts or the base's logits are broken.
     """
     rule = criterion_named(criterion, table)
-    knockouts = [v for v in table.variants if v is not None and (v.scope, v.fill) == (scope, fill)]
+    knockouts = knockouts_of(table, scope, fill)
     if not knockouts:
         raise TaloError(
             f"These scores hold no knockout of scope {scope!r} and fill {fill!r}. "

@@ -20,6 +20,7 @@ from talo_export.evidence.grid import Array, Grid
 from talo_export.evidence.paired import (
     accuracy_clusters,
     gain_interval,
+    knockouts_of,
     right,
     sign_flip_p_value,
 )
@@ -106,24 +107,21 @@ def pairs(
     if not second:
         raise TaloError("No sweep of a second layer is at hand. Run the pairs sweep first.")
     kind = next(iter(second))
-    singles = [
-        k for k in single.variants if k is not None and (k.scope, k.fill) == (kind.scope, kind.fill)
-    ]
+    singles = knockouts_of(single, kind.scope, kind.fill)
     layers = sorted({k.layer for k in singles})
     at = {layer: i for i, layer in enumerate(layers)}
-    base = float(right(single)[single.row(None)].mean())
+    base = _accuracy(single, None)
     gains = np.full((len(layers), len(layers)), np.nan)
     for knockout in singles:
         i = at[knockout.layer]
-        gains[i, i] = float(right(single)[single.row(knockout)].mean()) - base
+        gains[i, i] = _accuracy(single, knockout) - base
     measured: set[frozenset[int]] = set()
     for first, table in second.items():
         for other in table.variants:
             if other is None or other.layer == first.layer or other.layer not in at:
                 continue
-            gain = float(right(table)[table.row(other)].mean()) - base
             i, j = at[first.layer], at[other.layer]
-            gains[i, j] = gains[j, i] = gain
+            gains[i, j] = gains[j, i] = _accuracy(table, other) - base
             measured.add(frozenset((i, j)))
     if not measured:
         raise TaloError("The second sweeps hold no second layer: nothing was paired.")
@@ -138,6 +136,10 @@ def pairs(
         layer_evaluations=layer_evaluations,
         seconds=seconds,
     )
+
+
+def _accuracy(table: ScoreTable, knockout: Knockout | None) -> float:
+    return float(right(table)[table.row(knockout)].mean())
 
 
 def _greedy(
@@ -156,7 +158,7 @@ def _greedy(
         )
     table = second[first]
     others = [k for k in table.variants if k is not None and k.layer != first.layer]
-    best = max(others, key=lambda k: (float(right(table)[table.row(k)].mean()), -k.layer))
+    best = max(others, key=lambda k: (_accuracy(table, k), -k.layer))
     clusters = accuracy_clusters(table, best)
     first_gain = float(gains[at[first.layer], at[first.layer]])
     return SecondLayer(
@@ -174,9 +176,7 @@ def analyse(runs: Runs) -> Analysed:
     """Of one run: the best layer with all others, or, with `full`, every layer with every other."""
     run = runs.only("pairs")
     table = run.probed
-    singles = [
-        v for v in table.variants if v is not None and (v.scope, v.fill) == (run.scope, run.fill)
-    ]
+    singles = knockouts_of(table, run.scope, run.fill)
     best = max(singles, key=lambda single: table.accuracy[table.row(single)])
     swept = {
         first: runs.more.second_sweep(

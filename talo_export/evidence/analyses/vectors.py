@@ -18,7 +18,7 @@ from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError, UsageError
 from talo_export.evidence.canvas import INK, colour_bar, figure, heat_map, shortened
 from talo_export.evidence.grid import Array
-from talo_export.evidence.paired import right
+from talo_export.evidence.paired import knockouts_of, right
 from talo_export.evidence.runs import Analysed, Runs
 from talo_export.evidence.selection import layer_moments
 from talo_export.foreign_text import csv_cell
@@ -98,7 +98,7 @@ def interaction_vectors(
         raise TaloError("There are no scores to make vectors of. Name at least one finished run.")
     by_task: dict[str, dict[int, tuple[float, float]]] = {}
     for task, table in tables.items():
-        wanted = [k for k in table.variants if k is not None and (k.scope, k.fill) == (scope, fill)]
+        wanted = knockouts_of(table, scope, fill)
         if not wanted:
             raise TaloError(
                 f"The run of {task!r} holds no knockout of scope {scope!r} and fill {fill!r}. "
