@@ -68,8 +68,8 @@ def differences(
     """
     base = table.row(None)
     columns = np.flatnonzero(table.scored[base] & table.finite[base])
-    whole: NDArray[np.bool_] = (table.scored & table.finite)[:, columns].all(axis=1)
-    knockouts = [k for k in knockouts_of(table, scope, fill) if whole[table.row(k)]]
+    known = (table.scored & table.finite)[:, columns]
+    knockouts = [k for k in knockouts_of(table, scope, fill) if known[table.row(k)].all()]
     rows = [table.row(knockout) for knockout in knockouts]
     if not len(columns) or not rows:
         raise TaloError(
