@@ -18,6 +18,7 @@ from talo_export.checkpoint.placing import CARD, linked_files, stored_names
 from talo_export.checkpoint.plan import Edit, EditPlan
 from talo_export.checkpoint.staging import check_output
 from talo_export.codec import Field, Recorded, maybe
+from talo_export.commands.tables import table_of
 from talo_export.errors import TaloError
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.reference import ResolvedModel, resolve
@@ -288,16 +289,9 @@ def show(result: ExportResult, to: Console) -> None:
 
 
 def _show_edits(result: CheckpointExport, to: Console) -> None:
-    from rich.table import Table
-
     for file in dict.fromkeys(edit.file for edit in result.edits):
         # A table a file, because names of shards and of tensors together fill a screen's width.
-        table = Table(box=None, header_style="dim", pad_edge=False)
-        table.add_column(f"tensor in {file}", overflow="fold")
-        table.add_column("dtype")
-        table.add_column("shape")
-        table.add_column("offset", justify="right")
-        table.add_column("bytes", justify="right")
+        table = table_of(f"tensor in {file}", "dtype", "shape", ">offset", ">bytes")
         for edit in result.edits:
             if edit.file == file:
                 shape = " x ".join(map(str, edit.shape)) or "scalar"
@@ -310,12 +304,7 @@ def _show_edits(result: CheckpointExport, to: Console) -> None:
 
 def _show_files(result: PlannedExport, to: Console) -> None:
     """What would become of every file of the base, and which files would be added."""
-    from rich.table import Table
-
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    table.add_column("file", overflow="fold")
-    table.add_column("bytes", justify="right")
-    table.add_column("would be")
+    table = table_of("file", ">bytes", "would be")
     for file in result.files:
         table.add_row(file.file, f"{file.nbytes:,}", _becomes(file, result.linked))
     for name in result.added:

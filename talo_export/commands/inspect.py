@@ -14,6 +14,7 @@ from talo_export.checkpoint.layout import Layout, read_layout
 from talo_export.checkpoint.plan import edits_on
 from talo_export.checkpoint.verify import holds_fill
 from talo_export.codec import Field, Recorded, maybe
+from talo_export.commands.tables import table_of
 from talo_export.errors import TaloError
 from talo_export.knockout import Knockout, Scope
 from talo_export.models.anatomy import Decoder, Mixer
@@ -197,17 +198,11 @@ def tensors(layout: Layout, mixer: Mixer) -> tuple[StoredTensor, ...]:
 
 def show(inspection: Inspection, to: Console) -> None:
     """One line a layer and mixer, equal ones folded."""
-    from rich.table import Table
-
     to.print(
         f"{inspection.model}: {inspection.architecture}, {len(inspection.layers)} decoder "
         f"layers at {inspection.decoder}, stored {inspection.storage}",
     )
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("layers", "mixer", "tensors", "stored as"):
-        table.add_column(name, overflow="fold")
-    table.add_column("bytes a layer", justify="right")
-    table.add_column("knockout", overflow="fold")
+    table = table_of("layers", "mixer", "tensors", "stored as", ">bytes a layer", "knockout")
     for _, run in groupby(inspection.layers, key=_alike):
         layers = list(run)
         first, last = layers[0].layer, layers[-1].layer
