@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from talo_export.demo import demo_task_names
+from talo_export.demo.bundled import demo_task_names
 from talo_export.errors import TaloError, UsageError
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import follow_adapter, resolve

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from talo_export.codec import Recorded
 from talo_export.commands.tables import table_of
-from talo_export.demo import ITEMS, demo_task_chance, demo_task_descriptions
+from talo_export.demo.bundled import ITEMS, demo_task_chance, demo_task_descriptions
 from talo_export.foreign_text import visible
 from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.readings import TasksRequest

@@ -215,7 +215,7 @@ class ScoringSettings(PromptSettings):
 def model_reference(model: str | None) -> str:
     """The path of the bundled demo, or what the user wrote."""
     if model is None or model == DEMO:
-        from talo_export.demo import demo_model_directory
+        from talo_export.demo.bundled import demo_model_directory
 
         return str(demo_model_directory())
     return model
