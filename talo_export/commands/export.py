@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import WrapSerializer
 
@@ -67,15 +67,7 @@ class ExportResult(Recorded):
     @property
     def knockout(self) -> Knockout:
         """What is cut."""
-        return Knockout(**{name: getattr(self, name) for name in _KNOCKOUT})
-
-
-_KNOCKOUT = tuple(field.name for field in fields(Knockout))
-
-
-def _named(knockout: Knockout) -> dict[str, Any]:
-    """A knockout as fields of a result."""
-    return {name: getattr(knockout, name) for name in _KNOCKOUT}
+        return Knockout(self.layer, self.scope, self.fill, self.also, self.heads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +175,7 @@ def _export(
     )
     return CheckpointExport(
         out=report.out,
-        **_named(knockout),
+        **asdict(knockout),
         edits=plan.edits,
         bytes_total=plan.bytes_total,
         seconds=report.seconds,
@@ -209,7 +201,7 @@ def planned(plan: EditPlan, request: ExportRequest, added: Iterable[str]) -> Pla
     written = [*extra, MANIFEST, *([UNDO_FILE] if request.keep_undo else [])]
     return PlannedExport(
         out=None,
-        **_named(plan.knockout),
+        **asdict(plan.knockout),
         edits=plan.edits,
         bytes_total=plan.bytes_total,
         files=_files(plan, stored),
@@ -245,12 +237,8 @@ def _export_adapter(
     plot: bytes | None,
 ) -> AdapterExport:
     plan = plan_adapter(base.directory, knockout, trust_remote_code=request.trust_remote_code)
-    result = AdapterExport(
-        out=None,
-        **_named(knockout),
-        modules=plan.modules,
-        bytes_total=len(adapter_weights(plan)),
-    )
+    size = len(adapter_weights(plan))
+    result = AdapterExport(out=None, **asdict(knockout), modules=plan.modules, bytes_total=size)
     if request.dry_run:
         return result
     anatomy = checkpoint_anatomy(base.directory, trust_remote_code=request.trust_remote_code)
