@@ -178,11 +178,11 @@ def _always_the_same_text(table: ScoreTable, kept: NDArray[np.intp]) -> bool:
 
 def _calibrated_choice(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     """(N,) preferred choice after each choice's mean log-probability is subtracted."""
+    from scipy.special import log_softmax
+
     known = np.isfinite(scores)
-    top = np.where(known, scores, -np.inf).max(axis=1, keepdims=True)
-    total = np.where(known, np.exp(scores - top), 0.0).sum(axis=1, keepdims=True)
-    logs = np.where(known, scores - top - np.log(total), 0.0)
-    mean = logs.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    logs = log_softmax(np.where(known, scores, -np.inf), axis=1)
+    mean = logs.sum(axis=0, where=known) / np.maximum(known.sum(axis=0), 1)
     chosen: NDArray[np.int64] = np.where(known, logs - mean, -np.inf).argmax(axis=1)
     return chosen
 
