@@ -68,7 +68,6 @@ def cross_validate(
     folds: int = 5,
     repeats: int = 20,
     seed: int,
-    level: float = 0.95,
     min_gain: float | None = None,
     resamples: int = RESAMPLES,
 ) -> CrossValidated:
@@ -99,7 +98,7 @@ def cross_validate(
         repeats=repeats,
         apparent_gain=float(sweep.accuracy[:, whole].mean()) if whole >= 0 else 0.0,
         gain=float(judged.mean()),
-        ci95=_interval(sweep, whole, seed, level, resamples) if whole >= 0 else None,
+        ci95=_interval(sweep, whole, seed, resamples) if whole >= 0 else None,
         agreement=float((by_fold == whole).mean()),
         acts=float((by_fold >= 0).mean()),
     )
@@ -117,12 +116,10 @@ def _folds(
     return dealt[:, sweep.members]
 
 
-def _interval(
-    sweep: Differences, column: int, seed: int, level: float, resamples: int
-) -> tuple[float, float]:
-    tests = correct_over_layers(sweep, seed=seed, level=level, permutations=resamples // 5)
+def _interval(sweep: Differences, column: int, seed: int, resamples: int) -> tuple[float, float]:
+    tests = correct_over_layers(sweep, seed=seed, permutations=resamples // 5)
     own = Clusters(
         sweep.by_group(sweep.accuracy[:, column]), np.bincount(sweep.members).astype(np.int64)
     )
-    _, high = gain_interval(own, seed=seed, level=level, resamples=resamples)
+    _, high = gain_interval(own, seed=seed, resamples=resamples)
     return tests.layers[column].simultaneous_interval[0], high

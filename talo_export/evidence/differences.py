@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talo_export.errors import TaloError
-from talo_export.evidence.criteria import RANKED, Array, Criterion, LayerMoments, Moment, choose
+from talo_export.evidence.criteria import Array, Criterion, LayerMoments, Moment, choose
 from talo_export.evidence.paired import knockouts_of, right
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
@@ -45,11 +45,6 @@ class Differences:
     def layers(self) -> tuple[int, ...]:
         """Layer number of each column."""
         return tuple(knockout.layer for knockout in self.knockouts)
-
-    def measures(self) -> dict[str, Array]:
-        """The measures there are, by name."""
-        named = {name: getattr(self, name) for name in RANKED}
-        return {name: values for name, values in named.items() if values is not None}
 
     def by_group(self, values: Array) -> Array:
         """Sum (N, ...) values over the items of each group: (G, ...)."""

@@ -113,7 +113,6 @@ def simulate_selection(
     *,
     runs: int,
     seed: int,
-    min_gain: float | None = None,
 ) -> Trials:
     """Choose on `runs` random probing sets of `shots` items, judge each on the other items.
 
@@ -125,7 +124,7 @@ def simulate_selection(
         )
     rng = np.random.default_rng(seed)
     probing = random_subsets(sweep.members, shots, runs, rng)
-    chosen = choices(sweep, probing, criterion, min_gain)
+    chosen = choices(sweep, probing, criterion)
     unseen = 1.0 - probing
     gains = (unseen @ sweep.accuracy) / unseen.sum(axis=1, keepdims=True)
     picked = np.take_along_axis(gains, np.maximum(chosen, 0)[:, None], axis=1)[:, 0]
@@ -156,7 +155,7 @@ def shots_curve(
     curve = []
     for name in criteria:
         rule = criterion_of(name)
-        if rule.measure not in sweep.measures():
+        if getattr(sweep, rule.measure) is None:
             raise UsageError(
                 f"Criterion {name!r} needs log-likelihoods of the choices, but only text was "
                 "generated. Use accuracy, or probe with --scoring likelihood."

@@ -109,8 +109,7 @@ def side_effects(
 def _variance(table: ScoreTable, knockout: Knockout) -> float:
     """Squared standard error of a task's gain, with one group added each way (see `paired`)."""
     clusters = accuracy_clusters(table, knockout)
-    sizes = clusters.sizes.astype(np.float64)
-    _, error = mean_and_error(clusters.sums, sizes, one_each_way=True)
+    _, error = mean_and_error(clusters.sums, clusters.sizes.astype(np.float64))
     return float(error) ** 2
 
 
