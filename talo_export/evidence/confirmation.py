@@ -12,10 +12,9 @@ from talo_export.errors import TaloError
 from talo_export.evidence.paired import (
     LEVEL,
     accuracy_clusters,
-    gain_interval,
+    judged_gain,
     right,
     seen_by_both,
-    sign_flip_p_value,
 )
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
@@ -112,14 +111,14 @@ def confirm(table: ScoreTable, knockout: Knockout | None, *, seed: int) -> Confi
     both = seen_by_both(table, knockout)
     clusters = accuracy_clusters(table, knockout)
     before, after = answers[base][both], answers[table.row(knockout)][both]
-    interval = gain_interval(clusters, seed=seed)
+    gain, interval, p = judged_gain(clusters, seed=seed)
     return Confirmation(
         n=len(before),
         base_accuracy=float(before.mean()),
         accuracy=float(after.mean()),
-        gain=clusters.mean,
+        gain=gain,
         ci95=interval,
-        p_value=sign_flip_p_value(clusters),
+        p_value=p,
         verdict=verdict_of(interval),
         level=LEVEL,
         groups=len(clusters),

@@ -145,6 +145,11 @@ def layer_gains(
     return by_layer
 
 
+def judged_gain(clusters: Clusters, *, seed: int) -> tuple[float, tuple[float, float], float]:
+    """A gain in accuracy, its interval, and its exact p-value."""
+    return clusters.mean, gain_interval(clusters, seed=seed), sign_flip_p_value(clusters)
+
+
 def sign_flip_p_value(clusters: Clusters) -> float:
     """Two-sided exact p-value that the gain is 0, for right/wrong differences.
 

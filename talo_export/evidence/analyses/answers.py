@@ -30,13 +30,7 @@ from talo_export.evidence.canvas import (
     span_at_least,
     zero_line,
 )
-from talo_export.evidence.paired import (
-    Clusters,
-    cluster,
-    gain_interval,
-    right,
-    sign_flip_p_value,
-)
+from talo_export.evidence.paired import cluster, judged_gain, right
 from talo_export.evidence.runs import Analysed, Runs
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
@@ -189,14 +183,8 @@ def _calibrated_choice(scores: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def _paired(answers: NDArray[np.bool_], groups: list[str], seed: int) -> PairedGain:
     change = answers[1].astype(np.int64) - answers[0]
-    clusters: Clusters = cluster(change, groups)
-    return PairedGain(
-        base_accuracy=float(answers[0].mean()),
-        accuracy=float(answers[1].mean()),
-        gain=clusters.mean,
-        ci95=gain_interval(clusters, seed=seed),
-        p_value=sign_flip_p_value(clusters),
-    )
+    base_accuracy, accuracy = answers.mean(axis=1).tolist()
+    return PairedGain(base_accuracy, accuracy, *judged_gain(cluster(change, groups), seed=seed))
 
 
 def _shares(choices: NDArray, width: int) -> tuple[float, ...]:

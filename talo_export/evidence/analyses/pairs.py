@@ -17,13 +17,7 @@ from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError
 from talo_export.evidence.canvas import INK, colour_bar, figure, heat_map
 from talo_export.evidence.grid import Array, Grid
-from talo_export.evidence.paired import (
-    accuracy_clusters,
-    gain_interval,
-    knockouts_of,
-    right,
-    sign_flip_p_value,
-)
+from talo_export.evidence.paired import accuracy_clusters, judged_gain, knockouts_of, right
 from talo_export.evidence.runs import Analysed, Runs
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
@@ -159,16 +153,16 @@ def _greedy(
     table = second[first]
     others = [k for k in table.variants if k is not None and k.layer != first.layer]
     best = max(others, key=lambda k: (_accuracy(table, k), -k.layer))
-    clusters = accuracy_clusters(table, best)
+    more, ci95, p_value = judged_gain(accuracy_clusters(table, best), seed=seed)
     first_gain = float(gains[at[first.layer], at[first.layer]])
     return SecondLayer(
         first=first.layer,
         second=best.layer,
         first_gain=first_gain,
-        pair_gain=first_gain + clusters.mean,
-        more=clusters.mean,
-        ci95=gain_interval(clusters, seed=seed),
-        p_value=sign_flip_p_value(clusters),
+        pair_gain=first_gain + more,
+        more=more,
+        ci95=ci95,
+        p_value=p_value,
     )
 
 
