@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from talo_export.requests.settings import DEMO
 from talo_export.runs.chosen_task import load_chosen, meaning
 from talo_export.tasks.catalogue import TaskSummary, list_tasks
 from talo_export.tasks.check import TaskReport, describe_task
-from talo_export.wording import percent
+from talo_export.wording import first_of, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -150,19 +149,12 @@ def show_check(check: TaskCheck, to: Console) -> None:
         to.print(f"categories: {listed}")
     if check.columns_not_read:
         to.print(f"columns that were not read: {', '.join(check.columns_not_read)}")
-    to.print(f"duplicates: {_together(check.same_content)}")
+    duplicates = [" = ".join(ids) for ids in check.same_content]
+    to.print(f"duplicates: {first_of(duplicates, SHOWN, '; ') or 'none'}")
     to.print(f"leakage between splits: {_leaks(check)}")
     to.print(f"power: {_power(check)}")
     for warning in check.warnings:
         to.print(f"warning: {warning}", style="yellow")
-
-
-def _together(groups: Sequence[Sequence[str]]) -> str:
-    """Items that ask the same, or that there are none."""
-    if not groups:
-        return "none"
-    more = f" and {len(groups) - SHOWN} more" if len(groups) > SHOWN else ""
-    return "; ".join(" = ".join(ids) for ids in groups[:SHOWN]) + more
 
 
 def _leaks(check: TaskCheck) -> str:
