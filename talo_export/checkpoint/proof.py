@@ -21,6 +21,7 @@ from safetensors.numpy import load_file
 
 from talo_export.checkpoint.adapter_files import output_alone
 from talo_export.checkpoint.files import GGUF
+from talo_export.codec import from_json
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
 
@@ -38,15 +39,6 @@ class LoadReport:
     missing_keys: tuple[str, ...] = ()
     unexpected_keys: tuple[str, ...] = ()
     mismatched_keys: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> LoadReport:
-        """From the JSON line that a process prints."""
-        return cls(
-            tuple(document["missing_keys"]),
-            tuple(document["unexpected_keys"]),
-            tuple(document["mismatched_keys"]),
-        )
 
     @property
     def clean(self) -> bool:
@@ -184,9 +176,9 @@ def run_stock(
         raise ProofError(f"the stock process imported {report['talo_export'][0]}.")
     return StockRun(
         class_name=report["class"],
-        load=LoadReport.of(report),
+        load=from_json(LoadReport, report, "its report"),
         found=found,
-        first=None if first is None else LoadReport.of(json.loads(lines[-2])),
+        first=None if first is None else from_json(LoadReport, lines[-2], "its report"),
     )
 
 

@@ -221,9 +221,8 @@ def write_and_prove(
     reporter.note(f"wrote {run.checkpoint}; proving it in a fresh process")
     files = verify_files(run.checkpoint, base.place)
     if not files.ok:
-        wrong = (*files.wrong, *files.missing, *files.extra, *files.tensors.other)
         raise ProofError(
-            f"{run.checkpoint} is not what was planned ({', '.join(wrong[:5])}). "
+            f"{run.checkpoint} is not what was planned ({', '.join(files.problems[:5])}). "
             "Check the disk, then run the same line again."
         )
     known = set(findings.confirmed.table.item_ids)
