@@ -29,7 +29,7 @@ from talo_export.runs.chosen_task import load_chosen
 from talo_export.runs.comparison import DOCUMENT, Comparison, comparison_beside
 from talo_export.runs.directory import default_directory
 from talo_export.runs.loading import settle_dtype
-from talo_export.wording import percent, size
+from talo_export.wording import last_part, percent, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -101,7 +101,7 @@ def run_compare(request: CompareRequest, reporter: Reporter) -> Comparison:
         draw_curves(
             rows,
             figure,
-            title=f"{_short(request.model_name)} on {task.name}",
+            title=f"{last_part(request.model_name)} on {task.name}",
             break_evens=crossings,
         )
     comparison = Comparison(
@@ -122,11 +122,6 @@ def run_compare(request: CompareRequest, reporter: Reporter) -> Comparison:
     )
     write_atomically(out / DOCUMENT, json.dumps(comparison.to_json(), indent=1) + "\n")
     return comparison
-
-
-def _short(name: str) -> str:
-    """The last part: a figure does not show where a directory lies on a machine."""
-    return name.replace("\\", "/").rstrip("/").split("/")[-1] or name
 
 
 def compare_directory(model_name: str, task_name: str) -> Path:
