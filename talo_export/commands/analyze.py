@@ -141,26 +141,25 @@ class _More:
     reporter: Reporter
 
     def unseen(self, task: str, variants: Sequence[Knockout]) -> ScoreTable:
-        run = self.runs[task]
-        probed = set(run.probed.item_ids)
-        items = [item for item in run.task.items if item.id not in probed]
-        return score_more(run, items, variants, load=self.load, reporter=self.reporter)
+        return self._scored(self.runs[task], variants, probed=False)
 
     def probed_with(self, kinds: Sequence[tuple[Scope, Fill]]) -> dict[str, ScoreTable]:
         decoder = self.load().decoder
         variants = [one for scope, fill in kinds for one in all_knockouts(decoder, scope, fill)]
-        tables = {}
-        for task, run in self.runs.items():
-            probed = set(run.probed.item_ids)
-            items = [item for item in run.task.items if item.id in probed]
-            tables[task] = score_more(run, items, variants, load=self.load, reporter=self.reporter)
-        return tables
+        return {t: self._scored(run, variants, probed=True) for t, run in self.runs.items()}
 
     def second_sweep(self, task: str, first: Knockout, seconds: Sequence[Knockout]) -> SecondSweep:
         swept = second_sweep(
             self.runs[task], first, seconds, load=self.load, reporter=self.reporter
         )
         return SecondSweep(swept.table, swept.cost.layer_evaluations, swept.cost.seconds)
+
+    def _scored(
+        self, run: FinishedRun, variants: Sequence[Knockout], *, probed: bool
+    ) -> ScoreTable:
+        known = set(run.probed.item_ids)
+        items = [item for item in run.task.items if (item.id in known) is probed]
+        return score_more(run, items, variants, load=self.load, reporter=self.reporter)
 
     def contents(self, task: str) -> dict[str, str]:
         return {

@@ -117,6 +117,7 @@ def _load(subject: Subject) -> list[str]:
         return [
             *imports,
             "",
+            "# Not where the base lies: transformers would read a file of that name there instead.",
             f"where, file = {_literal(subject.where)}, {_literal(subject.gguf_file)}",
             f"model = {auto}.from_pretrained(where, gguf_file=file)",
             f"{name} = {reader}.from_pretrained(where, gguf_file=file)",

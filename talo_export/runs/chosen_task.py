@@ -21,7 +21,7 @@ def load_chosen(choice: TaskChoice, *, model_is_demo: bool, first: int | None = 
     Raises `UsageError` naming the nearest where there is none of that name, or where there is
     nothing to draw examples from.
     """
-    from talo_export.demo import load_demo_task
+    from talo_export.demo.bundled import load_demo_task
     from talo_export.tasks.few_shot import with_shots
     from talo_export.tasks.sources import load_task
 
@@ -67,7 +67,7 @@ def meaning(asked: str | None, *, model_is_demo: bool) -> str:
 
     What is written in full, with its collection before it, means one thing alone.
     """
-    from talo_export.demo import demo_task_names
+    from talo_export.demo.bundled import demo_task_names
 
     name = asked or DEFAULT_TASK
     bare = name.removeprefix(f"{DEMO}/")
@@ -104,7 +104,7 @@ def absolute_name(task: str | None, *, model_is_demo: bool) -> str:
 
 def _demo_name(asked: str, *, model_is_demo: bool) -> str | None:
     """The demo's own name of the task, None where another is meant. Raises for an unknown one."""
-    from talo_export.demo import demo_task_names
+    from talo_export.demo.bundled import demo_task_names
 
     if asked.startswith(f"{DEMO}/"):
         bare = asked.removeprefix(f"{DEMO}/")
