@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -238,12 +239,7 @@ def _is_blank(value: Any) -> bool:
 
 
 def _is_file(text: str, base: Path | None) -> bool:
-    if base is None or not may_be_path(text):
-        return False
-    try:
-        return (base / text.strip()).is_file()
-    except (OSError, ValueError):  # Base64, or a list of it, is no file's name.
-        return False
+    return base is not None and may_be_path(text) and os.path.isfile(base / text.strip())
 
 
 def _read_picture(value: Any, base: Path | None, name: str) -> ItemImage:
