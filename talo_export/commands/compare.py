@@ -171,13 +171,8 @@ def show_compare(comparison: Comparison, to: Console) -> None:
         table.add_row(*(column.says(row) for column in columns))
     to.print(table)
     for row in comparison.methods:
-        if row.not_done is not None:
-            why = " ".join(row.reasons or ())
-            to.print(
-                f"{row.method}, {row.shots} shots: {row.not_done}: {why}",
-                style="dim",
-            )
-        for note in row.notes:
+        failed = f"{row.not_done}: {' '.join(row.reasons or ())}"
+        for note in (*([failed] if row.not_done is not None else []), *row.notes):
             to.print(f"{row.method}, {row.shots} shots: {note}", style="dim")
     for sentence in comparison.kept.sentences:
         to.print(sentence)

@@ -153,8 +153,7 @@ def calibrate_answers(
 def _complete(table: ScoreTable, rows: list[int]) -> NDArray[np.bool_]:
     assert table.scores is not None
     counts = np.isfinite(table.scores[rows]).sum(axis=2)
-    complete: NDArray[np.bool_] = (counts == table.n_choices).all(axis=0)
-    return complete
+    return (counts == table.n_choices).all(axis=0)
 
 
 def _always_the_same_text(table: ScoreTable, kept: NDArray[np.intp]) -> bool:
@@ -177,8 +176,7 @@ def _calibrated_choice(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     known = np.isfinite(scores)
     logs = log_softmax(np.where(known, scores, -np.inf), axis=1)
     mean = logs.sum(axis=0, where=known) / np.maximum(known.sum(axis=0), 1)
-    chosen: NDArray[np.int64] = np.where(known, logs - mean, -np.inf).argmax(axis=1)
-    return chosen
+    return np.where(known, logs - mean, -np.inf).argmax(axis=1)
 
 
 def _paired(answers: NDArray[np.bool_], groups: list[str], seed: int) -> PairedGain:
