@@ -239,10 +239,6 @@ def _interval(row: Row) -> str:
     return f"{100 * low:+.1f} to {100 * high:+.1f}"
 
 
-def _passes(row: Row) -> str:
-    return f"{row.forward_passes:,} + {row.backward_passes:,}"
-
-
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of the table: shown on terminals of at least `from_width` characters."""
@@ -261,7 +257,7 @@ COLUMNS = (
     Column("95 % interval", _interval),
     Column("memory", lambda row: _size(row.peak_memory_bytes)),
     Column("seconds", lambda row: "" if row.seconds is None else f"{row.seconds:.1f}"),
-    Column("passes", _passes, 134),
+    Column("passes", lambda row: f"{row.forward_passes:,} + {row.backward_passes:,}", 134),
     Column("trained", lambda row: f"{row.trainable_parameters:,}", 110),
     Column("ships", lambda row: _size(row.artifact_bytes), 110),
     Column(

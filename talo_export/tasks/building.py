@@ -44,6 +44,12 @@ MADE = ("lettered", "wordings", "unit", "delimiter", "until", "shown", "max_new_
 """Fields that only our own readers give."""
 
 
+FROM_ONE = (
+    "The answers are numbers, none of them 0, and were read as counting from 0: where they count "
+    "from 1, say --columns answer_number=COLUMN."
+)
+
+
 class Built(NamedTuple):
     """Items in the order of their rows, and what a person should know of how they were read."""
 
@@ -134,16 +140,8 @@ def build_items(
         else:
             problems.add(row.where, FieldError("id", f"'{item.id}' is also the id of {where}"))
     problems.raise_if_any()
-    return Built(grouped_by_images(items), _notes(given, right))
-
-
-def _notes(given: list[Given], right: list[int | FieldError]) -> tuple[str, ...]:
-    if not counts_from_one(given, right):
-        return ()
-    return (
-        "The answers are numbers, none of them 0, and were read as counting from 0: where they "
-        "count from 1, say --columns answer_number=COLUMN.",
-    )
+    notes = (FROM_ONE,) if counts_from_one(given, right) else ()
+    return Built(grouped_by_images(items), notes)
 
 
 def _attempt(make: Callable[[], Draft]) -> Draft | FieldError:

@@ -117,9 +117,9 @@ def calibrate_answers(
     if table.scores is None:
         return None
     rows = [table.row(None), table.row(knockout)]
-    kept = np.flatnonzero(
-        (table.scored & table.finite)[rows].all(axis=0) & (table.gold >= 0) & _complete(table, rows)
-    )
+    known = (table.scored & table.finite)[rows].all(axis=0)
+    complete = (np.isfinite(table.scores[rows]).sum(axis=2) == table.n_choices).all(axis=0)
+    kept = np.flatnonzero(known & (table.gold >= 0) & complete)
     if not len(kept):
         raise TaloError(
             f"Layer {knockout.layer} and the base share no item with scored choices: "
@@ -148,12 +148,6 @@ def calibrate_answers(
         calibrated=calibrated,
         fate=fate_of(raw.gain, calibrated.gain, calibrated.ci95),
     )
-
-
-def _complete(table: ScoreTable, rows: list[int]) -> NDArray[np.bool_]:
-    assert table.scores is not None
-    counts = np.isfinite(table.scores[rows]).sum(axis=2)
-    return (counts == table.n_choices).all(axis=0)
 
 
 def _always_the_same_text(table: ScoreTable, kept: NDArray[np.intp]) -> bool:
