@@ -117,8 +117,13 @@ class Subject:
     @property
     def question(self) -> str:
         """What the snippets ask the model."""
-        usual = "What is shown here?" if self.model.vlm else "What is the capital of Australia?"
-        return self.example_question or usual
+        if self.example_question is not None:
+            return self.example_question
+        if self.model.vlm:
+            return "What is shown here?"
+        # Without a chat template a text is gone on with, not answered.
+        asked = self.model.chat_template
+        return "What is the capital of Australia?" if asked else "The capital of Australia is"
 
     @property
     def auto_class(self) -> str:
