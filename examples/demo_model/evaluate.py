@@ -4,8 +4,8 @@
 
 The answers are generated greedily; an answer counts if it is exactly the right letter. Writes
 `scores.json` beside this file and `README.md` into the model directory. `--layers` prints instead
-the accuracy of every task, and what each decoder layer's attention output zeroed in turn adds to it,
-by the likelihood of the letters; of `maps` also without its guesses, and with right ones.
+the accuracy of every task, and what each decoder layer's attention output zeroed in turn adds to
+it, by the likelihood of the letters; of `maps` also without its guesses, and with right ones.
 """
 
 from __future__ import annotations
