@@ -69,7 +69,7 @@ def run_compare(request: CompareRequest, reporter: Reporter) -> Comparison:
             dtype=request.dtype,
             device=request.device,
             device_map=request.device_map,
-            offload_folder=None if request.offload is None else str(request.offload),
+            offload_folder=request.offload,
             trust_remote_code=request.trust_remote_code,
             load_in_4bit=request.load_in_4bit,
         ),

@@ -45,7 +45,7 @@ from talo_export.runs.request import (
 from talo_export.runs.result import ProbeResult, Proof, RunCost
 from talo_export.tasks.item import Task
 from talo_export.tasks.splits import Split, split_task
-from talo_export.wording import percent
+from talo_export.wording import first_of, percent
 
 
 def run_probe(
@@ -222,7 +222,7 @@ def write_and_prove(
     files = verify_files(run.checkpoint, base.place)
     if not files.ok:
         raise ProofError(
-            f"{run.checkpoint} is not what was planned ({', '.join(files.problems[:5])}). "
+            f"{run.checkpoint} is not what was planned ({first_of(files.problems, 5)}). "
             "Check the disk, then run the same line again."
         )
     known = set(findings.confirmed.table.item_ids)
