@@ -2,7 +2,7 @@
 
     python examples/selection_study/sweep_tasks.py smollm2 TASKS_DIR --out scores
 
-`smollm2` is a model directory (examples/smollm2/convert.py makes one), TASKS_DIR holds task files.
+`smollm2` is a model directory (examples/convert.py makes one), TASKS_DIR holds task files.
 Each task gets a journal in `scores/`: kill the script at any moment and run the same line again,
 it goes on. Tasks with short prompts come first, and all tasks advance together, twenty items at a
 time, to --items; then each by itself, the cheapest first, to --more. So stopping early leaves a

@@ -13,7 +13,7 @@ activations (its weights are). The tokens of one picture count: see `image_token
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,7 @@ from talo_export.probing.engines.passes import SharedModel
 from talo_export.probing.engines.plan import schedule
 from talo_export.probing.engines.walk import CannotShareError, ItemState
 from talo_export.probing.sweep import all_knockouts
+from talo_export.wording import first_line
 
 NF4_BITS = 4.127
 """Bits a weight under NF4 with double quantisation: 4, 8/64 for the scales, 32/(64 x 256) for
@@ -104,16 +105,19 @@ def estimate(
     try:
         plain = _unloaded(config, dtype)
         saved = nf4_saving(plain) if four_bit else 0
-        untrained = _untrained(plain, prompt_tokens, batches)
+        parameters = list(plain.model.parameters())
+        number = sum(parameter.numel() for parameter in parameters)
+        stored = str(parameters[0].dtype).removeprefix("torch.")
+        weights, inference, probing = _untrained(plain, prompt_tokens, batches)
 
         def footprint(adapter: str, batch: int) -> Footprint:
             loaded = _unloaded(config, dtype)
             trained = _trained(loaded, adapter, training, prompt_tokens, answer_tokens, batch)
             return Footprint(
-                parameters=untrained.parameters,
-                weights=untrained.weights - saved,
-                inference=untrained.inference[batch] - saved,
-                probing=untrained.probing - saved,
+                parameters=number,
+                weights=weights - saved,
+                inference=inference[batch] - saved,
+                probing=probing - saved,
                 training=trained.peak - saved,
                 trainable_parameters=trained.parameters,
                 gradients=trained.gradients,
@@ -122,17 +126,17 @@ def estimate(
                 tokens=tokens,
                 image_tokens=pictured,
                 batch=batch,
-                dtype=untrained.dtype,
+                dtype=stored,
                 adapter=adapter,
                 four_bit=four_bit,
             )
 
         return tuple(footprint(adapter, batch) for adapter in adapters for batch in batches)
     except (RuntimeError, NotImplementedError, AttributeError) as error:
-        line = str(error).strip().splitlines()
         raise TaloError(
             f"{config.model_type} does not run without its weights "
-            f"({line[0] if line else type(error).__name__}): run `compare` itself to measure it."
+            f"({first_line(str(error)) or type(error).__name__}): run `compare` itself to measure "
+            "it."
         ) from error
 
 
@@ -183,21 +187,12 @@ def ghost(model: nn.Module) -> Iterator[LiveBytes]:
             yield live
 
 
-@dataclass(frozen=True, slots=True)
-class Untrained:
-    """The model as it is. Bytes are those before anything is saved by NF4."""
-
-    parameters: int
-    dtype: str
-    weights: int
-    inference: Mapping[int, int]
-    """By the number of items a pass."""
-    probing: int
-
-
-def _untrained(plain: LoadedModel, tokens: int, batches: Sequence[int]) -> Untrained:
+def _untrained(
+    plain: LoadedModel, tokens: int, batches: Sequence[int]
+) -> tuple[int, dict[int, int], int]:
+    """Of the model as it is: bytes of the weights, peaks of inference by the number of items a
+    pass, peak of probing. Nothing is saved by NF4 yet."""
     model, aside = plain.model, attention_bytes(plain)
-    parameters = list(model.parameters())
     inference = {}
     with ghost(model) as live:
         weights = live.now
@@ -210,8 +205,7 @@ def _untrained(plain: LoadedModel, tokens: int, batches: Sequence[int]) -> Untra
         probing = live.peak + aside
         live.forget_peak()
         probing = max(probing, live.peak if probing_pass(plain, tokens) else 0)
-    dtype = str(parameters[0].dtype).removeprefix("torch.")
-    return Untrained(sum(p.numel() for p in parameters), dtype, weights, inference, probing)
+    return weights, inference, probing
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +255,7 @@ def probing_pass(loaded: LoadedModel, tokens: int) -> bool:
             for plan in schedule(variants, len(variants)):
                 passed = shared.run(inputs, plan, state)
                 assert passed is not None
-                torch.log_softmax(passed.logits[:, -1].float(), dim=-1)
+                torch.log_softmax(passed[0][:, -1].float(), dim=-1)
     except CannotShareError:
         return False
     return True

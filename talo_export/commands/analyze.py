@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import Recorded
@@ -48,12 +48,12 @@ class AnalysisResult(Recorded):
     export: str | None = None
     """The line that cuts out what it names."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The document of `analyze --json`: the result's own keys between the others."""
         export = {} if self.export is None else {"export": self.export}
         return {**self.values(), "files": [str(file) for file in self.files], **export}
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """What is written beside the figures."""
         runs = [str(path) for path in self.runs]
         return {"analysis": self.analysis, "runs": runs, **self.result.to_json()}

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from talo_export.baselines.break_even import break_even
@@ -29,7 +28,7 @@ from talo_export.runs.chosen_task import load_chosen
 from talo_export.runs.comparison import DOCUMENT, Comparison, comparison_beside
 from talo_export.runs.directory import default_directory
 from talo_export.runs.loading import settle_dtype
-from talo_export.wording import percent, size
+from talo_export.wording import last_part, percent, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,8 +101,7 @@ def run_compare(request: CompareRequest, reporter: Reporter) -> Comparison:
         draw_curves(
             rows,
             figure,
-            # A figure does not show where a directory lies on a machine.
-            title=f"{Path(request.model_name).name} on {task.name}",
+            title=f"{last_part(request.model_name)} on {task.name}",
             break_evens=crossings,
         )
     comparison = Comparison(

@@ -251,7 +251,7 @@ def _export_adapter(
         revision=base.revision,
         extra=added_files(record, plot),
         describe=describing(base, name),
-        **record.fields(),
+        about=record.to_json(),
     )
     return replace(result, out=report.out, seconds=report.seconds)
 

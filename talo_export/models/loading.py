@@ -87,15 +87,7 @@ def load_processor_alone(reference: str, *, trust_remote_code: bool = False) -> 
     """
     resolved = resolve(follow_adapter(reference)[0], weights=False)
     is_vlm = is_vision_language(read_config(resolved, trust_remote_code))
-    processor, tokenizer = load_processor(resolved, is_vlm, trust_remote_code)
-    return LoadedProcessor(
-        processor=processor,
-        tokenizer=tokenizer,
-        directory=resolved.directory,
-        name=resolved.name,
-        revision=resolved.revision,
-        is_vlm=is_vlm,
-    )
+    return load_processor(resolved, is_vlm, trust_remote_code)
 
 
 def load_model(
@@ -138,17 +130,8 @@ def load_model(
     refuse_gaps(resolved.name, report)
     if adapter is not None:
         model = merge_adapter(model, adapter)
-    processor, tokenizer = load_processor(resolved, is_vlm, trust_remote_code)
-    return LoadedModel(
-        model=model,
-        processor=processor,
-        tokenizer=tokenizer,
-        decoder=find_decoder(model),
-        directory=resolved.directory,
-        name=resolved.name,
-        revision=resolved.revision,
-        is_vlm=is_vlm,
-    )
+    reader = load_processor(resolved, is_vlm, trust_remote_code)
+    return LoadedModel(**vars(reader), model=model, decoder=find_decoder(model))
 
 
 def merge_adapter(model: Any, adapter: Path) -> nn.Module:
@@ -174,7 +157,7 @@ def read_config(resolved: ResolvedModel, trust_remote_code: bool = False) -> Pre
         return AutoConfig.from_pretrained(
             resolved.directory,
             trust_remote_code=trust_remote_code,
-            **({"gguf_file": resolved.gguf_file} if resolved.gguf_file else {}),
+            **resolved.gguf_options,
         )
     except (*MISREAD, StrictDataclassError) as error:
         # Its first line only says that there is something.
@@ -217,6 +200,9 @@ def load_reported(
         "output_loading_info": True,
         # Collected and reported below with the other gaps, in one sentence.
         "ignore_mismatched_sizes": True,
+        # Given, since of a GGUF file it would be read again, with the whole vocabulary.
+        "config": config,
+        **resolved.gguf_options,
     }
     if device_map is not None:
         options["device_map"] = {"": "disk"} if device_map == "disk" else device_map
@@ -226,10 +212,7 @@ def load_reported(
             options["max_memory"] = {
                 int(name) if name.isdigit() else name: size for name, size in max_memory.items()
             }
-    if resolved.gguf_file:
-        options["gguf_file"] = resolved.gguf_file
-    else:
-        options["config"] = config
+    if not resolved.gguf_file:
         options["use_safetensors"] = True
     target = None if device_map is not None else pick_device(device)
     if load_in_4bit:
@@ -282,18 +265,17 @@ def refuse_gaps(name: str, report: dict[str, Any]) -> None:
 
 def load_processor(
     resolved: ResolvedModel, is_vlm: bool, trust_remote_code: bool = False
-) -> tuple[Any, Any]:
-    """(processor, tokenizer), the tokenizer itself twice for a text model. Raises TaloError.
+) -> LoadedProcessor:
+    """Processor and tokenizer, the tokenizer itself twice for a text model. Raises TaloError.
 
     The tokenizer pads on the left, and pads with its end token where it has no pad token: on our
     copy alone, which is never saved.
     """
     loader = AutoProcessor if is_vlm else AutoTokenizer
-    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    if resolved.gguf_file:
-        options["gguf_file"] = resolved.gguf_file
     try:
-        processor = loader.from_pretrained(resolved.directory, **options)
+        processor = loader.from_pretrained(
+            resolved.directory, trust_remote_code=trust_remote_code, **resolved.gguf_options
+        )
     except (*MISREAD, RuntimeError, ImportError) as error:
         part = "processor" if is_vlm else "tokenizer"
         raise TaloError(
@@ -303,7 +285,14 @@ def load_processor(
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    return processor, tokenizer
+    return LoadedProcessor(
+        processor=processor,
+        tokenizer=tokenizer,
+        directory=resolved.directory,
+        name=resolved.name,
+        revision=resolved.revision,
+        is_vlm=is_vlm,
+    )
 
 
 def pick_device(device: str) -> torch.device:

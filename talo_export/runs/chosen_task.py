@@ -7,37 +7,10 @@ means the demo's when the demo is the model, and the catalogue's otherwise.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from talo_export.errors import UsageError
 from talo_export.requests.settings import DEFAULT_TASK, DEMO, TaskChoice, TaskWithShots
 from talo_export.tasks.item import Item, Task
-
-if TYPE_CHECKING:
-    from talo_export.runs.directory import RunRequest
-
-
-def choice_recorded(choice: TaskWithShots) -> dict[str, Any]:
-    """What a run keeps, besides the task's name, to read its items again; defaults left out."""
-    kept: dict[str, Any] = {
-        "columns": dict(choice.columns or {}),
-        "choices_from": choice.choices_from,
-        "few_shot": choice.few_shot,
-    }
-    return {name: value for name, value in kept.items() if value or value == 0}
-
-
-def choice_of_run(
-    request: RunRequest, *, seed: int, data: Path | None, trusted: bool
-) -> TaskWithShots:
-    """The task of a run's recorded request; `seed` drew its examples."""
-    return TaskWithShots(
-        task=request.task_reference,
-        data=data,
-        seed=seed,
-        trust_remote_code=trusted,
-        **(request.task_words or {}),
-    )
 
 
 def load_chosen(choice: TaskChoice, *, model_is_demo: bool, first: int | None = None) -> Task:
