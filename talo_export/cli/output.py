@@ -49,11 +49,7 @@ class Sink:
         print(f"warning: {visible(text)}", file=sys.stderr)
 
     def result(
-        self,
-        result: Recorded,
-        *,
-        summary: str | Sequence[str],
-        show: Callable[[Console], None],
+        self, result: Recorded, *, summary: str | Sequence[str], show: Callable[[Console], None]
     ) -> None:
         """The command's result: its document as JSON, `summary` when quiet, `show` for a person.
 

@@ -158,7 +158,7 @@ def show_compare(comparison: Comparison, to: Console) -> None:
 
     to.print(
         f"{comparison.model} on {comparison.task}, {comparison.test_n} test items a seed, "
-        f"scored by {comparison.scoring}, chance {percent(comparison.chance, 0)}",
+        f"scored by {comparison.scoring}, chance {percent(comparison.chance, 0)}"
     )
     columns = [column for column in COLUMNS if to.width >= column.from_width]
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
@@ -194,7 +194,7 @@ def show_estimate(estimate: Estimate, to: Console) -> None:
     picture = f" and {first.image_tokens:,} of a picture" if first.image_tokens else ""
     to.print(
         f"{estimate.model}: {_in_words(first.parameters)} parameters, "
-        f"{first.dtype}{bits}, {first.tokens:,} tokens{picture}; predicted, nothing was run",
+        f"{first.dtype}{bits}, {first.tokens:,} tokens{picture}; predicted, nothing was run"
     )
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
     table.add_column("")

@@ -145,10 +145,7 @@ def analyse(runs: Runs) -> Analysed:
         )
     tasks = {
         task: TaskRun(
-            run.knockout,
-            run.probed,
-            runs.more.unseen(task, variants),
-            runs.more.contents(task),
+            run.knockout, run.probed, runs.more.unseen(task, variants), runs.more.contents(task)
         )
         for task, run in runs.by_task.items()
     }
