@@ -173,8 +173,8 @@ def analyse(runs: Runs) -> Analysed:
         table,
         {first: after.table for first, after in swept.items()},
         seed=runs.seed,
-        layer_evaluations=sum(after.layer_evaluations for after in swept.values()),
-        seconds=sum(after.seconds for after in swept.values()),
+        layer_evaluations=sum(after.cost.layer_evaluations for after in swept.values()),
+        seconds=sum(after.cost.seconds for after in swept.values()),
     )
     title = f"{run.task}: a second layer" + ("" if runs.full else f" after layer {best.layer}")
     return Analysed(result, partial(draw_pairs, result, title=title))
