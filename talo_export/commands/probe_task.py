@@ -36,12 +36,7 @@ from talo_export.runs.meaning import evidence_of, letters_scored_throughout
 from talo_export.runs.measuring import Findings, measure
 from talo_export.runs.record import record_of_run
 from talo_export.runs.replay import replay
-from talo_export.runs.request import (
-    command_line_of,
-    command_worth_trying,
-    recorded,
-    score_identity,
-)
+from talo_export.runs.request import command_line_of, command_worth_trying, recorded, score_identity
 from talo_export.runs.result import ProbeResult, Proof, RunCost
 from talo_export.tasks.item import Task
 from talo_export.tasks.splits import Split, split_task
