@@ -110,7 +110,7 @@ def test_libraries_have_no_word_where_nobody_watches(folder: Path, mode: str) ->
         "sys.meta_path.insert(0, Noise())\n"
     )
     path = f"{folder}:{os.environ.get('PYTHONPATH', '')}"
-    line = f"$talo evaluate --task naïve.jsonl {mode}"
+    line = f"$talo evaluate --task naïve.jsonl --scoring likelihood {mode}"
     done = shell(folder, line, PYTHONPATH=path, PYTHONWARNINGS="")
     assert done.returncode == 0, done.stderr
     assert (folder / "noise").exists()

@@ -61,7 +61,7 @@ def test_a_hub_reference_names_set_revision_configuration_and_split(
     reference: str, repository: str, revision: str | None, config: str | None, split: str
 ) -> None:
     location, found = parse_hub_reference(reference)
-    assert location.repositories == (repository,)
+    assert list(location.repositories) == [repository]
     assert (location.revision, location.config, found) == (revision, config, split)
 
 
