@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from cuts import FAMILIES, Cut
+from numpy.typing import NDArray
 
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
@@ -62,3 +66,49 @@ def _same_choices(table: ScoreTable) -> bool:
             if text is not None and table.choice[row, column] >= 0:
                 texts.setdefault(int(table.choice[row, column]), set()).add(text)
     return bool(texts) and all(len(said) == 1 for said in texts.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What one model answered to one task's items, in their hash order."""
+
+    cuts: tuple[Cut, ...]
+    """The base is the first."""
+    shares: NDArray[np.float32]
+    """(cuts, items, choices) log of each choice's share, nats; NaN for none, or not scored."""
+    gold: NDArray[np.int16]
+    labels: NDArray[np.int16]
+    """(items, choices) a number for each text of a choice, the same for the same text; -1: none."""
+
+
+def labelled(choices: Sequence[Sequence[str]]) -> NDArray[np.int16]:
+    """(items, choices) numbers in place of the choices' texts."""
+    numbers: dict[str, int] = {}
+    width = max(map(len, choices))
+    rows = [[numbers.setdefault(text, len(numbers)) for text in row] for row in choices]
+    return np.array([row + [-1] * (width - len(row)) for row in rows], dtype=np.int16)
+
+
+def save_scores(path: Path, tables: Mapping[tuple[str, str], Scores]) -> None:
+    """Write sweeps to a compressed .npz."""
+    arrays = {}
+    for (model, task), table in tables.items():
+        arrays[f"{model}/{task}/cuts"] = np.array([c.row for c in table.cuts], dtype=np.int16)
+        # Steps of 1/1024 nat: the bits below are noise, and only cost room.
+        arrays[f"{model}/{task}/shares"] = np.rint(table.shares * 1024) / np.float32(1024)
+        arrays[f"{model}/{task}/gold"] = table.gold
+        arrays[f"{model}/{task}/labels"] = table.labels
+    np.savez_compressed(path, **arrays)
+
+
+def load_scores(path: Path) -> dict[tuple[str, str], Scores]:
+    """The sweeps of a file, by model and task."""
+    tables = {}
+    with np.load(path) as arrays:
+        for name in sorted({key.rsplit("/", 1)[0] for key in arrays.files}):
+            rows = arrays[f"{name}/cuts"].tolist()
+            cuts = tuple(Cut(FAMILIES[family], layer, second) for family, layer, second in rows)
+            parts = (arrays[f"{name}/{part}"] for part in ("shares", "gold", "labels"))
+            model, task = name.split("/")
+            tables[model, task] = Scores(cuts, *parts)
+    return tables
