@@ -21,7 +21,7 @@ from talo_export.tasks.item import Item
 def check(
     loaded: LoadedModel, items: Sequence[Item], scoring: Scoring, cuts: Sequence[Cut]
 ) -> float:
-    """The largest difference, in nats, between a choice's log-share here and by the plain engine."""
+    """The largest difference of a log-share, in nats, to the plain engine."""
     fast = OnePass(loaded)
     fast.share(items, scoring, cuts)
     ours = [fast.log_shares(item, scoring) for item in items]
