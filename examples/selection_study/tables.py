@@ -65,10 +65,10 @@ def attention_tables(path: Path) -> tuple[dict[str, ScoreTable], set[str]]:
     if len({model for model, _ in tables}) != 1:
         raise SystemExit(f"{path} holds sweeps of several models: families.py reads those")
     same = {task for (_, task), own in tables.items() if (own.labels == own.labels[0]).all()}
-    return {task: as_table(own) for (_, task), own in tables.items()}, same
+    return {task: as_table(task, own) for (_, task), own in tables.items()}, same
 
 
-def as_table(scores: Scores) -> ScoreTable:
+def as_table(task: str, scores: Scores) -> ScoreTable:
     """The base and the layers' attention as the product's own table."""
     rows = [at for at, cut in enumerate(scores.cuts) if cut.family in ("base", "attention")]
     cuts = [scores.cuts[row] for row in rows]
@@ -76,7 +76,8 @@ def as_table(scores: Scores) -> ScoreTable:
     n_choices = (scores.labels >= 0).sum(axis=1).astype(np.int16)
     finite = np.isfinite(shares).sum(axis=2) == n_choices
     choice = np.where(np.isfinite(shares), shares, -np.inf).argmax(axis=2)
-    names = tuple(f"item-{number}" for number in range(len(scores.gold)))
+    # An item of another task is another item: a transfer leaves out the items of the choice.
+    names = tuple(f"{task}-{number}" for number in range(len(scores.gold)))
     return ScoreTable(
         variants=tuple(None if c.family == "base" else Knockout(c.layer) for c in cuts),
         item_ids=names,
