@@ -24,16 +24,16 @@ def main(folder: Path) -> None:
     task = load_task(f"{file}")
     print(f"{file.name}: {len(task)} items, chance {100 * task.chance:.0f} %")
 
-    found = probe(task=str(file), shots=12, out=folder / "run")
-    gains = ", ".join("-" if gain is None else f"{100 * gain:+.0f}" for gain in found.probe.gains)
-    print(f"gain of each layer's knockout on {found.probe.n} items, in points: {gains}")
-    print(f"verdict: {found.verdict}")
-    if found.checkpoint:
-        print(f"load it with from_pretrained({str(found.checkpoint)!r})")
-    print(f"the whole story: {found.run}/report.html")
+    result = probe(task=str(file), shots=12, out=folder / "run")
+    gains = ", ".join("-" if gain is None else f"{100 * gain:+.0f}" for gain in result.probe.gains)
+    print(f"gain of each layer's knockout on {result.probe.n} items, in points: {gains}")
+    print(f"verdict: {result.verdict}")
+    if result.checkpoint:
+        print(f"load it with from_pretrained({str(result.checkpoint)!r})")
+    print(f"the whole story: {result.run}/report.html")
 
     # The same line again shows the finished run; after a kill it would go on.
-    assert probe(task=str(file), shots=12, out=folder / "run") == found
+    assert probe(task=str(file), shots=12, out=folder / "run") == result
 
 
 if __name__ == "__main__":

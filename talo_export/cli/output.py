@@ -33,6 +33,7 @@ class Sink:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         if not self.live:
             os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+            os.environ.setdefault("TQDM_DISABLE", "1")  # transformers reads GGUF under a plain bar
             if not sys.warnoptions:
                 # What libraries have to say to programmers; the user's own -W stands.
                 warnings.simplefilter("ignore")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textwrap import shorten, wrap
 from typing import TYPE_CHECKING
 
 from talo_export.evidence.layer_strip import strip
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
 
     from talo_export.probing.cost import Cost
 
-NO_BREAK = "\u00a0"
+NO_BREAK = "\ue000"
+"""A character for private use, one column wide, that no line ends at."""
 SHOWN = 200
 """Characters of a question or an answer."""
 COLOURS = {"confirmed": "green", "harmful": "red"}
@@ -111,7 +111,8 @@ def _show_end(result: ProbeResult, to: Console) -> None:
 
 
 def _short(text: str) -> str:
-    return shorten(visible(one_line(text)), SHOWN, placeholder=" ...") or "(nothing)"
+    line = visible(one_line(text))
+    return (line if len(line) <= SHOWN else f"{line[:SHOWN]} ...") or "(nothing)"
 
 
 def _cost(cost: Cost) -> str:
@@ -130,11 +131,10 @@ def _row(to: Console, label: str, text: str, style: str = "") -> None:
 
     # Wrapped here and not by a table, which would fill every line with blanks up to its width.
     # A number and its sign stay together.
-    tied = text.replace(" %", f"{NO_BREAK}%")
-    lines = wrap(tied, max(20, to.width - 8), break_on_hyphens=False) or [""]
-    for number, line in enumerate(lines):
-        head = label if number == 0 else ""
-        to.print(Text.assemble((f"{head:<7} ", "dim"), (line.replace(NO_BREAK, " "), style)))
+    tied = Text(text.replace(" %", f"{NO_BREAK}%"))
+    for number, line in enumerate(tied.wrap(to, max(20, to.width - 8))):
+        head, words = label if number == 0 else "", line.plain.rstrip().replace(NO_BREAK, " ")
+        to.print(Text.assemble((f"{head:<7} ", "dim"), (words, style)))
 
 
 def _line(to: Console, label: str, line: str) -> None:

@@ -171,7 +171,10 @@ class DiffRequest(Request):
 
 @frozen
 class InspectRequest(ModelChoice):
-    """Show layers, token mixers, tensors on disk, what can be knocked out. Loads no weights."""
+    """Show layers, token mixers, tensors on disk, what can be knocked out. Loads no weights.
+
+    What it reads of the model's code is kept in ~/.cache/talo-export, or $TALO_EXPORT_CACHE.
+    """
 
     model: Annotated[MaybeReference, Argument(
         "MODEL",

@@ -160,3 +160,16 @@ def test_another_way_of_asking_has_other_answers(folder: Path) -> None:
     run_evaluate(asked, SILENT)
     run_evaluate(replace(asked, scoring="likelihood"), SILENT)
     assert len(list((folder / "answers").iterdir())) == 2
+
+
+def test_libraries_draw_no_bars_in_a_pipe() -> None:
+    """transformers de-quantises GGUF under a plain tqdm bar, which its own switch leaves on."""
+    script = (
+        "from talo_export.cli.output import Sink; Sink(json_mode=False, quiet=False); "
+        "from tqdm.auto import tqdm; list(tqdm(range(3)))"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TQDM_")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from results import CONFIRMED, NOTHING, probe_result
+from rich.cells import cell_len
 
 from talo_export.cli.output import inert_console
 from talo_export.commands import probe
@@ -114,3 +115,13 @@ def test_more_items_are_tried_first_then_what_other_methods_do_with_these() -> N
 
 def test_an_old_run_without_an_example_is_shown_all_the_same() -> None:
     assert end(confirm=NOTHING, selected_layer=None)[-1].endswith("report.html")
+
+
+def test_a_text_without_spaces_is_wrapped_by_the_columns_it_takes_and_cut_at_its_length() -> None:
+    asked = Example("maps/7", "青い州の首都はどこですか。" * 20, "東京", "大阪", True)
+    lines = end(width=40, **(WRITTEN | {"example": asked}))
+    question = lines[lines.index(next(line for line in lines if "example" in line)) :]
+    question = question[: next(n for n, line in enumerate(question) if "base:" in line)]
+    assert max(map(cell_len, question)) <= 40
+    assert len(question) > 10
+    assert question[-1].endswith(" ...")
