@@ -6,6 +6,8 @@ by a search, copied into a sheet.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def percent(fraction: float, digits: int = 1) -> str:
     """0.611 -> `61.1 %`; with no digits after the point `61 %`."""
@@ -57,6 +59,12 @@ def size(n_bytes: int) -> str:
 def count(n: int, noun: str, plural: str | None = None) -> str:
     """2, `tensor` -> `2 tensors`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {plural or noun + 's'}"
+
+
+def first_of(names: Sequence[str], most: int, between: str = ", ") -> str:
+    """The first names, and how many more there are: `a, b and 7 more`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return between.join(names[:most]) + more
 
 
 def one_line(text: str) -> str:

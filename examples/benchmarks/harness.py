@@ -1,6 +1,6 @@
 """A sweep by lm-evaluation-harness, one run a layer, against `talo-export probe` on the same items.
 
-    python examples/smollm2/convert.py smollm2
+    python examples/convert.py smollm2
     python examples/benchmarks/harness.py smollm2 --items 20 --layers 5 --write
 
 What a user would otherwise do: cut every layer's attention into a checkpoint of its own (done here

@@ -48,10 +48,9 @@ from talo_export.models.switching import output_modules
 from talo_export.models.targets import knockout_targets
 from talo_export.probing.cost import metered
 from talo_export.probing.encoding import Encoded, encode, is_per_token
-from talo_export.probing.engines.finish import prompt_inputs
 from talo_export.probing.engines.passes import SharedModel
 from talo_export.probing.engines.plan import schedule
-from talo_export.probing.engines.shared import Shared
+from talo_export.probing.engines.shared import Shared, prompt_inputs
 from talo_export.probing.engines.width import most_tokens
 from talo_export.probing.forwards import Forward, all_replaced
 from talo_export.probing.settings import Scoring

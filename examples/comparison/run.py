@@ -3,7 +3,7 @@
     python examples/comparison/run.py smollm2 --model DIR --tasks FILE.jsonl ... --out FOLDER
     python examples/comparison/run.py demo --out FOLDER
 
-The first line wants SmolLM2-135M-Instruct as a directory (`examples/smollm2/convert.py` makes it)
+The first line wants SmolLM2-135M-Instruct as a directory (`examples/convert.py` makes it)
 and task files; the second uses the bundled model and its twelve tasks. A task is one `compare`; a
 line that was interrupted goes on where it was. Afterwards the tables, the CSV and the figure are
 drawn from whatever is there, which `--show` does alone.

@@ -19,8 +19,12 @@ from typing import Any
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from talo_export.demo import demo_task_descriptions, demo_task_names, load_demo_task
-from talo_export.demo.bundled import user_text
+from talo_export.demo.bundled import (
+    demo_task_descriptions,
+    demo_task_names,
+    load_demo_task,
+    user_text,
+)
 from talo_export.tasks.item import LETTERS, Item
 from talo_export.wording import percent
 

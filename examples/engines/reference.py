@@ -48,9 +48,9 @@ class Asked:
 
 
 def directories() -> tuple[Path, Path]:
-    """The export and its base, from the command line."""
+    """The export and its base, directories or GGUF files, from the command line."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("export", type=Path, help="a directory written by talo-export")
+    parser.add_argument("export", type=Path, help="a directory, or GGUF file, of talo-export")
     parser.add_argument("base", type=Path, help="the model it was made from")
     given = parser.parse_args()
     return given.export, given.base
@@ -58,8 +58,9 @@ def directories() -> tuple[Path, Path]:
 
 def questions(directory: Path) -> Asked:
     """Three prompts for a language model; one question about three pictures for a VLM."""
-    if "vision_config" not in json.loads((directory / "config.json").read_text()):
-        tokenizer = AutoTokenizer.from_pretrained(directory)
+    if not _is_vlm(directory):
+        where, options = _stock(directory)
+        tokenizer = AutoTokenizer.from_pretrained(where, **options)
         rows = [dict(tokenizer(prompt, return_tensors="pt")) for prompt in PROMPTS]
         return Asked([{"input_ids": row["input_ids"]} for row in rows], is_vlm=False)
     if (directory / "preprocessor_config.json").is_file():
@@ -71,6 +72,20 @@ def questions(directory: Path) -> Asked:
     )
     rows = [processor(text=text, images=picture(colour), return_tensors="pt") for colour in COLOURS]
     return Asked([_tensors(row) for row in rows], is_vlm=True)
+
+
+def _is_vlm(model: Path) -> bool:
+    return model.is_dir() and "vision_config" in json.loads((model / "config.json").read_text())
+
+
+def _stock(model: Path) -> tuple[Path, dict[str, str]]:
+    """What `from_pretrained` is given for a directory, or for one GGUF file.
+
+    Of a file's name alone it would read the one that lies in the working directory.
+    """
+    if model.is_file():
+        return model.parent, {"gguf_file": str(model.absolute())}
+    return model, {}
 
 
 def _patches(directory: Path, colour: tuple[int, int, int]) -> dict[str, torch.Tensor]:
@@ -109,10 +124,11 @@ def _tensors(inputs: Any) -> dict[str, torch.Tensor]:
 
 def load(directory: Path) -> torch.nn.Module:
     """The model in float32, by stock transformers."""
-    config = AutoConfig.from_pretrained(directory)
-    vlm = hasattr(config, "vision_config")
-    auto = AutoModelForImageTextToText if vlm else AutoModelForCausalLM
-    return auto.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+    auto = AutoModelForImageTextToText if _is_vlm(directory) else AutoModelForCausalLM
+    where, options = _stock(directory)
+    return auto.from_pretrained(
+        where, dtype=torch.float32, attn_implementation="eager", **options
+    ).eval()
 
 
 class Logits(torch.nn.Module):

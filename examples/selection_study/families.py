@@ -25,14 +25,13 @@ from tables import Scores, load_scores
 
 from talo_export.evidence.analyses.shots import HURTS
 from talo_export.evidence.confirmation import verdict_of
-from talo_export.evidence.criteria import CRITERIA, LayerMoments, Moment, choose
+from talo_export.evidence.criteria import CRITERIA, WITH_SCORES, LayerMoments, Moment, choose
 from talo_export.evidence.differences import Differences, moments_of_subsets, random_subsets
 from talo_export.evidence.paired import cluster, gain_interval
-from talo_export.evidence.selection import WITH_SCORES
 
 Array = NDArray[np.float64]
 SHOTS = (20, 50)
-LEAST_UNSEEN = 30
+LEAST_UNSEEN = 20
 """Items left to confirm and to judge; a task with fewer has no say at that number of shots."""
 RUNS = 500
 FIRST = 40
@@ -123,8 +122,7 @@ def answers_of(scores: Scores, families: tuple[str, ...]) -> Answers:
 
 def default_rule(moments: LayerMoments) -> NDArray[np.int64]:
     """(runs,) what the product chooses, -1 for the base."""
-    assert moments.margin is not None
-    return choose(CRITERIA[WITH_SCORES], moments, np.ones(moments.margin.mean.shape[-1], bool))
+    return choose(CRITERIA[WITH_SCORES], moments)
 
 
 def shrunk_rule(moments: LayerMoments) -> NDArray[np.int64]:
@@ -324,6 +322,8 @@ def main() -> None:
         for shots in SHOTS
         if (line := line_of(model, task, name, scores, shots, arguments.runs)) is not None
     ]
+    if not lines:
+        raise SystemExit(f"no task of {arguments.scores} has items enough: sweep more of them")
     full = [full_of(model, task, scores) for (model, task), scores in tables.items()]
     write_pages(lines, full, out)
 

@@ -26,14 +26,13 @@ from tables import attention_tables
 
 from talo_export.evidence.analyses.shots import MARKERS, SERIES, Trials
 from talo_export.evidence.canvas import FAINT, figure, zero_line
-from talo_export.evidence.criteria import CRITERIA, KEPT, Criterion, choose
+from talo_export.evidence.criteria import CRITERIA, KEPT, WITH_SCORES, Criterion, choose
 from talo_export.evidence.differences import (
     Differences,
     differences,
     moments_of_subsets,
     random_subsets,
 )
-from talo_export.evidence.selection import WITH_SCORES
 
 SHOTS = (10, 15, 20, 50, 100)
 THRESHOLDS = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0)
@@ -93,11 +92,10 @@ def simulate(
                 continue
             drawn = random_subsets(sweep.members, shots, runs, np.random.default_rng(shots))
             moments = moments_of_subsets(sweep, drawn)
-            everyone = np.ones(len(sweep.layers), dtype=bool)
             unseen = 1.0 - drawn
             gains = (unseen @ sweep.accuracy) / unseen.sum(axis=1, keepdims=True)
             best = np.maximum(gains.max(axis=1), 0.0)
-            chosen = {name: choose(rule, moments, everyone) for name, rule in rules().items()}
+            chosen = {name: choose(rule, moments) for name, rule in rules().items()}
             first = moments.accuracy.mean.argmax(axis=1)
             chosen[PAPER] = np.where(moments.accuracy.mean.max(axis=1) > 0, first, -1)
             chosen[ELSEWHERE] = np.full(runs, elsewhere)

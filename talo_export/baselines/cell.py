@@ -16,10 +16,9 @@ import json
 import os
 import select
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -39,7 +38,6 @@ from talo_export.models.memory import (
 )
 
 WATCH_SECONDS = 0.05
-APART = "--apart"
 
 
 class AbandonedError(Exception):
@@ -48,9 +46,6 @@ class AbandonedError(Exception):
 
 def main(arguments: list[str]) -> int:
     """Run every request, one after the other; print the path of each result when it is there."""
-    if arguments[:1] == [APART]:
-        run_request(Path(arguments[1]))
-        return 0
     for argument in arguments:
         path = Path(argument)
         try:
@@ -73,8 +68,7 @@ def in_a_process_of_its_own(path: Path, *, abandoned: Callable[[], bool] = lambd
     Once `abandoned` says so the process is killed and AbandonedError raised, with no result.
     """
     log = path.with_name(path.name.replace(".request.json", ".log"))
-    may_fork = sys.platform == "linux" and not torch.cuda.is_available()
-    status, reached = (_fork if may_fork else _spawn)(path, log, abandoned)
+    status, reached = _apart(path, log, abandoned)
     if result_path(path).exists():
         return
     if status == -signal.SIGKILL:
@@ -125,63 +119,33 @@ def write_result(path: Path, result: CellResult) -> None:
     write_atomically(result_path(path), json.dumps(result.to_json(), indent=1) + "\n")
 
 
-def _fork(path: Path, log: Path, abandoned: Callable[[], bool]) -> tuple[int, int]:
+def _apart(path: Path, log: Path, abandoned: Callable[[], bool]) -> tuple[int, int]:
     """(exit status, negative for a signal; peak memory in bytes that was seen)."""
-    child = os.fork()
-    if child == 0:
-        _child(path, log)
+    may_fork = sys.platform == "linux" and not torch.cuda.is_available()
+    processes = get_context("fork" if may_fork else "spawn")
+    child = processes.Process(target=_logged, args=(path, log))  # type: ignore[attr-defined]
+    child.start()
     reached = 0
     try:
-        while True:
-            reached = max(reached, peak_resident_bytes(child))
-            done, status = os.waitpid(child, os.WNOHANG)
-            if done:
-                return os.waitstatus_to_exitcode(status), reached
+        while child.is_alive():
+            reached = max(reached, peak_resident_bytes(child.pid))
             if abandoned():
                 raise AbandonedError
-            time.sleep(WATCH_SECONDS)
+            child.join(WATCH_SECONDS)
     except BaseException:
         # Also on Ctrl-C: no cell outlives the process that watches it.
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        child.kill()
+        child.join()
         raise
+    return child.exitcode, reached
 
 
-def _child(path: Path, log: Path) -> None:
-    """The fork's whole life: whatever happens, it must not go on as its parent."""
-    status = 1
-    try:
-        stream = log.open("w", encoding="utf-8")
+def _logged(path: Path, log: Path) -> None:
+    """The process's whole life: run the request, what it prints goes to the log."""
+    with log.open("w", encoding="utf-8") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
-        run_request(path)
-        status = 0
-    finally:
-        if status:
-            import traceback
-
-            traceback.print_exc()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-
-
-def _spawn(path: Path, log: Path, abandoned: Callable[[], bool]) -> tuple[int, int]:
-    command = [sys.executable, "-m", "talo_export.baselines.cell", APART, str(path)]
-    with log.open("w", encoding="utf-8") as stream:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream)
-        reached = 0
-        try:
-            while child.poll() is None:
-                reached = max(reached, peak_resident_bytes(child.pid))
-                if abandoned():
-                    raise AbandonedError
-                time.sleep(WATCH_SECONDS)
-        except BaseException:
-            child.kill()
-            child.wait()
-            raise
-    return child.returncode, reached
+    run_request(path)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ from talo_export.probing.engines.passes import SharedModel
 from talo_export.probing.engines.plan import schedule
 from talo_export.probing.engines.walk import CannotShareError, ItemState
 from talo_export.probing.sweep import all_knockouts
+from talo_export.wording import first_line
 
 NF4_BITS = 4.127
 """Bits a weight under NF4 with double quantisation: 4, 8/64 for the scales, 32/(64 x 256) for
@@ -129,10 +130,10 @@ def estimate(
 
         return tuple(footprint(adapter, batch) for adapter in adapters for batch in batches)
     except (RuntimeError, NotImplementedError, AttributeError) as error:
-        line = str(error).strip().splitlines()
         raise TaloError(
             f"{config.model_type} does not run without its weights "
-            f"({line[0] if line else type(error).__name__}): run `compare` itself to measure it."
+            f"({first_line(str(error)) or type(error).__name__}): run `compare` itself to measure "
+            "it."
         ) from error
 
 
@@ -261,7 +262,7 @@ def probing_pass(loaded: LoadedModel, tokens: int) -> bool:
             for plan in schedule(variants, len(variants)):
                 passed = shared.run(inputs, plan, state)
                 assert passed is not None
-                torch.log_softmax(passed.logits[:, -1].float(), dim=-1)
+                torch.log_softmax(passed[0][:, -1].float(), dim=-1)
     except CannotShareError:
         return False
     return True

@@ -24,9 +24,11 @@ from talo_export.probing.encoding import (
     choice_endings,
     continue_prompt,
     encode,
+    prompt_of,
     prompt_text,
     without_last,
 )
+from talo_export.probing.engines.naive import end_tokens
 from talo_export.probing.settings import Scoring
 from talo_export.tasks.item import LETTERS, Item
 from talo_export.tasks.prompts import render
@@ -78,22 +80,20 @@ def answer_loss(model: nn.Module, example: Example) -> Tensor:
 def end_token(loaded: LoadedModel) -> int:
     """The token that ends an answer: the tokenizer's end where generation stops there, else the
     first at which it stops. Raises TaloError where there is none."""
-    stops = loaded.model.generation_config.eos_token_id
-    stops = [stops] if isinstance(stops, int) else list(stops or [])
+    stops = end_tokens(loaded)
     own = loaded.tokenizer.eos_token_id
     if own is not None and (own in stops or not stops):
         return int(own)
     if not stops:
         raise TaloError(f"{loaded.name} names no end token: train with --scoring likelihood.")
-    return int(stops[0])
+    return stops[0]
 
 
 def _written_answer(
     loaded: LoadedModel, item: Item, scoring: Scoring, encoded: Encoded
 ) -> tuple[Encoded, tuple[int, ...]]:
     """The answer tokenised after the prompt, which may swallow some of the prompt's last tokens."""
-    style = {} if scoring.prompt_style is None else {"style": scoring.prompt_style}
-    text, templated = prompt_text(loaded, item, render(item, **style), scoring.system)
+    text, templated = prompt_text(loaded, item, prompt_of(item, scoring), scoring.system)
     said = answer_text(item)
     ending = choice_endings(replace(item, choices=(said,)), by_letter=False, templated=templated)
     drop, (tokens,) = continue_prompt(loaded.tokenizer, text, ending, item)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,23 +36,17 @@ class Passes:
 def counted(model: nn.Module, decoder: Decoder) -> Iterator[Passes]:
     """Count until the block ends. Recomputing for gradient checkpointing counts as forward."""
     passes = Passes(len(decoder))
-
-    handles = []
-    for layer in decoder.layers:
-        module = model.get_submodule(layer.path)
-        # Recomputing runs a layer's forward but not its hooks; those of a module inside run again.
-        inside = model.get_submodule(layer.mixers[0].path) if layer.mixers else module
-        count = _LayerCount(passes)
-        handles += [
-            module.register_forward_pre_hook(count.enter, with_kwargs=True),
-            inside.register_forward_pre_hook(count.forward),
-            module.register_forward_hook(count.leave),
-        ]
-    try:
+    with ExitStack() as hooks:
+        for layer in decoder.layers:
+            module = model.get_submodule(layer.path)
+            # Recomputing runs a layer's forward, but not its hooks; those of a module inside run
+            # again.
+            inside = model.get_submodule(layer.mixers[0].path) if layer.mixers else module
+            count = _LayerCount(passes)
+            hooks.enter_context(module.register_forward_pre_hook(count.enter, with_kwargs=True))
+            hooks.enter_context(inside.register_forward_pre_hook(count.forward))
+            hooks.enter_context(module.register_forward_hook(count.leave))
         yield passes
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @dataclass

@@ -16,6 +16,7 @@ from talo_export.baselines.request import CellRequest, CellResult, request_path,
 from talo_export.codec import from_json
 from talo_export.errors import TaloError
 from talo_export.reporting import SILENT, Reporter
+from talo_export.wording import count
 
 
 def run_cells(
@@ -40,6 +41,12 @@ def run_cells(
     advance = reporter.phase("comparing methods", len(requests), "cells")
     if results:
         reporter.note(f"{len(results)} of {len(requests)} cells are there already")
+    if earlier := sum(map(done_in_an_earlier_version, waiting)):
+        reporter.note(
+            f"{count(earlier, 'cell')} in {journal} ran in a version that told a model by the "
+            "times of its files, not by what is in them: whether it was this model cannot be told, "
+            f"so {'it runs' if earlier == 1 else 'they run'} again"
+        )
     advance(len(results))
     if waiting:
         for path in run_worker(list(waiting), journal / "worker.log"):
@@ -84,3 +91,12 @@ def read_result(path: Path) -> CellResult | None:
         return from_json(CellResult, path.read_bytes(), str(path))
     except (OSError, TaloError):
         return None
+
+
+def done_in_an_earlier_version(request_file: Path) -> bool:
+    """Whether a version whose requests name the model's file times, not contents, did this cell."""
+    method_shots_seed = request_file.name.rpartition("-")[0]
+    return any(
+        b'"model_stamp"' in path.read_bytes()
+        for path in request_file.parent.glob(f"{method_shots_seed}-*.request.json")
+    )

@@ -27,7 +27,7 @@ from talo_export.baselines.training import Trained, train
 from talo_export.errors import TaloError
 from talo_export.evidence.selection import Selection, select
 from talo_export.knockout import Knockout
-from talo_export.models.anatomy import Decoder
+from talo_export.models.anatomy import prefixed
 from talo_export.models.loading import LoadedModel
 from talo_export.models.memory import PeakMemory, is_out_of_memory
 from talo_export.models.proof import BaseAnswer
@@ -161,22 +161,12 @@ def answer(request: CellRequest, adapted: Adapted, items: Sequence[Item]) -> Sco
     loaded = adapted.loaded
     if adapted.adapter is not None and adapted.adapter.active_peft_config.is_prompt_learning:
         # Soft prompts are put before the input by PEFT's own forward and generate.
-        loaded = replace(loaded, model=adapted.adapter, decoder=below(loaded.decoder, "base_model"))
+        decoder = prefixed(loaded.decoder, "base_model.")
+        loaded = replace(loaded, model=adapted.adapter, decoder=decoder)
     table = sweep(loaded, items, (None,), request.scoring, engine="naive").table
     if adapted.prior is None:
         return table
     return recalibrate(table, items, {None: adapted.prior}, request.scoring)
-
-
-def below(decoder: Decoder, prefix: str) -> Decoder:
-    """The same decoder where its model is the submodule `prefix` of another one."""
-    return Decoder(
-        path=f"{prefix}.{decoder.path}",
-        layers=tuple(
-            replace(layer, path=f"{prefix}.{layer.path}", mixers=(), mlp_output=())
-            for layer in decoder.layers
-        ),
-    )
 
 
 def _probe(

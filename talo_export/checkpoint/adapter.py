@@ -18,8 +18,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from talo_export.checkpoint.adapter_files import ADAPTER, CONFIG, ONE, WEIGHTS, output_alone
+from talo_export.checkpoint.adapter_files import (
+    ADAPTER,
+    CONFIG,
+    ONE,
+    WEIGHTS,
+    ZERO,
+    output_alone,
+)
 from talo_export.checkpoint.files import check_text, safe_name
+from talo_export.checkpoint.header import header_bytes
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, current_versions, sealed
 from talo_export.checkpoint.placing import CARD
 from talo_export.checkpoint.staging import check_output, staged
@@ -54,7 +62,6 @@ class AdapterReport:
     """A finished adapter."""
 
     out: Path
-    plan: AdapterPlan
     seconds: float
 
 
@@ -131,12 +138,7 @@ def write_adapter(
     revision: str | None = None,
     extra: Mapping[str, bytes] | None = None,
     describe: Describe | None = None,
-    model: Any = None,
-    task: Any = None,
-    selection: Any = None,
-    confirmation: Any = None,
-    side_effects: Any = None,
-    comparison: Any = None,
+    about: Mapping[str, Any] | None = None,
 ) -> AdapterReport:
     """Write the adapter to the new directory `out`, whole or not at all.
 
@@ -154,12 +156,7 @@ def write_adapter(
         edits=(),
         files={},
         added=tuple(sorted({MANIFEST, CONFIG, WEIGHTS, *extra})),
-        model=model,
-        task=task,
-        selection=selection,
-        confirmation=confirmation,
-        side_effects=side_effects,
-        comparison=comparison,
+        **(about or {}),
         versions=current_versions(),
     )
     if describe:
@@ -172,7 +169,7 @@ def write_adapter(
     with staged(target) as stage:
         write_files(stage, files)
         write_files(stage, {MANIFEST: sealed(manifest, stage).to_bytes()})
-    return AdapterReport(out, plan, time.perf_counter() - started)
+    return AdapterReport(out, time.perf_counter() - started)
 
 
 def adapter_config(plan: AdapterPlan, base: str, revision: str | None) -> bytes:
@@ -195,19 +192,21 @@ def adapter_config(plan: AdapterPlan, base: str, revision: str | None) -> bytes:
 def adapter_weights(plan: AdapterPlan) -> bytes:
     """`adapter_model.safetensors`: a (out_features, 1) vector of bfloat16 zeros a module; of heads
     a (1, in_features) vector of zeros and ones."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    modules = sorted(plan.modules.items())
+    header = header_bytes(
+        (
+            f"base_model.model.{path}.ia3_l",
+            "BF16",
+            (1, size) if path in plan.inputs else (size, 1),
+            len(ONE) * size,
+        )
+        for path, size in modules
+    )
     data = bytearray()
-    for path, size in sorted(plan.modules.items()):
-        header[f"base_model.model.{path}.ia3_l"] = {
-            "dtype": "BF16",
-            "shape": [1, size] if path in plan.inputs else [size, 1],
-            "data_offsets": [len(data), len(data) + 2 * size],
-        }
+    for path, size in modules:
         cut = {i for run in plan.inputs.get(path, (range(size),)) for i in run}
-        data += b"".join(bytes(2) if i in cut else ONE for i in range(size))
-    raw = json.dumps(header).encode()
-    raw += b" " * (-len(raw) % 8)
-    return len(raw).to_bytes(8, "little") + raw + data
+        data += b"".join(ZERO if i in cut else ONE for i in range(size))
+    return header + data
 
 
 def _out_features(module: Any) -> int:

@@ -107,8 +107,6 @@ def _no_columns(columns: Columns, how: str) -> TaloError:
 
 def _ascending(layout: Layout, order: Located, groups: int) -> bool:
     """Whether the group of each input is that of its place."""
-    with layout.source(order.file).open("rb") as file:
-        file.seek(order.entry.offset)
-        raw = file.read(order.entry.nbytes)
-    numbers = np.frombuffer(raw, {"I32": "<i4", "I64": "<i8"}.get(order.entry.dtype, "<i4"))
+    width = "<i8" if order.entry.dtype == "I64" else "<i4"
+    numbers = np.frombuffer(layout.read(order), width)
     return bool(np.array_equal(numbers, np.arange(numbers.size) // groups))

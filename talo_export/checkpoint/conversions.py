@@ -103,10 +103,7 @@ class Conversions:
         again = self._run(
             converter, {converter.source_patterns[0]: [*members.values()]}, parameters[0]
         )
-        if not all(
-            torch.equal(again[pattern], label)
-            for pattern, label in zip(converter.target_patterns, labels, strict=True)
-        ):
+        if not _are(again, converter, labels):
             return ()
         for ending, label in members.items():
             if stored.endswith("." + ending):
@@ -125,10 +122,7 @@ class Conversions:
         reverse: Any = converter.reverse_transform()
         stored = self._run(reverse, dict(zip(reverse.source_patterns, labels, strict=True)), first)
         again = self._run(converter, dict(stored), first)
-        if len(stored) != 1 or not all(
-            torch.equal(again[pattern], label)
-            for pattern, label in zip(converter.target_patterns, labels, strict=True)
-        ):
+        if len(stored) != 1 or not _are(again, converter, labels):
             return ()
         (rows,) = stored.values()
         runs = tuple(
@@ -149,3 +143,9 @@ class Conversions:
                 missing_keys=None,
             )
         return tensors
+
+
+def _are(made: dict[str, Any], converter: WeightConverter, labels: Sequence[torch.Tensor]) -> bool:
+    """Whether these parameters are the labels that were sent the other way."""
+    pairs = zip(converter.target_patterns, labels, strict=True)
+    return all(torch.equal(made[pattern], label) for pattern, label in pairs)

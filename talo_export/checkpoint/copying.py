@@ -19,10 +19,10 @@ from typing import Literal
 from talo_export.checkpoint.files import BaseFile
 from talo_export.checkpoint.hashing import hash_edited
 from talo_export.checkpoint.plan import Edit
+from talo_export.checkpoint.ranges import CHUNK_BYTES, chunks
 
 Method = Literal["link", "reflink", "copy_file_range", "copy"]
 
-CHUNK_BYTES = 4 << 20
 HASHED_ANYWAY = 16 << 20
 """Up to this size a file is read for its hash although the file system cloned it."""
 _FICLONE = 0x40049409
@@ -111,7 +111,13 @@ def copy_edited(
                     # After an interruption nobody waits for the rest of a large file.
                     abandoned.set()
         for edit in edits:
-            _overwrite(reader.fileno(), writer.fileno(), edit)
+            # Between the parts that are filled the source's own bytes are written again.
+            for start, kept in chunks(reader, edit.offset, edit.nbytes):
+                block = bytearray(kept)
+                edit.overwrite(block, start)
+                writer.seek(edit.offset + start)
+                writer.write(block)
+        writer.flush()
         _keep_attributes(writer.fileno(), os.fstat(reader.fileno()), unchanged=not edits)
         sync(writer.fileno())
     return Copied(method, digests[0], digests[1] if edits else None)
@@ -138,18 +144,6 @@ def can_reflink(source: Path, folder: Path) -> bool:
             return _reflink(reader.fileno(), writer.fileno())
     finally:
         probe.unlink(missing_ok=True)
-
-
-def _overwrite(source: int, target: int, edit: Edit) -> None:
-    done = 0
-    while done < edit.nbytes:
-        size = min(CHUNK_BYTES, edit.nbytes - done)
-        # Between parts the source's own bytes are written again: a call for each part would be more
-        # work than that.
-        kept = os.pread(source, size, edit.offset + done) if edit.parts else bytes(size)
-        block = bytearray(kept)
-        edit.overwrite(block, done)
-        done += os.pwrite(target, block, edit.offset + done)
 
 
 def _reflink(source: int, target: int) -> bool:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from talo_export.checkpoint.comparing import all_zero, same_bytes, zeroed
 from talo_export.checkpoint.layout import Layout, Located, read_layout
+from talo_export.checkpoint.ranges import all_zero, same_bytes, zeroed
 from talo_export.codec import Recorded
 from talo_export.reporting import SILENT, Reporter
 

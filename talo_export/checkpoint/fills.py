@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talo_export.checkpoint.header import TensorEntry
+from talo_export.checkpoint.ranges import chunks
 from talo_export.errors import UsageError
 from talo_export.knockout import Fill
 
 FLOATS = ("BF16", "F16", "F32", "F64")
 """The dtypes that `uniform` and `mean` exist for."""
-
-CHUNK_BYTES = 4 << 20
 
 
 def encode(value: float, dtype: str) -> bytes:
@@ -49,8 +48,7 @@ def sum_of_runs(
 ) -> tuple[float, int]:
     """Sum (float64) and number of a float tensor's elements on disk that lie in chosen runs.
 
-    The tensor is runs of `lengths` elements in turn, over and over to its end. Read `CHUNK_BYTES`
-    at a time.
+    The tensor is runs of `lengths` elements in turn, over and over to its end.
     """
     if entry.dtype not in FLOATS:
         raise UsageError(f"tensor {entry.name!r} is {entry.dtype}: its mean is not defined here.")
@@ -62,15 +60,12 @@ def sum_of_runs(
         for length, wanted in itertools.cycle(zip(lengths, chosen, strict=True)):
             if position >= entry.nbytes:
                 break
-            file.seek(entry.offset + position)
-            left = min(length * width, entry.nbytes - position) if wanted else 0
-            position += length * width
-            while left:
-                raw = file.read(min(left, CHUNK_BYTES))
-                left -= len(raw)
+            size = min(length * width, entry.nbytes - position) if wanted else 0
+            for _, raw in chunks(file, entry.offset + position, size):
                 values = _decode(raw, entry.dtype)
                 total += float(values.sum(dtype=np.float64))
                 count += values.size
+            position += length * width
     return total, count
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ from talo_export.checkpoint.formats import parameter_stem
 from talo_export.checkpoint.layout import Layout, Located
 from talo_export.checkpoint.naming import name_parameters, named_on_disk
 from talo_export.errors import TaloError
-from talo_export.models.anatomy import Decoder, Layer, Mixer
+from talo_export.models.anatomy import Decoder, Layer, Mixer, prefixed
 from talo_export.models.finding import find_decoder
 
 OUTPUT_NAMES = ("o_proj", "out_proj", "dense", "c_proj", "wo", "to_out", "attention_out", "proj")
@@ -118,7 +118,7 @@ def _known_inside(layout: Layout, part: Part) -> Decoder | None:
         names = {name[len(prefix) :]: name for name in layout.tensors if name.startswith(prefix)}
         naming = name_parameters(model, names)
         if _holds(layout, model, decoder, naming.stored, names):
-            return _prefixed(named_on_disk(decoder, naming), prefix)
+            return prefixed(named_on_disk(decoder, naming), prefix)
     return None
 
 
@@ -150,27 +150,6 @@ def _holds(
         if len(found) == len(plain) == 1 and plain[0].entry.shape != tuple(parameter.shape):
             return False
     return True
-
-
-def _prefixed(decoder: Decoder, prefix: str) -> Decoder:
-    """The same names with what stands before them in this repository's files."""
-
-    def put(names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(prefix + name for name in names)
-
-    def mixer(one: Mixer) -> Mixer:
-        return replace(
-            one, path=prefix + one.path, output=put(one.output), inputs=put(one.inputs),
-            shared=put(one.shared),
-            heads=one.heads and replace(one.heads, weight=prefix + one.heads.weight),
-        )  # fmt: skip
-
-    layers = (
-        replace(layer, path=prefix + layer.path, mixers=tuple(map(mixer, layer.mixers)),
-                mlp_output=put(layer.mlp_output))
-        for layer in decoder.layers
-    )  # fmt: skip
-    return Decoder(prefix + decoder.path, tuple(layers))
 
 
 def _by_shapes(layout: Layout, part: Part) -> Decoder | None:

@@ -157,9 +157,7 @@ def recognise(found: Mapping[str, Located], storage: str) -> Packing | None:
 
 def four_bit_zero(layout: Layout, table: Located) -> bytes:
     """The byte that holds the code of 0.0 twice."""
-    with layout.source(table.file).open("rb") as file:
-        file.seek(table.entry.offset)
-        values = np.frombuffer(file.read(table.entry.nbytes), "<f4")
+    values = np.frombuffer(layout.read(table), "<f4")
     codes = np.flatnonzero(values == 0.0)
     if values.size != 16 or codes.size == 0:
         raise TaloError(

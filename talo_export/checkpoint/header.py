@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -117,6 +117,19 @@ def parse_header(file: BinaryIO, name: str) -> Header:
     entries.sort(key=lambda entry: (entry.offset, entry.end))
     _check_tiling(entries, data_start, file_bytes, name)
     return Header({entry.name: entry for entry in entries}, metadata, data_start, file_bytes)
+
+
+def header_bytes(tensors: Iterable[tuple[str, str, Sequence[int], int]]) -> bytes:
+    """What a file of these tensors begins with: (name, dtype, shape, bytes), as their data lie."""
+    fields: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    position = 0
+    for name, dtype, shape, nbytes in tensors:
+        offsets = [position, position + nbytes]
+        fields[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": offsets}
+        position += nbytes
+    raw = json.dumps(fields, ensure_ascii=False).encode("utf-8")
+    raw += b" " * (-len(raw) % 8)
+    return len(raw).to_bytes(8, "little") + raw
 
 
 def _parse_json(raw: bytes, name: str) -> dict[str, Any]:

@@ -69,6 +69,12 @@ class Layout:
         """The resolved path of the file called `name`."""
         return next(file.source for file in self.files if file.name == name)
 
+    def read(self, tensor: Located) -> bytes:
+        """The bytes of a small tensor."""
+        with self.source(tensor.file).open("rb") as file:
+            file.seek(tensor.entry.offset)
+            return file.read(tensor.entry.nbytes)
+
 
 def read_layout(directory: Path) -> Layout:
     """Read every shard's header below `directory`. Raises `TaloError` on anything unsound.

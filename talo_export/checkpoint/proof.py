@@ -21,6 +21,7 @@ from safetensors.numpy import load_file
 
 from talo_export.checkpoint.adapter_files import output_alone
 from talo_export.checkpoint.files import GGUF
+from talo_export.codec import from_json
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
 
@@ -38,15 +39,6 @@ class LoadReport:
     missing_keys: tuple[str, ...] = ()
     unexpected_keys: tuple[str, ...] = ()
     mismatched_keys: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> LoadReport:
-        """From the JSON line that a process prints."""
-        return cls(
-            tuple(document["missing_keys"]),
-            tuple(document["unexpected_keys"]),
-            tuple(document["mismatched_keys"]),
-        )
 
     @property
     def clean(self) -> bool:
@@ -129,9 +121,8 @@ def prove_export(
             "trust_remote_code": trust_remote_code,
         }
         exported = run_stock(
-            base if is_adapter else export,
+            base if is_adapter else place_of(export, base),
             given,
-            gguf=base.name if base.suffix == GGUF else None,
             adapter=export if is_adapter else None,
             trust_remote_code=trust_remote_code,
             first=request,
@@ -149,11 +140,15 @@ def prove_export(
     )
 
 
+def place_of(export: Path, base: Path) -> Path:
+    """What an engine loads of an export: the directory, or of a GGUF base the file in it."""
+    return export / base.name if base.suffix == GGUF else export
+
+
 def run_stock(
-    directory: Path,
+    checkpoint: Path,
     inputs: Path | None = None,
     *,
-    gguf: str | None = None,
     adapter: Path | None = None,
     dtype: str = "auto",
     device: str = "cpu",
@@ -162,28 +157,28 @@ def run_stock(
     trust_remote_code: bool = False,
     first: Mapping[str, Any] | None = None,
 ) -> StockRun:
-    """Load `directory` in a fresh interpreter, by plain `from_pretrained`, and run it.
+    """Load a checkpoint's directory, or one GGUF file, in a fresh interpreter by plain
+    `from_pretrained`, and run it.
 
     With `new_tokens` it generates that many at most for every example instead of giving logits.
     `first` is what a fork of that interpreter does before (`live_logits.report`).
     """
     options = ["--dtype", dtype, "--device", device]
-    options += ["--gguf", gguf] if gguf else []
     options += ["--adapter", str(adapter)] if adapter else []
     options += [] if new_tokens is None else ["--new-tokens", str(new_tokens)]
     options += [] if pad_token is None else ["--pad-token", str(pad_token)]
     options += ["--trust-remote-code"] if trust_remote_code else []
     options += [] if first is None else ["--first", json.dumps(first)]
     options += [] if inputs is None else ["--inputs", str(inputs)]
-    lines, found = _run(directory, options)
+    lines, found = _run(checkpoint, options)
     report = json.loads(lines[-1])
     if report["talo_export"]:
         raise ProofError(f"the stock process imported {report['talo_export'][0]}.")
     return StockRun(
         class_name=report["class"],
-        load=LoadReport.of(report),
+        load=from_json(LoadReport, report, "its report"),
         found=found,
-        first=None if first is None else LoadReport.of(json.loads(lines[-2])),
+        first=None if first is None else from_json(LoadReport, lines[-2], "its report"),
     )
 
 
@@ -203,11 +198,11 @@ def _part(found: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]
     return {name.removeprefix(prefix): v for name, v in found.items() if name.startswith(prefix)}
 
 
-def _run(directory: Path, options: list[str]) -> tuple[list[str], dict[str, np.ndarray]]:
+def _run(checkpoint: Path, options: list[str]) -> tuple[list[str], dict[str, np.ndarray]]:
     """The lines that the script prints, and its OUT."""
     with tempfile.TemporaryDirectory(prefix="talo-export-") as folder:
         out = str(Path(folder) / "logits.safetensors")
-        command = [sys.executable, "-I", str(STOCK_LOAD), str(directory), out, *options]
+        command = [sys.executable, "-I", str(STOCK_LOAD), str(checkpoint), out, *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             said = done.stderr.strip().splitlines() or [f"status {done.returncode}"]

@@ -3,14 +3,15 @@
 A stand-alone script, run by its path in an isolated interpreter: it never imports talo_export, so
 what it sees is what anyone's engine sees. Usage:
 
-    python -I stock_load.py DIRECTORY OUT [--inputs INPUTS] [--gguf FILE] [--adapter DIRECTORY]
-                            [--dtype NAME] [--device NAME] [--new-tokens N --pad-token ID]
+    python -I stock_load.py CHECKPOINT OUT [--inputs INPUTS] [--adapter DIRECTORY] [--dtype NAME]
+                            [--device NAME] [--new-tokens N --pad-token ID]
                             [--trust-remote-code] [--first REQUEST]
 
-INPUTS is a safetensors file whose tensors are named EXAMPLE/ARGUMENT (`0/input_ids`); without it
-one example of a few text tokens is run. OUT gets one tensor an example, named EXAMPLE: the logits;
-with `--new-tokens` the tokens that greedy generation adds; for an example with the argument
-`continuation`, whose input ends before the last of those tokens, their summed log-probability.
+CHECKPOINT is a directory or one `.gguf` file. INPUTS is a safetensors file whose tensors are named
+EXAMPLE/ARGUMENT (`0/input_ids`); without it one example of a few text tokens is run. OUT gets one
+tensor an example, named EXAMPLE: the logits; with `--new-tokens` the tokens that greedy generation
+adds; for an example with the argument `continuation`, whose input ends before the last of those
+tokens, their summed log-probability.
 Standard output gets one JSON line: the class and the missing, unexpected and mismatched keys.
 
 With `--first` a fork of this process, which has no model yet, computes what the export is held
@@ -25,7 +26,9 @@ import inspect
 import json
 import logging
 import sys
+from functools import cache
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,6 +38,8 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
 )
+
+GGUF = ".gguf"
 
 
 def run_first(request: dict[str, Any]) -> dict[str, Any]:
@@ -67,21 +72,34 @@ def live(sending: Any, request: dict[str, Any]) -> None:
     sending.send(report(**request))
 
 
+def name_tensors_once() -> None:
+    """Keep the table of a GGUF file's tensor names, which transformers makes once a submodule.
+
+    It is the same every time, and makes up half of the work of loading a small model.
+    """
+    import gguf
+
+    gguf.get_tensor_name_map = cache(gguf.get_tensor_name_map)
+
+
 def load(arguments: argparse.Namespace) -> tuple[torch.nn.Module, dict[str, list[str]]]:
     """The model, and the three lists of wrong keys."""
     options: dict[str, Any] = {"trust_remote_code": arguments.trust_remote_code}
-    if arguments.gguf:
-        options["gguf_file"] = arguments.gguf
+    place = Path(arguments.checkpoint).absolute()
+    if place.suffix == GGUF:
+        # Of a name alone the weights are read from the working directory if they are there.
+        directory, options["gguf_file"] = place.parent, str(place)
         # What is read out of one file is a language model; asking for its config would read the
         # whole header, vocabulary and all, once more.
         stock: Any = transformers.AutoModelForCausalLM
     else:
-        config = transformers.AutoConfig.from_pretrained(arguments.directory, **options)
+        directory = place
+        config = transformers.AutoConfig.from_pretrained(directory, **options)
         stock = stock_class(config)
     # Weights that a checkpoint lacks are drawn at random, here the same in every process.
     torch.manual_seed(0)
     model, report = stock.from_pretrained(
-        arguments.directory, dtype=arguments.dtype, output_loading_info=True, **options
+        directory, dtype=arguments.dtype, output_loading_info=True, **options
     )
     model.to(arguments.device)
     keys = {kind: sorted(map(str, report[kind])) for kind in
@@ -177,10 +195,9 @@ def main() -> None:
     # Of kernels and the like: what concerns the weights is in the loading report.
     logging.disable(logging.WARNING)
     parser = argparse.ArgumentParser()
-    parser.add_argument("directory")
+    parser.add_argument("checkpoint")
     parser.add_argument("out")
     parser.add_argument("--inputs")
-    parser.add_argument("--gguf")
     parser.add_argument("--adapter")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--device", default="cpu")
@@ -189,6 +206,8 @@ def main() -> None:
     parser.add_argument("--trust-remote-code", action="store_true")
     parser.add_argument("--first", type=json.loads)
     arguments = parser.parse_args()
+    if arguments.checkpoint.endswith(GGUF):
+        name_tensors_once()
     if arguments.first:
         first = run_first(arguments.first)
         print(json.dumps(first))

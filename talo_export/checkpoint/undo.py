@@ -16,14 +16,13 @@ from talo_export.checkpoint.header import TensorEntry
 from talo_export.checkpoint.layout import read_tensors
 from talo_export.checkpoint.manifest import Manifest, read_manifest
 from talo_export.checkpoint.plan import Edit
+from talo_export.checkpoint.ranges import chunks
 from talo_export.checkpoint.staging import check_output, staged
 from talo_export.checkpoint.undo_file import UNDO_FILE, undo_name
 from talo_export.checkpoint.verify import is_left_out
 from talo_export.codec import Recorded
 from talo_export.errors import ProofError, TaloError, UsageError
 from talo_export.reporting import SILENT, Reporter, steps
-
-CHUNK_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -144,10 +143,8 @@ def _originals(
 
 def _restore(path: Path, edit: Edit, source: Path, offset: int) -> None:
     with source.open("rb") as reader, path.open("r+b") as writer:
-        done = 0
-        while done < edit.nbytes:
-            chunk = os.pread(reader.fileno(), min(CHUNK_BYTES, edit.nbytes - done), offset + done)
-            if not chunk:
-                raise OSError(f"{source} became shorter while it was read")
-            done += os.pwrite(writer.fileno(), chunk, edit.offset + done)
+        writer.seek(edit.offset)
+        for _, chunk in chunks(reader, offset, edit.nbytes):
+            writer.write(chunk)
+        writer.flush()
         os.fsync(writer.fileno())

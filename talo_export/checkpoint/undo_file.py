@@ -7,15 +7,13 @@ name, where the original names would silently undo the knockout.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
-from talo_export.checkpoint.header import DTYPE_BITS
+from talo_export.checkpoint.header import DTYPE_BITS, header_bytes
 from talo_export.checkpoint.layout import UNDO_FILE
 from talo_export.checkpoint.plan import Edit, EditPlan
-
-CHUNK_BYTES = 4 << 20
+from talo_export.checkpoint.ranges import chunks
 
 __all__ = ["UNDO_FILE", "undo_name", "write_undo_file"]
 
@@ -27,31 +25,19 @@ def undo_name(edit: Edit) -> str:
 
 def write_undo_file(plan: EditPlan, path: Path) -> None:
     """Write the tensors that `plan` overwrites, as they are in the base, to the new file `path`."""
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    position = 0
-    for edit in plan.edits:
-        # A GGML block type has no name in safetensors: its bytes are kept as bytes.
-        known = edit.dtype in DTYPE_BITS
-        header[undo_name(edit)] = {
-            "dtype": edit.dtype if known else "U8",
-            "shape": list(edit.shape) if known else [edit.nbytes],
-            "data_offsets": [position, position + edit.nbytes],
-        }
-        position += edit.nbytes
-    raw = json.dumps(header, ensure_ascii=False).encode("utf-8")
-    raw += b" " * (-len(raw) % 8)
     sources = {file.name: file for file in plan.files}
     with path.open("xb") as writer:
-        writer.write(len(raw).to_bytes(8, "little") + raw)
+        writer.write(header_bytes(map(_original, plan.edits)))
         for edit in plan.edits:
             with sources[edit.file].opened() as reader:
-                reader.seek(edit.offset)
-                left = edit.nbytes
-                while left:
-                    chunk = reader.read(min(left, CHUNK_BYTES))
-                    if not chunk:
-                        raise OSError(f"{edit.file} became shorter while it was read")
+                for _, chunk in chunks(reader, edit.offset, edit.nbytes):
                     writer.write(chunk)
-                    left -= len(chunk)
         writer.flush()
         os.fsync(writer.fileno())
+
+
+def _original(edit: Edit) -> tuple[str, str, tuple[int, ...], int]:
+    """Name, dtype, shape and bytes. A GGML block type has no name in safetensors: plain bytes."""
+    known = edit.dtype in DTYPE_BITS
+    shape = edit.shape if known else (edit.nbytes,)
+    return undo_name(edit), edit.dtype if known else "U8", shape, edit.nbytes

@@ -6,7 +6,6 @@ holds its fill, and every other tensor's bytes are the base's.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -14,14 +13,13 @@ from pathlib import Path
 
 from talo_export.checkpoint.adapter_files import ADAPTER, scaling_vectors
 from talo_export.checkpoint.claims import contradictions
-from talo_export.checkpoint.comparing import same_bytes
-from talo_export.checkpoint.copying import CHUNK_BYTES
 from talo_export.checkpoint.files import BaseFile, list_files
 from talo_export.checkpoint.hashing import edited_sha256, file_sha256
 from talo_export.checkpoint.header import TensorEntry
 from talo_export.checkpoint.layout import CONTAINERS, UNDO_FILE, read_tensors
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, read_manifest
 from talo_export.checkpoint.plan import Edit
+from talo_export.checkpoint.ranges import paired, same_bytes
 from talo_export.checkpoint.undo_file import undo_name
 from talo_export.errors import TaloError
 from talo_export.models.reference import OTHER_FORMATS
@@ -65,12 +63,15 @@ class FileReport(FileVerdicts):
     """Of the manifest's own numbers, a phrase each."""
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """Whatever is wrong, missing, unexpected or cannot be true, by name."""
+        of_files = (*self.wrong, *self.missing, *self.extra)
+        return (*of_files, *self.tensors.other, *self.contradictions)
+
+    @property
     def ok(self) -> bool:
-        """Nothing is missing, wrong or unexpected, and something was filled."""
-        broken = (
-            self.missing or self.extra or self.wrong or self.tensors.other or self.contradictions
-        )
-        return not broken and bool(self.tensors.filled)
+        """There is no problem, and something was filled."""
+        return not self.problems and bool(self.tensors.filled)
 
 
 def verify_files(
@@ -129,16 +130,12 @@ def verify_files(
 
 def holds_fill(path: Path, edit: Edit, original: Path | None = None) -> bool:
     """Whether the file at `path` has what `edit` puts there, and the bytes of `original` beside."""
-    with path.open("rb") as file, (original or path).open("rb") as before:
-        done = 0
-        while done < edit.nbytes:
-            size = min(CHUNK_BYTES, edit.nbytes - done)
-            chunk = os.pread(file.fileno(), size, edit.offset + done)
-            wanted = bytearray(os.pread(before.fileno(), len(chunk), edit.offset + done))
-            edit.overwrite(wanted, done)
-            if not chunk or chunk != wanted:
-                return False
-            done += len(chunk)
+    pairs = paired(path, edit.offset, original or path, edit.offset, edit.nbytes)
+    for start, chunk, before in pairs:
+        wanted = bytearray(before)
+        edit.overwrite(wanted, start)
+        if chunk != wanted:
+            return False
     return True
 
 

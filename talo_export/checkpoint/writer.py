@@ -26,8 +26,6 @@ from talo_export.errors import TaloError
 from talo_export.reporting import SILENT, Reporter, steps
 from talo_export.wording import size
 
-"""Called with the bytes copied so far and the bytes to copy."""
-
 Describe = Callable[[Manifest], bytes]
 """From the manifest, with the hashes of the files that were copied, to the text of the card."""
 
@@ -37,7 +35,6 @@ class WriteReport:
     """A finished export."""
 
     out: Path
-    plan: EditPlan
     manifest: Manifest
     method: str
     """How most bytes were copied: `link`, `reflink`, `copy_file_range` or `copy`."""
@@ -53,12 +50,7 @@ def write_export(
     revision: str | None = None,
     extra: Mapping[str, bytes] | None = None,
     describe: Describe | None = None,
-    model: Any = None,
-    task: Any = None,
-    selection: Any = None,
-    confirmation: Any = None,
-    side_effects: Any = None,
-    comparison: Any = None,
+    about: Mapping[str, Any] | None = None,
     link: bool = False,
     link_cache: bool = False,
     keep_undo: bool = False,
@@ -67,8 +59,8 @@ def write_export(
     """Write the patched checkpoint to the new directory `out`.
 
     `extra` are the files to add (`README.md`, `layers.png`, `.eval_results/*.yaml`); the manifest
-    is written here, and so is the card where `describe` makes it. `model`, `task`,
-    `selection`, `confirmation`, `side_effects` and `comparison` are JSON values for the manifest.
+    is written here, and so is the card where `describe` makes it. `about` is what it keeps of base
+    and run, JSON values by the names of its fields.
     `link` makes hard links of untouched weight files, `link_cache` also where they lie in the Hub
     cache.
     Raises `UsageError` for an output that cannot be, `TaloError` where the base changed since the
@@ -106,12 +98,7 @@ def write_export(
             edits=plan.edits,
             files=files,
             added=tuple(sorted(added)),
-            model=model,
-            task=task,
-            selection=selection,
-            confirmation=confirmation,
-            side_effects=side_effects,
-            comparison=comparison,
+            **(about or {}),
             versions=current_versions(),
         )
         if describe:
@@ -121,7 +108,6 @@ def write_export(
         write_files(stage, {MANIFEST: manifest.to_bytes()})
     return WriteReport(
         out=out,
-        plan=plan,
         manifest=manifest,
         method=_main_method(plan.files, copied),
         seconds=time.perf_counter() - started,

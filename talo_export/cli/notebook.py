@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from talo_export.checkpoint.diff import CheckpointDiff
-from talo_export.checkpoint.undo import UndoReport
 from talo_export.cli.output import Sink, inert_console
 from talo_export.cli.progress import TerminalReporter
 from talo_export.codec import Recorded
@@ -29,22 +27,7 @@ from talo_export.commands import (
     undo,
     verify,
 )
-from talo_export.commands.analyze import AnalysisResult
-from talo_export.commands.ask_models import AskResult
-from talo_export.commands.compare import Estimate
-from talo_export.commands.evaluate_tasks import EvaluateResult, EvaluationsResult
-from talo_export.commands.export import ExportResult
-from talo_export.commands.inspect import Inspection
-from talo_export.commands.probe_tasks import ManyResult
-from talo_export.commands.report import ReportResult
-from talo_export.commands.shown_items import ShownItems
-from talo_export.commands.tasks import TaskCheck, TaskList
-from talo_export.commands.verify import VerifyResult
-from talo_export.publish.doctor import Examination
-from talo_export.publish.push import PushResult
 from talo_export.reporting import SILENT, Reporter
-from talo_export.runs.comparison import Comparison
-from talo_export.runs.result import ProbeResult
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,27 +35,14 @@ if TYPE_CHECKING:
 WIDTH = 110
 """Columns."""
 
-SHOWS: dict[type[Recorded], Callable[[Any, Console], None]] = {
-    AnalysisResult: analyze.show,
-    AskResult: ask.show,
-    CheckpointDiff: diff.show,
-    Comparison: compare.show,
-    Estimate: compare.show,
-    EvaluateResult: evaluate.show,
-    EvaluationsResult: evaluate.show,
-    Examination: doctor.show,
-    ExportResult: export.show,
-    Inspection: inspect.show,
-    ManyResult: probe.show,
-    ProbeResult: probe.show,
-    PushResult: push.show,
-    ReportResult: report.show,
-    ShownItems: tasks.show,
-    TaskCheck: tasks.show,
-    TaskList: tasks.show,
-    UndoReport: undo.show,
-    VerifyResult: verify.show,
+VERBS = (
+    analyze, ask, compare, diff, doctor, evaluate, export, inspect, probe, push, report, tasks,
+    undo, verify,
+)  # fmt: skip
+SHOWS: dict[str, Callable[[Any, Console], None]] = {
+    kind: verb.show for verb in VERBS for kind in verb.run.__annotations__["return"].split(" | ")
 }
+"""How to show a result, by the name of its class: what a verb's `run` says that it gives."""
 
 
 @contextmanager
@@ -87,7 +57,8 @@ def notebook_reporter() -> Iterator[Reporter]:
 
 def as_html(result: Recorded) -> str | None:
     """None for a value that no command shows: then its `repr` stands."""
-    show = next((SHOWS[kind] for kind in type(result).__mro__ if kind in SHOWS), None)
+    kinds = [kind.__name__ for kind in type(result).__mro__]
+    show = next((SHOWS[kind] for kind in kinds if kind in SHOWS), None)
     if show is None:
         return None
     page = inert_console(record=True, file=io.StringIO(), width=WIDTH)

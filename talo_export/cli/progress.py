@@ -108,23 +108,13 @@ class TerminalReporter:
     def _bytes(self, name: str, total: int) -> Advance:
         if self._tasks is not None or not self._live.shown:
             return SILENT.phase(name, total, "bytes")
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
+        from rich import progress
 
-        bars = Progress(
-            TextColumn(name),
-            BarColumn(bar_width=None),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            auto_refresh=False,
-        )
+        bars = progress.Progress(
+            progress.TextColumn(name), progress.BarColumn(bar_width=None),
+            progress.DownloadColumn(), progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(), auto_refresh=False,
+        )  # fmt: skip
         task = bars.add_task(name, total=total)
 
         def advance(done: int, /, **_: Any) -> None:

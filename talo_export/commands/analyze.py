@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import Recorded
@@ -48,12 +48,12 @@ class AnalysisResult(Recorded):
     export: str | None = None
     """The line that cuts out what it names."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The document of `analyze --json`: the result's own keys between the others."""
         export = {} if self.export is None else {"export": self.export}
         return {**self.values(), "files": [str(file) for file in self.files], **export}
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """What is written beside the figures."""
         runs = [str(path) for path in self.runs]
         return {"analysis": self.analysis, "runs": runs, **self.result.to_json()}
@@ -141,26 +141,25 @@ class _More:
     reporter: Reporter
 
     def unseen(self, task: str, variants: Sequence[Knockout]) -> ScoreTable:
-        run = self.runs[task]
-        probed = set(run.probed.item_ids)
-        items = [item for item in run.task.items if item.id not in probed]
-        return score_more(run, items, variants, load=self.load, reporter=self.reporter)
+        return self._scored(self.runs[task], variants, probed=False)
 
     def probed_with(self, kinds: Sequence[tuple[Scope, Fill]]) -> dict[str, ScoreTable]:
         decoder = self.load().decoder
         variants = [one for scope, fill in kinds for one in all_knockouts(decoder, scope, fill)]
-        tables = {}
-        for task, run in self.runs.items():
-            probed = set(run.probed.item_ids)
-            items = [item for item in run.task.items if item.id in probed]
-            tables[task] = score_more(run, items, variants, load=self.load, reporter=self.reporter)
-        return tables
+        return {t: self._scored(run, variants, probed=True) for t, run in self.runs.items()}
 
     def second_sweep(self, task: str, first: Knockout, seconds: Sequence[Knockout]) -> SecondSweep:
         swept = second_sweep(
             self.runs[task], first, seconds, load=self.load, reporter=self.reporter
         )
         return SecondSweep(swept.table, swept.cost.layer_evaluations, swept.cost.seconds)
+
+    def _scored(
+        self, run: FinishedRun, variants: Sequence[Knockout], *, probed: bool
+    ) -> ScoreTable:
+        known = set(run.probed.item_ids)
+        items = [item for item in run.task.items if (item.id in known) is probed]
+        return score_more(run, items, variants, load=self.load, reporter=self.reporter)
 
     def contents(self, task: str) -> dict[str, str]:
         return {

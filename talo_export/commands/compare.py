@@ -19,7 +19,7 @@ from talo_export.baselines.summary import summarise, to_csv
 from talo_export.baselines.verdict import verdicts
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import Recorded
-from talo_export.evidence.selection import DEFAULT_CRITERION
+from talo_export.evidence.criteria import DEFAULT_CRITERION
 from talo_export.models.four_bit import require_bitsandbytes
 from talo_export.models.identity import model_fingerprint
 from talo_export.models.reference import resolve
@@ -54,7 +54,8 @@ def run_compare(request: CompareRequest, reporter: Reporter) -> Comparison:
     base = resolve(request.model_reference)
     if not request.load_in_4bit:
         request = settle_dtype(request, reporter)
-    out = request.out or compare_directory(request.model_name, task.name)
+    # Beside the run that `probe` makes for the same model and task, not inside it.
+    out = request.out or comparison_beside(default_directory(request.model_name, task.name))
     journal = out / "cells"
     if request.fresh:
         shutil.rmtree(journal, ignore_errors=True)
@@ -101,7 +102,8 @@ def run_compare(request: CompareRequest, reporter: Reporter) -> Comparison:
         draw_curves(
             rows,
             figure,
-            title=f"{_short(request.model_name)} on {task.name}",
+            # A figure does not show where a directory lies on a machine.
+            title=f"{Path(request.model_name).name} on {task.name}",
             break_evens=crossings,
         )
     comparison = Comparison(
@@ -122,16 +124,6 @@ def run_compare(request: CompareRequest, reporter: Reporter) -> Comparison:
     )
     write_atomically(out / DOCUMENT, json.dumps(comparison.to_json(), indent=1) + "\n")
     return comparison
-
-
-def _short(name: str) -> str:
-    """The last part: a figure does not show where a directory lies on a machine."""
-    return name.replace("\\", "/").rstrip("/").split("/")[-1] or name
-
-
-def compare_directory(model_name: str, task_name: str) -> Path:
-    """Beside the run that `probe` makes for the same model and task, not inside it."""
-    return comparison_beside(default_directory(model_name, task_name))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from talo_export.checkpoint.diff import CheckpointDiff, TensorDifference, diff_checkpoints
+from talo_export.commands.tables import table_of
 from talo_export.models.reference import resolve
 from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.checkpoints import DiffRequest
@@ -28,13 +29,7 @@ def summary(found: CheckpointDiff) -> str:
 
 def show(found: CheckpointDiff, to: Console) -> None:
     """One line a module that differs."""
-    from rich.table import Table
-
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    table.add_column("stack", overflow="fold")
-    table.add_column("layer", justify="right")
-    for name in ("module", "tensors", "difference"):
-        table.add_column(name, overflow="fold")
+    table = table_of("stack", ">layer", "module", "tensors", "difference")
     for (stack, layer, module), rows in found.by_module().items():
         what = dict.fromkeys(_words(row) for row in rows)
         table.add_row(

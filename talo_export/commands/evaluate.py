@@ -11,6 +11,7 @@ from talo_export.commands.evaluate_tasks import (
     run_evaluations,
 )
 from talo_export.commands.many import means_many, show_failures
+from talo_export.commands.tables import table_of
 from talo_export.evidence.selection import MORE_ROOM, UNREAD
 from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.measurements import EvaluateRequest
@@ -58,12 +59,7 @@ def averages_words(averages: Averages) -> list[str]:
 
 def show_evaluations(result: EvaluationsResult, to: Console) -> None:
     """Print the table of `evaluate --task 'PATTERN'`."""
-    from rich.table import Table
-
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    table.add_column("task", overflow="fold")
-    for name in ("items", "accuracy", "exact 95 % interval", "chance", "unread"):
-        table.add_column(name, justify="right")
+    table = table_of("task", ">items", ">accuracy", ">exact 95 % interval", ">chance", ">unread")
     for row in result.tasks:
         low, high = row.ci95
         table.add_row(

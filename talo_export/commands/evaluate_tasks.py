@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Annotated
 
 from scipy.stats import binomtest
@@ -140,15 +140,7 @@ class EvaluatedTask:
 
     @classmethod
     def of(cls, result: EvaluateResult) -> EvaluatedTask:
-        return cls(
-            result.task,
-            result.n,
-            result.accuracy,
-            result.ci95,
-            result.chance,
-            result.unparsed,
-            result.averages,
-        )
+        return cls(*(getattr(result, field.name) for field in fields(cls)))
 
 
 @dataclass(frozen=True)
@@ -169,16 +161,12 @@ class EvaluationsResult(Recorded):
     """Each task's own."""
 
 
-def run_evaluations(
-    request: EvaluateRequest,
-    reporter: Reporter,
-) -> EvaluationsResult:
+def run_evaluations(request: EvaluateRequest, reporter: Reporter) -> EvaluationsResult:
     """Evaluate every task that `request.task` names."""
     wanted = references(request, model_is_demo=request.is_demo)
 
     def evaluate(reference: str, model: SharedModel) -> EvaluateResult:
-        one = replace(request, task=reference)
-        return run_evaluate(one, reporter, model)
+        return run_evaluate(replace(request, task=reference), reporter, model)
 
     outcomes = each_task(wanted, request, evaluate, reporter)
     done = outcomes.results

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import WrapSerializer
 
@@ -18,6 +18,7 @@ from talo_export.checkpoint.placing import CARD, linked_files, stored_names
 from talo_export.checkpoint.plan import Edit, EditPlan
 from talo_export.checkpoint.staging import check_output
 from talo_export.codec import Field, Recorded, maybe
+from talo_export.commands.tables import table_of
 from talo_export.errors import TaloError
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.reference import ResolvedModel, resolve
@@ -66,15 +67,7 @@ class ExportResult(Recorded):
     @property
     def knockout(self) -> Knockout:
         """What is cut."""
-        return Knockout(**{name: getattr(self, name) for name in _KNOCKOUT})
-
-
-_KNOCKOUT = tuple(field.name for field in fields(Knockout))
-
-
-def _named(knockout: Knockout) -> dict[str, Any]:
-    """A knockout as fields of a result."""
-    return {name: getattr(knockout, name) for name in _KNOCKOUT}
+        return Knockout(self.layer, self.scope, self.fill, self.also, self.heads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +175,7 @@ def _export(
     )
     return CheckpointExport(
         out=report.out,
-        **_named(knockout),
+        **asdict(knockout),
         edits=plan.edits,
         bytes_total=plan.bytes_total,
         seconds=report.seconds,
@@ -208,7 +201,7 @@ def planned(plan: EditPlan, request: ExportRequest, added: Iterable[str]) -> Pla
     written = [*extra, MANIFEST, *([UNDO_FILE] if request.keep_undo else [])]
     return PlannedExport(
         out=None,
-        **_named(plan.knockout),
+        **asdict(plan.knockout),
         edits=plan.edits,
         bytes_total=plan.bytes_total,
         files=_files(plan, stored),
@@ -244,12 +237,8 @@ def _export_adapter(
     plot: bytes | None,
 ) -> AdapterExport:
     plan = plan_adapter(base.directory, knockout, trust_remote_code=request.trust_remote_code)
-    result = AdapterExport(
-        out=None,
-        **_named(knockout),
-        modules=plan.modules,
-        bytes_total=len(adapter_weights(plan)),
-    )
+    size = len(adapter_weights(plan))
+    result = AdapterExport(out=None, **asdict(knockout), modules=plan.modules, bytes_total=size)
     if request.dry_run:
         return result
     anatomy = checkpoint_anatomy(base.directory, trust_remote_code=request.trust_remote_code)
@@ -262,7 +251,7 @@ def _export_adapter(
         revision=base.revision,
         extra=added_files(record, plot),
         describe=describing(base, name),
-        **record.fields(),
+        about=record.to_json(),
     )
     return replace(result, out=report.out, seconds=report.seconds)
 
@@ -288,16 +277,9 @@ def show(result: ExportResult, to: Console) -> None:
 
 
 def _show_edits(result: CheckpointExport, to: Console) -> None:
-    from rich.table import Table
-
     for file in dict.fromkeys(edit.file for edit in result.edits):
         # A table a file, because names of shards and of tensors together fill a screen's width.
-        table = Table(box=None, header_style="dim", pad_edge=False)
-        table.add_column(f"tensor in {file}", overflow="fold")
-        table.add_column("dtype")
-        table.add_column("shape")
-        table.add_column("offset", justify="right")
-        table.add_column("bytes", justify="right")
+        table = table_of(f"tensor in {file}", "dtype", "shape", ">offset", ">bytes")
         for edit in result.edits:
             if edit.file == file:
                 shape = " x ".join(map(str, edit.shape)) or "scalar"
@@ -310,12 +292,7 @@ def _show_edits(result: CheckpointExport, to: Console) -> None:
 
 def _show_files(result: PlannedExport, to: Console) -> None:
     """What would become of every file of the base, and which files would be added."""
-    from rich.table import Table
-
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    table.add_column("file", overflow="fold")
-    table.add_column("bytes", justify="right")
-    table.add_column("would be")
+    table = table_of("file", ">bytes", "would be")
     for file in result.files:
         table.add_row(file.file, f"{file.nbytes:,}", _becomes(file, result.linked))
     for name in result.added:

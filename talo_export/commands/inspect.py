@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from talo_export.checkpoint.anatomy import checkpoint_anatomy, model_kind
 from talo_export.checkpoint.formats import storage_format, stored_tensors
 from talo_export.checkpoint.layout import Layout, read_layout
-from talo_export.checkpoint.plan import edits_on
+from talo_export.checkpoint.plan import Edit, edits_on
 from talo_export.checkpoint.verify import holds_fill
 from talo_export.codec import Field, Recorded, maybe
+from talo_export.commands.tables import table_of
 from talo_export.errors import TaloError
 from talo_export.knockout import Knockout, Scope
 from talo_export.models.anatomy import Decoder, Mixer
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 SCOPES: tuple[Scope, ...] = ("attention", "o_proj")
+Role = Literal["output", "input", "shared"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class StoredTensor:
     """One tensor on disk of a mixer's projections."""
 
     name: str
-    role: Literal["output", "input", "shared"]
+    role: Role
     file: str
     dtype: str
     shape: tuple[int, ...]
@@ -87,8 +89,10 @@ def run(request: InspectRequest, reporter: Reporter = SILENT) -> Inspection:
     layout = read_layout(base.place)
     anatomy = checkpoint_anatomy(base.place, trust_remote_code=request.trust_remote_code)
     warnings, storage = list(layout.warnings), declared_storage(layout)
-    zeroed = {layer.index: zero_tensors(layout, anatomy, layer.index) for layer in anatomy.layers}
-    names = [name for layer in zeroed.values() for name in layer.names]
+    plans = [plan_layer(layout, anatomy, layer.index) for layer in anatomy.layers]
+    cuts = [plan.cut_already(layout) for plan in plans]
+    names = [edit.tensor for plan, cut in zip(plans, cuts, strict=True) if cut
+             for edit in plan.edits[cut]]  # fmt: skip
     if model_kind(layout.config).foreign and not request.trust_remote_code:
         warnings.append(
             "the model's own code was not run: layers and tensors are told from config, names and "
@@ -103,8 +107,8 @@ def run(request: InspectRequest, reporter: Reporter = SILENT) -> Inspection:
         layers=tuple(
             InspectedLayer(
                 layer=layer.index,
-                knockout={scope: refusal(layout, anatomy, layer.index, scope) for scope in SCOPES},
-                cut=bool(zeroed[layer.index].names),
+                knockout=plan.refusals,
+                cut=cut is not None,
                 mixers=tuple(
                     InspectedMixer(
                         mixer.kind,
@@ -115,15 +119,15 @@ def run(request: InspectRequest, reporter: Reporter = SILENT) -> Inspection:
                     for mixer in layer.mixers
                 ),
             )
-            for layer in anatomy.layers
+            for layer, plan, cut in zip(anatomy.layers, plans, cuts, strict=True)
         ),
         warnings=tuple(warnings),
         advice=(
-            *(advice(names, revives=any(layer.revives for layer in zeroed.values()))
-              if names and storage == "plain" else ()),
+            # Where the output projection alone is zero, a gradient reaches it.
+            *(advice(names, revives="o_proj" in cuts) if names and storage == "plain" else ()),
             *rope_advice(layout.config),
         ),
-    )  # fmt: skip
+    )
 
 
 def architecture(place: Path) -> str:
@@ -143,71 +147,57 @@ def declared_storage(layout: Layout) -> str:
         return str(layout.config.get("quantization_config"))
 
 
-def refusal(layout: Layout, anatomy: Decoder, layer: int, scope: Scope) -> str | None:
-    """Why `export` would refuse this layer and scope, None where it would not."""
-    try:
-        edits_on(layout, storage_format(layout.config), Knockout(layer, scope), anatomy)
-    except TaloError as error:
-        return str(error)
-    return None
-
-
 @dataclass(frozen=True)
-class ZeroTensors:
-    """The projections of one layer's attention that are all zero as it is."""
+class LayerPlan:
+    """What `export` would edit of a layer under each scope, or why it would refuse."""
 
-    names: tuple[str, ...] = ()
-    revives: bool = False
-    """The output projection alone is zero: a gradient reaches it."""
+    edits: Mapping[Scope, tuple[Edit, ...]]
+    refusals: Mapping[Scope, str | None]
+
+    def cut_already(self, layout: Layout) -> Scope | None:
+        """The scope that is all zero as it is; None where the layer's attention puts out anything:
+        then only its first bytes are read."""
+        for scope, edits in self.edits.items():
+            if edits and all(holds_fill(layout.source(edit.file), edit) for edit in edits):
+                return scope
+        return None
 
 
-def zero_tensors(layout: Layout, anatomy: Decoder, layer: int) -> ZeroTensors:
-    """None where the layer's attention puts out anything; then only its first bytes are read."""
+def plan_layer(layout: Layout, anatomy: Decoder, layer: int) -> LayerPlan:
+    """Plan the layer under every scope."""
+    edits: dict[Scope, tuple[Edit, ...]] = {}
+    refusals: dict[Scope, str | None] = {}
     for scope in SCOPES:
+        refusals[scope] = None
         try:
-            edits = edits_on(layout, storage_format(layout.config), Knockout(layer, scope), anatomy)
-        except TaloError:
-            continue
-        if edits and all(holds_fill(layout.source(edit.file), edit) for edit in edits):
-            return ZeroTensors(tuple(edit.tensor for edit in edits), revives=scope == "o_proj")
-    return ZeroTensors()
+            storage = storage_format(layout.config)
+            edits[scope] = edits_on(layout, storage, Knockout(layer, scope), anatomy)
+        except TaloError as error:
+            refusals[scope] = str(error)
+    return LayerPlan(edits, refusals)
 
 
 def tensors(layout: Layout, mixer: Mixer) -> tuple[StoredTensor, ...]:
     """What is stored of a mixer's projections."""
-    roles: tuple[tuple[Literal["output", "input", "shared"], Iterable[str]], ...] = (
-        ("output", mixer.output),
-        ("input", mixer.inputs),
-        ("shared", mixer.shared),
-    )
+    roles: Mapping[Role, Iterable[str]] = {
+        "output": mixer.output, "input": mixer.inputs, "shared": mixer.shared
+    }  # fmt: skip
     return tuple(
-        StoredTensor(
-            name=located.entry.name,
-            role=role,
-            file=located.file,
-            dtype=located.entry.dtype,
-            shape=located.entry.shape,
-            nbytes=located.entry.nbytes,
-        )
-        for role, names in roles
+        StoredTensor(entry.name, role, located.file, entry.dtype, entry.shape, entry.nbytes)
+        for role, names in roles.items()
         for name in names
         for located in stored_tensors(layout, name)
+        for entry in (located.entry,)
     )
 
 
 def show(inspection: Inspection, to: Console) -> None:
     """One line a layer and mixer, equal ones folded."""
-    from rich.table import Table
-
     to.print(
         f"{inspection.model}: {inspection.architecture}, {len(inspection.layers)} decoder "
         f"layers at {inspection.decoder}, stored {inspection.storage}",
     )
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("layers", "mixer", "tensors", "stored as"):
-        table.add_column(name, overflow="fold")
-    table.add_column("bytes a layer", justify="right")
-    table.add_column("knockout", overflow="fold")
+    table = table_of("layers", "mixer", "tensors", "stored as", ">bytes a layer", "knockout")
     for _, run in groupby(inspection.layers, key=_alike):
         layers = list(run)
         first, last = layers[0].layer, layers[-1].layer

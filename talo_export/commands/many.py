@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from talo_export.demo import demo_task_names
+from talo_export.demo.bundled import demo_task_names
 from talo_export.errors import TaloError, UsageError
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import follow_adapter, resolve
@@ -23,7 +23,7 @@ from talo_export.requests.settings import DEFAULT_TASK, DEMO, InferenceSettings,
 from talo_export.runs.loading import load_for_inference, settle_dtype
 from talo_export.tasks.files import find_task_file
 from talo_export.tasks.sources import task_references
-from talo_export.wording import one_line
+from talo_export.wording import first_of, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -134,5 +134,4 @@ def show_failures(failed: Sequence[Failure], to: Console) -> None:
     for failure in failed:
         by_error.setdefault(failure.error, []).append(failure.task)
     for error, tasks in by_error.items():
-        more = f" and {len(tasks) - SHOWN} more" if len(tasks) > SHOWN else ""
-        to.print(f"failed: {', '.join(tasks[:SHOWN])}{more}: {error}", style="red")
+        to.print(f"failed: {first_of(tasks, SHOWN)}: {error}", style="red")

@@ -8,6 +8,7 @@ from talo_export.commands.many import means_many, show_failures
 from talo_export.commands.probe_page import COLOURS, show_probe
 from talo_export.commands.probe_task import run_probe
 from talo_export.commands.probe_tasks import ManyResult, TaskRow, run_probes
+from talo_export.commands.tables import table_of
 from talo_export.probing.distributed import joined_world
 from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.measurements import ProbeRequest
@@ -24,16 +25,13 @@ NARROW = 100
 
 def show_many(many: ManyResult, to: Console) -> None:
     """Print the table of `probe --task 'PATTERN'`."""
-    from rich.table import Table
     from rich.text import Text
 
     narrow = to.width < NARROW
-    heads = ("base", "layer, gain") if narrow else ("items", "base", "best layer", "probe gain")
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    table.add_column("task", overflow="fold")
-    for name in (*heads, "confirmed gain"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict", overflow="fold")
+    heads = (
+        (">base", ">layer, gain") if narrow else (">items", ">base", ">best layer", ">probe gain")
+    )
+    table = table_of("task", *heads, ">confirmed gain", "verdict")
     for row in many.tasks:
         layer, gain = _best(row)
         base = "-" if row.base_accuracy is None else percent(row.base_accuracy)

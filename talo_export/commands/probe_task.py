@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from talo_export.checkpoint.layout import read_layout
+from talo_export.checkpoint.proof import place_of
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.checkpoint.verify import verify_files
 from talo_export.commands import report
@@ -218,17 +219,21 @@ def write_and_prove(
         plot=run.plot.read_bytes(),
     )
     reporter.note(f"wrote {run.checkpoint}; proving it in a fresh process")
-    files = verify_files(run.checkpoint, base.directory)
+    files = verify_files(run.checkpoint, base.place)
     if not files.ok:
-        wrong = (*files.wrong, *files.missing, *files.extra, *files.tensors.other)
         raise ProofError(
-            f"{run.checkpoint} is not what was planned ({', '.join(wrong[:5])}). "
+            f"{run.checkpoint} is not what was planned ({', '.join(files.problems[:5])}). "
             "Check the disk, then run the same line again."
         )
     known = set(findings.confirmed.table.item_ids)
     answered = [item for item in split.confirm if item.id in known]
     answers = replay(
-        loaded, run.checkpoint, answered, findings.confirmed.table, knockout, request.to_scoring()
+        loaded,
+        place_of(run.checkpoint, base.place),
+        answered,
+        findings.confirmed.table,
+        knockout,
+        request.to_scoring(),
     )
     if not answers.ok:
         raise ProofError(

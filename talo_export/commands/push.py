@@ -125,7 +125,7 @@ def adapter_of_checkpoint(
         revision=manifest.revision,
         extra=added_files(record, plot.read_bytes() if plot.is_file() else None),
         describe=lambda made: render_card(read_subject(directory, made, card=BASE_CARD)).encode(),
-        **record.fields(),
+        about=record.to_json(),
     )
 
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from talo_export.codec import Recorded
-from talo_export.demo import ITEMS, demo_task_chance, demo_task_descriptions
-from talo_export.errors import UsageError
+from talo_export.commands.tables import table_of
+from talo_export.demo.bundled import ITEMS, demo_task_chance, demo_task_descriptions
 from talo_export.foreign_text import visible
 from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.readings import TasksRequest
-from talo_export.requests.settings import DEMO, TaskWithShots
+from talo_export.requests.settings import DEMO
 from talo_export.runs.chosen_task import load_chosen, meaning
-from talo_export.tasks.catalogue import list_tasks
+from talo_export.tasks.catalogue import TaskSummary, list_tasks
 from talo_export.tasks.check import TaskReport, describe_task
-from talo_export.wording import percent
+from talo_export.wording import first_of, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,18 +26,6 @@ if TYPE_CHECKING:
 
 SHOTS = 20
 """The default number of probing items: what is left of a task confirms."""
-
-
-@dataclass(frozen=True)
-class TaskSummary:
-    """One task that can be named. None is known once the data is read."""
-
-    name: str
-    items: int | None
-    chance: float | None
-    scoring: str
-    source: str
-    description: str
 
 
 @dataclass(frozen=True)
@@ -71,38 +57,11 @@ def run(request: TasksRequest, reporter: Reporter = SILENT) -> TaskCheck | TaskL
     if request.checks:
         return check_tasks(request)
     if request.show is None:
-        return list_known_tasks(request.task)
+        return TaskList(list_tasks(request.task, _demo_tasks()))
     from talo_export.commands.shown_items import render_items
 
     reporter.note(meaning(request.task, model_is_demo=request.is_demo))
     return render_items(request)
-
-
-def list_known_tasks(pattern: str | None = None) -> TaskList:
-    """Every task whose name matches, the demo's first.
-
-    A pattern without wildcards also finds the names that contain it. Raises UsageError where
-    nothing matches.
-    """
-    tasks = [task for task in _demo_tasks() if _matches(task.name, pattern)]
-    try:
-        catalogued = list_tasks(pattern)
-    except UsageError:
-        if not tasks:
-            raise
-        catalogued = ()
-    tasks += [
-        TaskSummary(
-            name=info.name,
-            items=info.size,
-            chance=info.chance,
-            scoring=info.scoring,
-            source=info.source,
-            description=info.description,
-        )
-        for info in catalogued
-    ]
-    return TaskList(tuple(tasks))
 
 
 def check_tasks(request: TasksRequest) -> TaskCheck:
@@ -113,17 +72,8 @@ def check_tasks(request: TasksRequest) -> TaskCheck:
     # Statistics take seconds to import, which listing the tasks must not wait for.
     from talo_export.evidence.power import TYPICAL_CHANGED, smallest_confirmable
 
-    choice = TaskWithShots(
-        request.file,
-        data=request.data,
-        columns=request.columns,
-        choices_from=request.choices_from,
-        few_shot=request.few_shot,
-        seed=request.seed,
-        trust_remote_code=request.trust_remote_code,
-    )
-    task = load_chosen(choice, model_is_demo=False)
-    other = None
+    choice = replace(request, task=request.file, file=None)
+    task, other = load_chosen(choice, model_is_demo=False), None
     if request.against is not None:
         other = load_chosen(replace(choice, task=request.against, few_shot=0), model_is_demo=False)
     left = max(0, len(task) - SHOTS)
@@ -152,12 +102,6 @@ def _demo_tasks() -> list[TaskSummary]:
     ]
 
 
-def _matches(name: str, pattern: str | None) -> bool:
-    if pattern is None or pattern == "all":
-        return True
-    return fnmatchcase(name, pattern) or ("*" not in pattern and pattern in name)
-
-
 SHOWN = 5
 """Sets of duplicates that are named."""
 
@@ -166,8 +110,6 @@ def show_tasks(listed: TaskList, to: Console) -> None:
     """A table for each source, with how it is scored."""
     from itertools import groupby
 
-    from rich.table import Table
-
     def origin(task: TaskSummary) -> tuple[str, str]:
         return task.source, task.scoring
 
@@ -175,11 +117,8 @@ def show_tasks(listed: TaskList, to: Console) -> None:
         if number:
             to.print()
         to.print(f"{source}, scored by {scoring}", style="bold")
-        table = Table(box=None, header_style="dim", pad_edge=False)
-        table.add_column("items", justify="right", no_wrap=True)
-        table.add_column("chance", justify="right", no_wrap=True)
         # Names last: they are what is copied, and what a narrow terminal folds.
-        table.add_column("task", overflow="fold")
+        table = table_of(">items", ">chance", "task")
         for task in group:
             items = "?" if task.items is None else f"{task.items:,}"
             chance = "?" if task.chance is None else percent(task.chance, 0)
@@ -210,19 +149,12 @@ def show_check(check: TaskCheck, to: Console) -> None:
         to.print(f"categories: {listed}")
     if check.columns_not_read:
         to.print(f"columns that were not read: {', '.join(check.columns_not_read)}")
-    to.print(f"duplicates: {_together(check.same_content)}")
+    duplicates = [" = ".join(ids) for ids in check.same_content]
+    to.print(f"duplicates: {first_of(duplicates, SHOWN, '; ') or 'none'}")
     to.print(f"leakage between splits: {_leaks(check)}")
     to.print(f"power: {_power(check)}")
     for warning in check.warnings:
         to.print(f"warning: {warning}", style="yellow")
-
-
-def _together(groups: Sequence[Sequence[str]]) -> str:
-    """Items that ask the same, or that there are none."""
-    if not groups:
-        return "none"
-    more = f" and {len(groups) - SHOWN} more" if len(groups) > SHOWN else ""
-    return "; ".join(" = ".join(ids) for ids in groups[:SHOWN]) + more
 
 
 def _leaks(check: TaskCheck) -> str:

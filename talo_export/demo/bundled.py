@@ -11,7 +11,6 @@ from pathlib import Path
 from talo_export.demo.drawing import Scene, draw_png, sketch
 from talo_export.demo.places import MapName
 from talo_export.demo.questions import (
-    INSTRUCTION,
     Kind,
     Question,
     area,
@@ -31,6 +30,7 @@ from talo_export.demo.questions import (
 )
 from talo_export.errors import UsageError
 from talo_export.tasks.item import Item, ItemImage, Task
+from talo_export.tasks.prompts import LETTER_INSTRUCTION, lettered_choices
 
 ITEMS = 300
 """Items in each task: divisible by 2, 3 and 4, so that every letter is right equally often."""
@@ -156,5 +156,4 @@ def _item(name: str, index: int, scene: Scene, question: Question, rng: random.R
 
 def user_text(question: str, choices: tuple[str, ...]) -> str:
     """The text a user sends with the picture, choices lettered, as the model was trained."""
-    lettered = [f"{letter}. {choice}" for letter, choice in zip("ABCDEFGH", choices, strict=False)]
-    return "\n".join([question, *lettered, INSTRUCTION])
+    return "\n".join([question, lettered_choices(choices), LETTER_INSTRUCTION])

@@ -17,7 +17,6 @@ from itertools import combinations
 from talo_export.demo.drawing import COLOURS, PROJECTIONS, Scene
 from talo_export.demo.places import Place, askable, places
 
-INSTRUCTION = "Answer with the option's letter from the given choices directly."
 HELD_OUT_SHARE = 5
 """One key in this many is held out."""
 

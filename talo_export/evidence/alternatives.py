@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from talo_export.codec import Field, Recorded, derived
 from talo_export.errors import TaloError
@@ -29,15 +29,14 @@ from talo_export.evidence.canvas import (
 )
 from talo_export.evidence.cross_validation import cross_validate
 from talo_export.evidence.differences import Differences, differences
-from talo_export.evidence.grid import Grid, correlation
+from talo_export.evidence.grid import Array, Grid, correlation
+from talo_export.evidence.runs import Analysed, Runs
 from talo_export.knockout import Fill, Scope
 from talo_export.probing.scores import ScoreTable
 from talo_export.wording import count, points, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -147,6 +146,14 @@ def compare(
     )
 
 
+def analyse_by(
+    kind: Literal["fill", "module"], kinds: Mapping[str, tuple[Scope, Fill]], runs: Runs, title: str
+) -> Analysed:
+    """`compare` on the probing items of the runs, with its figure."""
+    result = compare(kind, runs.more.probed_with(list(kinds.values())), kinds, runs.seed)
+    return Analysed(result, partial(draw_alternatives, result, title=title))
+
+
 def _gains(sweep: Differences, layers: list[int]) -> Array:
     means = sweep.accuracy.mean(axis=0)
     return means[[sweep.layers.index(layer) for layer in layers]]
@@ -183,8 +190,7 @@ def draw_alternatives(result: Alternatives, path: Path, *, title: str, svg: bool
         last.bar(at + 0.2, [100 * each.cross_validated_gain for each in result.alternatives],
                  width=0.36, color=CHOSEN, label="cross-validated", zorder=2)  # fmt: skip
         zero_line(last)
-        last.set_xticks(at)
-        last.set_xticklabels(result.names, color=INK)
+        last.set_xticks(at, result.names, color=INK)
         last.set_ylabel("mean gain over tasks (points)")
         top = max(100 * each.best_gain for each in result.alternatives)
         last.set_ylim(top=max(5.0, 1.45 * top))
@@ -198,7 +204,7 @@ def draw_alternatives(result: Alternatives, path: Path, *, title: str, svg: bool
     return path
 
 
-def _draw_points(axes: Axes, across: NDArray[np.float64], up: NDArray[np.float64]) -> None:
+def _draw_points(axes: Axes, across: Array, up: Array) -> None:
     """Accuracies come in steps, so that thousands of pairs lie on few points: more are darker."""
     (x, y), counts = np.unique(np.round([across, up], 6), axis=1, return_counts=True)
     weight = np.log1p(counts) / np.log1p(max(counts.max(), 4))

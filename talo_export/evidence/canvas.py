@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 # Okabe and Ito's palette: told apart with any of the common colour-vision deficiencies.
 GAIN = "#0072B2"
@@ -88,6 +89,11 @@ def zero_line(axes: Axes, *, vertical: bool = False) -> None:
         axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
 
 
+def note(axes: Axes, text: str, at: Any, offset: tuple[float, float], **style: Any) -> None:
+    """Write beside a place of the drawing, so many points to the right of it and above."""
+    axes.annotate(text, at, xytext=offset, textcoords="offset points", **style)
+
+
 def span_at_least(axes: Axes, low: float, high: float, *, horizontal: bool = False) -> None:
     """Widen what is shown to `low` and `high`: an axis that fits noise makes cliffs of it."""
     limits, widen = (
@@ -105,7 +111,7 @@ def layer_ticks(depth: int, most: int = 20) -> list[int]:
 
 
 @cache
-def diverging() -> Colormap:
+def _diverging() -> Colormap:
     """Vermilion loses, blue gains, grey was not measured."""
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -113,13 +119,21 @@ def diverging() -> Colormap:
     return LinearSegmentedColormap.from_list("loss-gain", colours).with_extremes(bad="#BBBBBB")
 
 
-def symmetric_limit(points: NDArray[np.float64], share: float = 0.97) -> float:
-    """Colour limit that keeps this share of the values in range, at least 5 points.
+def heat_map(axes: Axes, points: NDArray[np.float64], **options: Any) -> AxesImage:
+    """Draw gains in points, colours symmetric about 0, 97 % of them in range, at least 5 points.
 
     One layer that no task can do without must not wash all others out.
     """
     known = np.abs(points[np.isfinite(points)])
-    return max(5.0, float(np.quantile(known, share))) if len(known) else 5.0
+    limit = max(5.0, float(np.quantile(known, 0.97))) if len(known) else 5.0
+    return axes.imshow(points, cmap=_diverging(), vmin=-limit, vmax=limit, **options)
+
+
+def colour_bar(drawing: Figure, image: AxesImage, label: str, **options: Any) -> None:
+    """What the colours of a heat map mean."""
+    bar = drawing.colorbar(image, ax=image.axes, extend="both", **options)
+    bar.set_label(label, fontsize=8)
+    bar.outline.set_visible(False)
 
 
 def shortened(text: str, most: int = 34) -> str:

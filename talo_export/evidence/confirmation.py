@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import numpy as np
+
 from talo_export.codec import Field, Recorded
-from talo_export.errors import TaloError, UsageError
+from talo_export.errors import TaloError
 from talo_export.evidence.paired import (
+    LEVEL,
     accuracy_clusters,
-    gain_interval,
+    judged_gain,
     right,
     seen_by_both,
-    sign_flip_p_value,
 )
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
@@ -80,31 +82,26 @@ class Confirmation(Recorded):
         )
 
 
-def confirm(
-    table: ScoreTable, knockout: Knockout | None, *, seed: int, level: float = 0.95
-) -> Confirmation:
+def confirm(table: ScoreTable, knockout: Knockout | None, *, seed: int) -> Confirmation:
     """Judge a knockout on a table of confirmation items; `knockout=None` keeps the base.
 
     The verdict follows the interval alone: above 0 "confirmed", below 0 "harmful", else
     "unconfirmed". The caller answers for the items being unseen. Raises TaloError where base and
-    knockout share no item, UsageError for a level outside (0, 1).
+    knockout share no item.
     """
-    if not 0 < level < 1:
-        raise UsageError(f"A confidence level lies between 0 and 1, not at {level}.")
-    base = table.row(None)
-    answers = right(table)
+    base, answers = table.row(None), right(table)
     if knockout is None:
-        n = int(table.scored[base].sum())
+        seen = np.flatnonzero(table.scored[base])
         return Confirmation(
-            n=n,
-            base_accuracy=float(answers[base].sum() / n) if n else None,
+            n=len(seen),
+            base_accuracy=float(answers[base].sum() / len(seen)) if len(seen) else None,
             accuracy=None,
             gain=None,
             ci95=None,
             p_value=None,
             verdict="keep the base",
-            level=level,
-            groups=len({g for g, s in zip(table.groups, table.scored[base], strict=True) if s}),
+            level=LEVEL,
+            groups=len({table.groups[column] for column in seen}),
         )
     if knockout not in table.variants:
         raise TaloError(
@@ -114,16 +111,16 @@ def confirm(
     both = seen_by_both(table, knockout)
     clusters = accuracy_clusters(table, knockout)
     before, after = answers[base][both], answers[table.row(knockout)][both]
-    interval = gain_interval(clusters, seed=seed, level=level)
+    gain, interval, p = judged_gain(clusters, seed=seed)
     return Confirmation(
         n=len(before),
         base_accuracy=float(before.mean()),
         accuracy=float(after.mean()),
-        gain=clusters.mean,
+        gain=gain,
         ci95=interval,
-        p_value=sign_flip_p_value(clusters),
+        p_value=p,
         verdict=verdict_of(interval),
-        level=level,
+        level=LEVEL,
         groups=len(clusters),
         turned_right=int((after & ~before).sum()),
         turned_wrong=int((before & ~after).sum()),

@@ -7,7 +7,7 @@ resampled probing sets runs the very same code on thousands of rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,8 +44,14 @@ class LayerMoments:
     accuracy: Moment
     probability: Moment | None
     margin: Moment | None
-    n: Array
-    """Items behind each number, broadcastable to (..., L)."""
+
+
+RANKED = {
+    "accuracy": "accuracy",
+    "probability": "the right choice's probability",
+    "margin": "the margin over the best wrong choice",
+}
+"""The measures, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +65,19 @@ class Criterion:
     name: str
     measure: str
     """`accuracy`, `probability` or `margin`: the field of `LayerMoments` that is ranked."""
-    min_t: float
-    says: str
-    """Completes "chosen by ...", for the sentence a person reads."""
+    min_t: float = -np.inf
     least_accuracy: float | None = None
     """What the gain in accuracy (a share) must exceed where something else is ranked."""
+
+    @property
+    def says(self) -> str:
+        """Completes "chosen by ...", for the sentence a person reads."""
+        says = RANKED[self.measure]
+        if np.isfinite(self.min_t):
+            says += f", where its paired t exceeds {self.min_t:g}"
+        if self.least_accuracy is not None:
+            says += f" and accuracy {'gains too' if self.least_accuracy >= 0 else 'does not fall'}"
+        return says
 
     def accuracy_asked(self, min_gain: float | None) -> float | None:
         """The gain in accuracy (a share) that a layer must exceed; None where none is asked.
@@ -86,51 +100,27 @@ class Criterion:
         return self.measure != "accuracy"
 
 
+DEFAULT_CRITERION = "auto"
+"""`WITH_SCORES` where every item has scored choices, else `accuracy`."""
+
+WITH_SCORES = "kept-t"
+"""The criterion that did best where choices are scored: examples/selection_study."""
+
 KEPT = -1e-9
 """Accuracy does not fall: a single answer weighs more than this."""
 
 CRITERIA: Mapping[str, Criterion] = {
     criterion.name: criterion
     for criterion in (
-        Criterion("accuracy", "accuracy", -np.inf, "accuracy"),
-        Criterion("accuracy-t", "accuracy", 2.0, "accuracy, where its paired t exceeds 2"),
-        Criterion("probability", "probability", -np.inf, "the right choice's probability"),
-        Criterion(
-            "probability-t",
-            "probability",
-            2.0,
-            "the right choice's probability, where its paired t exceeds 2",
-        ),
-        Criterion(
-            "gain-t",
-            "margin",
-            1.0,
-            "the margin over the best wrong choice, where its paired t exceeds 1 and accuracy "
-            "gains too",
-            least_accuracy=0.0,
-        ),
-        Criterion(
-            "gain-bounded",
-            "probability",
-            1.0,
-            "the right choice's probability, where its paired t exceeds 1 and accuracy gains too",
-            least_accuracy=0.0,
-        ),
-        Criterion("margin", "margin", -np.inf, "the margin over the best wrong choice"),
-        Criterion(
-            "margin-t",
-            "margin",
-            2.0,
-            "the margin over the best wrong choice, where its paired t exceeds 2",
-        ),
-        Criterion(
-            "kept-t",
-            "margin",
-            2.0,
-            "the margin over the best wrong choice, where its paired t exceeds 2 and accuracy does "
-            "not fall",
-            least_accuracy=KEPT,
-        ),
+        Criterion("accuracy", "accuracy"),
+        Criterion("accuracy-t", "accuracy", 2.0),
+        Criterion("probability", "probability"),
+        Criterion("probability-t", "probability", 2.0),
+        Criterion("gain-t", "margin", 1.0, least_accuracy=0.0),
+        Criterion("gain-bounded", "probability", 1.0, least_accuracy=0.0),
+        Criterion("margin", "margin"),
+        Criterion("margin-t", "margin", 2.0),
+        Criterion("kept-t", "margin", 2.0, least_accuracy=KEPT),
     )
 }
 
@@ -138,44 +128,39 @@ CRITERIA: Mapping[str, Criterion] = {
 def criterion_of(name: str) -> Criterion:
     """The criterion of this name. Raises UsageError where there is none."""
     if name not in CRITERIA:
-        raise UsageError(
-            f"Unknown selection criterion {name!r}. Choose one of: {', '.join(CRITERIA)}."
-        )
+        names = ", ".join((DEFAULT_CRITERION, *CRITERIA))
+        raise UsageError(f"Unknown selection criterion {name!r}. Choose one of: {names}.")
     return CRITERIA[name]
 
 
 def choose(
     criterion: Criterion,
     moments: LayerMoments,
-    allowed: NDArray[np.bool_],
+    allowed: NDArray[np.bool_] | None = None,
     min_gain: float | None = None,
 ) -> NDArray[np.int64]:
     """Index of the chosen layer along the last axis, -1 for "keep the base"; shape (...).
 
     Ties go to the larger margin gain, then to the larger probability gain, and to the smaller
-    index only when those are equal or unknown. `allowed` is (..., L) or (L,); `min_gain` is a
-    share of accuracy.
+    index only when those are equal or unknown. `allowed` is (..., L) or (L,), None for every
+    layer; `min_gain` is a share of accuracy.
     """
     moment = criterion.moment(moments)
     if moment is None:
         raise ValueError(f"criterion {criterion.name!r} needs scores this table does not have")
     with np.errstate(invalid="ignore"):
-        open_ = allowed & (moment.t > criterion.min_t)
+        open_ = moment.t > criterion.min_t
+        if allowed is not None:
+            open_ = open_ & allowed
         if criterion.measure != "accuracy":
             open_ = open_ & (moment.mean > 0)
         least = criterion.accuracy_asked(min_gain)
         if least is not None:
             open_ = open_ & (moments.accuracy.mean > least)
-    keys: list[Callable[[], Array | None]] = [
-        lambda: moment.mean,
-        lambda: None if moments.margin is None else moments.margin.mean,
-        lambda: None if moments.probability is None else moments.probability.mean,
-    ]
-    for key in keys:
-        values = key()
-        if values is None:
+    for ranked in (moment, moments.margin, moments.probability):
+        if ranked is None:
             continue
-        masked = np.where(open_, np.nan_to_num(values, nan=-np.inf), -np.inf)
+        masked = np.where(open_, np.nan_to_num(ranked.mean, nan=-np.inf), -np.inf)
         best = masked.max(axis=-1, keepdims=True)
         # Sums of the same numbers in another order differ in the last bits: those are ties.
         slack = np.where(np.isfinite(best), 1e-12 * np.maximum(1.0, np.abs(best)), 0.0)

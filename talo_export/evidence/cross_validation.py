@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from talo_export.codec import Recorded, derived
 from talo_export.errors import UsageError
-from talo_export.evidence.criteria import CRITERIA, Criterion, choose
-from talo_export.evidence.differences import Differences, moments_of_subsets
+from talo_export.evidence.criteria import CRITERIA
+from talo_export.evidence.differences import Differences, choice_of_all, choices
 from talo_export.evidence.layer_tests import correct_over_layers
 from talo_export.evidence.paired import RESAMPLES, Clusters, gain_interval
 from talo_export.wording import points, signed
@@ -68,7 +68,6 @@ def cross_validate(
     folds: int = 5,
     repeats: int = 20,
     seed: int,
-    level: float = 0.95,
     min_gain: float | None = None,
     resamples: int = RESAMPLES,
 ) -> CrossValidated:
@@ -84,16 +83,14 @@ def cross_validate(
         )
     rng = np.random.default_rng(seed)
     fold_of = _folds(sweep, folds, repeats, rng)
-    allowed = np.ones(len(sweep.layers), dtype=bool)
     training = np.concatenate([(fold_of != fold).astype(np.float64) for fold in range(folds)])
-    chosen = choose(rule, moments_of_subsets(sweep, training), allowed, min_gain)
-    by_fold = chosen.reshape(folds, repeats)
+    by_fold = choices(sweep, training, rule, min_gain).reshape(folds, repeats)
     # (repeats, N): the layer chosen without this item, and what it did to this item.
     blind = np.take_along_axis(by_fold.T, fold_of, axis=1)
     judged = np.where(
         blind >= 0, sweep.accuracy[np.arange(sweep.n_items), np.maximum(blind, 0)], 0.0
     )
-    whole = int(_choose_on_all(sweep, rule, allowed, min_gain))
+    whole = choice_of_all(sweep, rule, min_gain)
     return CrossValidated(
         layer=sweep.layers[whole] if whole >= 0 else None,
         n=sweep.n_items,
@@ -101,7 +98,7 @@ def cross_validate(
         repeats=repeats,
         apparent_gain=float(sweep.accuracy[:, whole].mean()) if whole >= 0 else 0.0,
         gain=float(judged.mean()),
-        ci95=_interval(sweep, whole, seed, level, resamples) if whole >= 0 else None,
+        ci95=_interval(sweep, whole, seed, resamples) if whole >= 0 else None,
         agreement=float((by_fold == whole).mean()),
         acts=float((by_fold >= 0).mean()),
     )
@@ -119,19 +116,10 @@ def _folds(
     return dealt[:, sweep.members]
 
 
-def _choose_on_all(
-    sweep: Differences, rule: Criterion, allowed: NDArray[np.bool_], min_gain: float | None
-) -> NDArray[np.int64]:
-    moments = moments_of_subsets(sweep, np.ones((1, sweep.n_items)))
-    return choose(rule, moments, allowed, min_gain)[0]
-
-
-def _interval(
-    sweep: Differences, column: int, seed: int, level: float, resamples: int
-) -> tuple[float, float]:
-    tests = correct_over_layers(sweep, seed=seed, level=level, permutations=resamples // 5)
+def _interval(sweep: Differences, column: int, seed: int, resamples: int) -> tuple[float, float]:
+    tests = correct_over_layers(sweep, seed=seed, permutations=resamples // 5)
     own = Clusters(
         sweep.by_group(sweep.accuracy[:, column]), np.bincount(sweep.members).astype(np.int64)
     )
-    _, high = gain_interval(own, seed=seed, level=level, resamples=resamples)
+    _, high = gain_interval(own, seed=seed, resamples=resamples)
     return tests.layers[column].simultaneous_interval[0], high

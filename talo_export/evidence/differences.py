@@ -12,12 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talo_export.errors import TaloError
-from talo_export.evidence.criteria import LayerMoments, Moment
-from talo_export.evidence.paired import right
+from talo_export.evidence.criteria import Array, Criterion, LayerMoments, Moment, choose
+from talo_export.evidence.paired import knockouts_of, right
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -48,15 +46,6 @@ class Differences:
         """Layer number of each column."""
         return tuple(knockout.layer for knockout in self.knockouts)
 
-    def measures(self) -> dict[str, Array]:
-        """The measures there are, by name."""
-        named = {
-            "accuracy": self.accuracy,
-            "probability": self.probability,
-            "margin": self.margin,
-        }
-        return {name: values for name, values in named.items() if values is not None}
-
     def by_group(self, values: Array) -> Array:
         """Sum (N, ...) values over the items of each group: (G, ...)."""
         sums = np.zeros((self.n_groups, *values.shape[1:]))
@@ -74,14 +63,9 @@ def differences(
     """
     base = table.row(None)
     columns = np.flatnonzero(table.scored[base] & table.finite[base])
-    rows = [
-        row
-        for row, knockout in enumerate(table.variants)
-        if knockout is not None
-        and (knockout.scope, knockout.fill) == (scope, fill)
-        and table.scored[row, columns].all()
-        and table.finite[row, columns].all()
-    ]
+    known = (table.scored & table.finite)[:, columns]
+    knockouts = [k for k in knockouts_of(table, scope, fill) if known[table.row(k)].all()]
+    rows = [table.row(knockout) for knockout in knockouts]
     if not len(columns) or not rows:
         raise TaloError(
             f"No layer with scope {scope!r} and fill {fill!r} was scored on every item. "
@@ -98,7 +82,7 @@ def differences(
     accuracy = answers[rows] - answers[base]
     _, members = np.unique([table.groups[column] for column in columns], return_inverse=True)
     return Differences(
-        knockouts=tuple(k for row in rows if (k := table.variants[row]) is not None),
+        knockouts=tuple(knockouts),
         members=members.ravel().astype(np.int64),
         base=answers[base].astype(bool),
         accuracy=accuracy.T,
@@ -109,12 +93,9 @@ def differences(
 
 def moments_of_subsets(sweep: Differences, weights: Array) -> LayerMoments:
     """Paired moments of many probing sets at once: (R, N) weights (0/1 or counts) -> (R, L)."""
-
     n = weights.sum(axis=1, keepdims=True)
 
-    def moment(values: Array | None) -> Moment | None:
-        if values is None:
-            return None
+    def moment(values: Array) -> Moment:
         mean = weights @ values / n
         with np.errstate(divide="ignore", invalid="ignore"):
             variance = np.maximum(weights @ values**2 - n * mean**2, 0.0) / (n - 1)
@@ -122,9 +103,20 @@ def moments_of_subsets(sweep: Differences, weights: Array) -> LayerMoments:
             variance = np.where(variance < 1e-12, 0.0, variance)
             return Moment(mean=mean, error=np.sqrt(variance / n))
 
-    accuracy = moment(sweep.accuracy)
-    assert accuracy is not None
-    return LayerMoments(accuracy, moment(sweep.probability), moment(sweep.margin), n)
+    scored = (None if v is None else moment(v) for v in (sweep.probability, sweep.margin))
+    return LayerMoments(moment(sweep.accuracy), *scored)
+
+
+def choices(
+    sweep: Differences, weights: Array, criterion: Criterion, min_gain: float | None = None
+) -> NDArray[np.int64]:
+    """(R,) the column that each of many probing sets chooses, -1 where it keeps the base."""
+    return choose(criterion, moments_of_subsets(sweep, weights), min_gain=min_gain)
+
+
+def choice_of_all(sweep: Differences, criterion: Criterion, min_gain: float | None = None) -> int:
+    """The column that all items choose, -1 where they keep the base."""
+    return int(choices(sweep, np.ones((1, sweep.n_items)), criterion, min_gain)[0])
 
 
 def bootstrap(sweep: Differences, runs: int, rng: np.random.Generator) -> Array:

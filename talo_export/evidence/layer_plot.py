@@ -24,6 +24,7 @@ from talo_export.evidence.canvas import (
     NEUTRAL,
     figure,
     layer_ticks,
+    note,
     zero_line,
 )
 from talo_export.evidence.confirmation import Confirmation
@@ -86,14 +87,8 @@ def draw_layers(
             f"{one_line(title)}\n{did} {count(selection.n, 'item')} · {base}", fontsize=9.5
         )
         _draw_confirmation(right, selection, shown)
-        drawing.legend(
-            handles=_legend(bars, selection),
-            loc="outside lower left",
-            ncols=5,
-            fontsize=9,
-            handlelength=1.2,
-            columnspacing=1.2,
-        )
+        drawing.legend(handles=_legend(bars, selection), loc="outside lower left", ncols=5,
+                       fontsize=9, handlelength=1.2, columnspacing=1.2)  # fmt: skip
     return path
 
 
@@ -141,40 +136,20 @@ def _draw_bars(axes: Axes, bars: _Bars, selection: Selection, floor: float) -> N
                 linewidth=0.9, zorder=3)  # fmt: skip
     flat = np.abs(bars.gains) < 1e-9
     axes.plot(bars.layers[flat], bars.gains[flat], ".", color=INK, markersize=5, zorder=4)
-    for layer, gain in zip(bars.layers, bars.gains, strict=True):
-        if gain < floor:
-            axes.annotate(
-                f"{gain:.0f}",
-                (layer, floor),
-                xytext=(0, 1),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
-                fontsize=8,
-                rotation=90,
-                color=LOSS,
-                fontweight="bold",
-                bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
-                zorder=5,
-            )
+    for layer, gain in zip(bars.layers[~inside], bars.gains[~inside], strict=True):
+        box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"}
+        note(axes, f"{gain:.0f}", (layer, floor), (0, 1), ha="center", va="bottom", fontsize=8,
+             rotation=90, color=LOSS, fontweight="bold", bbox=box, zorder=5)  # fmt: skip
     if marked is not None:
         at, colour = marked
         layer = int(bars.layers[at])
         axes.plot([layer], [bars.high[at]], marker="v", color=colour, markersize=7, zorder=5,
                   clip_on=False)  # fmt: skip
-        axes.annotate(
-            f"layer {layer}: {signed(bars.gains[at] / 100)}",
-            (layer, bars.high[at]),
-            xytext=(0, 7),
-            textcoords="offset points",
-            ha="left" if layer < 0.15 * depth else "right" if layer > 0.85 * depth else "center",
-            color=colour,
-            fontsize=10,
-            fontweight="bold",
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
-            annotation_clip=False,
-            zorder=6,
-        )
+        side = "left" if layer < 0.15 * depth else "right" if layer > 0.85 * depth else "center"
+        box = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
+        note(axes, f"layer {layer}: {signed(bars.gains[at] / 100)}", (layer, bars.high[at]), (0, 7),
+             ha=side, color=colour, fontsize=10, fontweight="bold", bbox=box,
+             annotation_clip=False, zorder=6)  # fmt: skip
     zero_line(axes)
     axes.set_xlim(-0.8, depth - 0.2)
     axes.set_xticks(layer_ticks(depth, 16))
@@ -189,17 +164,10 @@ def _draw_ceiling(axes: Axes, ceiling: float, top: float) -> None:
     inside = ceiling < top
     if inside:
         axes.axhline(ceiling, color=NEUTRAL, linewidth=1, linestyle="--", zorder=1)
-    axes.annotate(
-        "all right" if inside else f"all right at {signed(ceiling / 100)} ↑",
-        (1.0, ceiling if inside else top),
-        xycoords=("axes fraction", "data"),
-        xytext=(-3, 2 if inside else -3),
-        textcoords="offset points",
-        ha="right",
-        va="bottom" if inside else "top",
-        fontsize=8.5,
-        color=NEUTRAL,
-    )
+    says = "all right" if inside else f"all right at {signed(ceiling / 100)} ↑"
+    at, offset = (1.0, ceiling if inside else top), (-3, 2 if inside else -3)
+    note(axes, says, at, offset, xycoords=("axes fraction", "data"), ha="right",
+         va="bottom" if inside else "top", fontsize=8.5, color=NEUTRAL)  # fmt: skip
 
 
 def _legend(bars: _Bars, selection: Selection) -> list[object]:
@@ -243,16 +211,8 @@ def _draw_confirmation(axes: Axes, selection: Selection, shown: Confirmation | N
     for end in (low, high):
         axes.plot([-0.12, 0.12], [end, end], color=colour, linewidth=2.2, zorder=3)
     axes.plot([0], [gain], marker="o", color=colour, markersize=8, zorder=4)
-    axes.annotate(
-        signed(shown.gain),
-        (0, gain),
-        xytext=(8, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=11,
-        fontweight="bold",
-        color=INK,
-    )
+    note(axes, signed(shown.gain), (0, gain), (8, 0), va="center", fontsize=11, fontweight="bold",
+         color=INK)  # fmt: skip
     axes.set_title(f"{shown.n} unseen items", fontsize=9.5)
     axes.set_xlabel(
         f"{shown.verdict}\n{percent(shown.level, 0)} interval\n"

@@ -12,14 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from talo_export.codec import Recorded
-from talo_export.errors import UsageError
+from talo_export.evidence.criteria import Array
 from talo_export.evidence.differences import Differences
-from talo_export.evidence.paired import mean_and_error
-
-Array = NDArray[np.float64]
+from talo_export.evidence.paired import LEVEL, mean_and_error
 
 PERMUTATIONS = 10_000
 _BLOCK = 1_000
@@ -27,7 +24,7 @@ _BLOCK = 1_000
 
 @dataclass(frozen=True)
 class LayerTest:
-    """One layer of a sweep. Gain and limits in the measure's unit."""
+    """One layer of a sweep. Gain and limits are shares."""
 
     layer: int
     gain: float
@@ -61,41 +58,30 @@ class LayerTests(Recorded):
 
 
 def correct_over_layers(
-    sweep: Differences,
-    *,
-    measure: str = "accuracy",
-    permutations: int = PERMUTATIONS,
-    seed: int,
-    level: float = 0.95,
+    sweep: Differences, *, seed: int, permutations: int = PERMUTATIONS
 ) -> LayerTests:
     """Max-statistic permutation test over layers, by group.
 
     The statistic is sum / sqrt(sum of squares) of a layer's group sums: its denominator does not
     change when signs flip, so layers that change many answers and few compete fairly.
     """
-    values = sweep.measures().get(measure)
-    if values is None:
-        raise UsageError(
-            f"These scores have no {measure}: only text was generated. "
-            "Test the accuracy, or probe with --scoring likelihood."
-        )
-    sums = sweep.by_group(values)
+    sums = sweep.by_group(sweep.accuracy)
     observed = _statistic(sums, sums.sum(axis=0))
     largest, largest_size = _null_maxima(sums, permutations, np.random.default_rng(seed))
-    gains = values.mean(axis=0)
-    low, high = _limits(sweep, values, float(np.quantile(largest_size, level, method="higher")))
+    reach = float(np.quantile(largest_size, LEVEL, method="higher"))
+    low, high = _limits(sums, np.bincount(sweep.members).astype(np.float64), reach)
     columns = (
         sweep.layers,
-        gains.tolist(),
+        sweep.accuracy.mean(axis=0).tolist(),
         _exceeded(largest, observed),
         _exceeded(largest_size, np.abs(observed)),
         zip(low.tolist(), high.tolist(), strict=True),
     )
     return LayerTests(
-        measure=measure,
+        measure="accuracy",
         n=sweep.n_items,
         groups=sweep.n_groups,
-        level=level,
+        level=LEVEL,
         layers=tuple(LayerTest(*row) for row in zip(*columns, strict=True)),
     )
 
@@ -124,9 +110,7 @@ def _exceeded(null: Array, observed: Array) -> tuple[float, ...]:
     return tuple(((1 + reached) / (1 + len(null))).tolist())
 
 
-def _limits(sweep: Differences, values: Array, reach: float) -> tuple[Array, Array]:
-    """Gain +- reach standard errors, for right/wrong differences with a typical group each way."""
-    binary = bool(set(np.unique(values)) <= {-1.0, 0.0, 1.0})
-    sizes = np.bincount(sweep.members).astype(np.float64)
-    centre, error = mean_and_error(sweep.by_group(values), sizes, one_each_way=binary)
+def _limits(sums: Array, sizes: Array, reach: float) -> tuple[Array, Array]:
+    """Gain +- reach standard errors, with a typical group each way."""
+    centre, error = mean_and_error(sums, sizes)
     return np.maximum(centre - reach * error, -1), np.minimum(centre + reach * error, 1)

@@ -30,6 +30,8 @@ from talo_export.probing.scores import ScoreTable
 Array = NDArray[np.float64]
 
 RESAMPLES = 10_000
+LEVEL = 0.95
+"""Of every interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,11 @@ class Clusters:
 def right(table: ScoreTable) -> NDArray[np.bool_]:
     """(V, N) answered rightly, from finite logits; False where an item was not seen."""
     return table.correct & table.scored & table.finite
+
+
+def knockouts_of(table: ScoreTable, scope: Scope, fill: Fill) -> list[Knockout]:
+    """The knockouts of one kind in a table, in its order."""
+    return [k for k in table.variants if k is not None and (k.scope, k.fill) == (scope, fill)]
 
 
 def seen_by_both(table: ScoreTable, knockout: Knockout) -> NDArray[np.bool_]:
@@ -85,7 +92,7 @@ def cluster(differences: NDArray, groups: Sequence[str]) -> Clusters:
 
 
 def gain_interval(
-    clusters: Clusters, *, seed: int, level: float = 0.95, resamples: int = RESAMPLES
+    clusters: Clusters, *, seed: int, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
     """Interval for a gain in accuracy, as a share, by the adjusted bootstrap over groups.
 
@@ -99,24 +106,20 @@ def gain_interval(
     shares = np.concatenate([counts, [1, 1]]) / (len(clusters) + 2)
     drawn = np.random.default_rng(seed).multinomial(len(clusters) + 2, shares, size=resamples)
     gains = (drawn @ sums) / (drawn @ sizes)
-    tail = (1 - level) / 2
+    tail = (1 - LEVEL) / 2
     # Steps are coarse at small n: round outwards, so that the interval is never too short.
     low = np.quantile(gains, tail, method="lower")
     high = np.quantile(gains, 1 - tail, method="higher")
     return max(-1.0, float(low)), min(1.0, float(high))
 
 
-def mean_and_error(sums: Array, sizes: Array, *, one_each_way: bool) -> tuple[Array, Array]:
-    """Mean difference over items and its standard error, from group sums (G,) or (G, L).
-
-    `one_each_way` adds the two groups of `gain_interval`.
-    """
-    if one_each_way:
-        sums, sizes = _one_each_way(sums, sizes, float(sizes.mean()))
+def mean_and_error(sums: Array, sizes: Array) -> tuple[Array, Array]:
+    """Mean difference over items and its standard error, from group sums (G,) or (G, L) and the
+    two groups of `gain_interval`."""
+    sums, sizes = _one_each_way(sums, sizes, float(sizes.mean()))
     centre = sums.sum(axis=0) / sizes.sum()
     residuals = sums - np.multiply.outer(sizes, centre)
-    error: Array = np.sqrt((residuals**2).sum(axis=0)) / sizes.sum()
-    return centre, error
+    return centre, np.sqrt((residuals**2).sum(axis=0)) / sizes.sum()
 
 
 def _one_each_way(sums: Array, sizes: Array, typical: float) -> tuple[Array, Array]:
@@ -134,17 +137,17 @@ def layer_gains(
     Layers that share no item with the base are left out. Not corrected for being many.
     """
     by_layer = {}
-    for knockout in table.variants:
-        if knockout is None or (knockout.scope, knockout.fill) != (scope, fill):
-            continue
-        if not seen_by_both(table, knockout).any():
-            continue
-        clusters = accuracy_clusters(table, knockout)
-        by_layer[knockout.layer] = (
-            clusters.mean,
-            gain_interval(clusters, seed=seed, resamples=resamples),
-        )
+    for knockout in knockouts_of(table, scope, fill):
+        if seen_by_both(table, knockout).any():
+            clusters = accuracy_clusters(table, knockout)
+            interval = gain_interval(clusters, seed=seed, resamples=resamples)
+            by_layer[knockout.layer] = (clusters.mean, interval)
     return by_layer
+
+
+def judged_gain(clusters: Clusters, *, seed: int) -> tuple[float, tuple[float, float], float]:
+    """A gain in accuracy, its interval, and its exact p-value."""
+    return clusters.mean, gain_interval(clusters, seed=seed), sign_flip_p_value(clusters)
 
 
 def sign_flip_p_value(clusters: Clusters) -> float:

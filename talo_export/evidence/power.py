@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from talo_export.codec import Recorded, derived
 from talo_export.errors import UsageError
 from talo_export.evidence.layer_tests import LayerTests
+from talo_export.evidence.paired import LEVEL
 from talo_export.wording import count, percent
 
 TYPICAL_CHANGED = 0.15
@@ -24,6 +25,12 @@ TYPICAL_CHANGED = 0.15
 
 CHANCE = 0.8
 """Probability with which a gain is to be confirmed where it is called confirmable."""
+
+OF_INTEREST = 0.05
+"""The smallest gain (a share) that it would be a pity to miss."""
+
+MOST = 1_000_000
+"""Items beyond which no more are counted."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,7 @@ def assumption(changed: float, gain: float) -> str:
     return f"4 chances in 5, if {percent(changed, 0)} of the answers change"
 
 
-def power(n: int, gain: float, *, changed: float = TYPICAL_CHANGED, level: float = 0.95) -> float:
+def power(n: int, gain: float, *, changed: float = TYPICAL_CHANGED) -> float:
     """Probability that n independent items confirm a true gain, by the exact two-sided sign test.
 
     `gain` and `changed` are shares, 0 <= gain <= changed.
@@ -107,17 +114,17 @@ def power(n: int, gain: float, *, changed: float = TYPICAL_CHANGED, level: float
     from scipy.stats import binom
 
     changes = np.arange(n + 1)
-    needed = _needed(changes, level)
+    needed = _needed(changes)
     turns_right = (changed + gain) / (2 * changed)
     confirmed = binom.sf(needed - 1, changes, turns_right)
     return float((binom.pmf(changes, n, changed) * confirmed).sum())
 
 
-def _needed(changes: NDArray[np.int64], level: float) -> NDArray[np.float64]:
+def _needed(changes: NDArray[np.int64]) -> NDArray[np.float64]:
     """Right turns among m changes that the two-sided sign test rejects at; m + 1 for never."""
     from scipy.stats import binom
 
-    tail = (1 - level) / 2
+    tail = (1 - LEVEL) / 2
     needed = binom.isf(tail, changes, 0.5) + 1
     return np.where(binom.sf(needed - 1, changes, 0.5) <= tail, needed, changes + 1)
 
@@ -128,17 +135,15 @@ def power_of(unseen: int) -> Power:
     return Power(unseen, gain, max(TYPICAL_CHANGED, gain or 0.0))
 
 
-def smallest_confirmable(
-    n: int, *, changed: float = TYPICAL_CHANGED, chance: float = CHANCE, level: float = 0.95
-) -> float | None:
-    """Smallest true gain (a share) that n items confirm with probability `chance`.
+def smallest_confirmable(n: int, *, changed: float = TYPICAL_CHANGED) -> float | None:
+    """Smallest true gain (a share) that n items confirm with probability `CHANCE`.
 
     A larger gain than `changed` is one where just so many answers change, all for the better;
     with `changed=0` every gain is: the best case. None where n items cannot confirm any.
     """
 
     def enough(gain: float) -> bool:
-        return power(n, gain, changed=max(changed, gain), level=level) >= chance
+        return power(n, gain, changed=max(changed, gain)) >= CHANCE
 
     if not enough(1.0):
         return None
@@ -152,37 +157,24 @@ def smallest_confirmable(
     return high
 
 
-def items_needed(
-    gain: float,
-    *,
-    changed: float = TYPICAL_CHANGED,
-    chance: float = CHANCE,
-    level: float = 0.95,
-    most: int = 1_000_000,
-) -> int:
-    """About the fewest items that confirm a true gain with probability `chance`; at most `most`."""
+def items_needed(gain: float, *, changed: float = TYPICAL_CHANGED) -> int:
+    """About the fewest items that confirm a true gain with probability `CHANCE`, up to `MOST`."""
     if gain <= 0:
         raise UsageError(f"A gain of {gain} is none: no number of items can confirm it.")
     changed = max(changed, gain)
     low, high = 1, 16
-    while high < most and power(high, gain, changed=changed, level=level) < chance:
+    while high < MOST and power(high, gain, changed=changed) < CHANCE:
         low, high = high, 2 * high
     while high - low > max(1, low // 100):
         middle = (low + high) // 2
-        if power(middle, gain, changed=changed, level=level) >= chance:
+        if power(middle, gain, changed=changed) >= CHANCE:
             high = middle
         else:
             low = middle
-    return min(high, most)
+    return min(high, MOST)
 
 
-def explain_null(
-    tests: LayerTests,
-    *,
-    base_accuracy: float,
-    smallest_of_interest: float = 0.05,
-    changed: float = TYPICAL_CHANGED,
-) -> NullResult:
+def explain_null(tests: LayerTests, *, base_accuracy: float) -> NullResult:
     """After a full sweep: does "no layer helps" mean none, or too few items?
 
     "none" where the limit that holds for all layers at once lies below the gain of interest. No
@@ -191,13 +183,13 @@ def explain_null(
     """
     left = 1 - base_accuracy
     most = min(tests.most_any_layer_gains, left)
-    changed = max(smallest_of_interest, min(changed, 2 * left - smallest_of_interest))
+    changed = max(OF_INTEREST, min(TYPICAL_CHANGED, 2 * left - OF_INTEREST))
     return NullResult(
-        meaning="none" if most < smallest_of_interest - 1e-9 else "too few items",
+        meaning="none" if most < OF_INTEREST - 1e-9 else "too few items",
         n=tests.n,
         base_accuracy=base_accuracy,
-        smallest_of_interest=smallest_of_interest,
+        smallest_of_interest=OF_INTEREST,
         most_any_layer_gains=most,
-        items_needed=items_needed(smallest_of_interest, changed=changed),
+        items_needed=items_needed(OF_INTEREST, changed=changed),
         changed_share=changed,
     )

@@ -10,20 +10,23 @@ from numpy.typing import NDArray
 
 from talo_export.codec import Field, Recorded
 from talo_export.errors import TaloError, UsageError
-from talo_export.evidence.criteria import CRITERIA, Criterion, LayerMoments, Moment, choose
-from talo_export.evidence.paired import right
+from talo_export.evidence.criteria import (
+    CRITERIA,
+    DEFAULT_CRITERION,
+    WITH_SCORES,
+    Criterion,
+    LayerMoments,
+    Moment,
+    choose,
+    criterion_of,
+)
+from talo_export.evidence.paired import knockouts_of, right
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
 from talo_export.wording import points
 
 ByLayer: TypeAlias = tuple["float | None", ...]
 """One number a decoder layer, in layer order; None for a layer that was not measured."""
-
-DEFAULT_CRITERION = "auto"
-"""`WITH_SCORES` where every item has scored choices, else `accuracy`."""
-
-WITH_SCORES = "kept-t"
-"""The criterion that did best where choices are scored: examples/selection_study."""
 
 UNREAD = "Nothing could be read in {unparsed} of {n} answers of "
 MORE_ROOM = (
@@ -95,7 +98,7 @@ def select(
     generated, TaloError where the table has no such knockouts or the base's logits are broken.
     """
     rule = criterion_named(criterion, table)
-    knockouts = [v for v in table.variants if v is not None and (v.scope, v.fill) == (scope, fill)]
+    knockouts = knockouts_of(table, scope, fill)
     if not knockouts:
         raise TaloError(
             f"These scores hold no knockout of scope {scope!r} and fill {fill!r}. "
@@ -129,6 +132,9 @@ def select(
 
     seen = table.scored[rows]
     answers = right(table)
+    with np.errstate(invalid="ignore"):
+        accuracy = answers[rows].sum(axis=1) / seen.sum(axis=1)
+    margin, probability = moments.margin, moments.probability
     n = int(table.scored[base].sum())
     unparsed = int((table.scored[base] & ~table.parsed[base]).sum())
     return Selection(
@@ -141,12 +147,10 @@ def select(
         min_gain=min_gain,
         n=n,
         base_accuracy=float(answers[base].sum() / n),
-        accuracy=by_layer(_share(answers[rows].sum(axis=1), seen.sum(axis=1))),
+        accuracy=by_layer(accuracy),
         gains=by_layer(moments.accuracy.mean),
-        margin_gains=None if moments.margin is None else by_layer(moments.margin.mean),
-        probability_gains=(
-            None if moments.probability is None else by_layer(moments.probability.mean)
-        ),
+        margin_gains=None if margin is None else by_layer(margin.mean),
+        probability_gains=None if probability is None else by_layer(probability.mean),
         unparsed=by_layer(unread),
         non_finite=by_layer((seen & ~table.finite[rows]).sum(axis=1)),
         ids=table.item_ids,
@@ -163,36 +167,21 @@ def criterion_named(name: str, table: ScoreTable) -> Criterion:
         probability = table.probability
         scored = probability is not None and np.isfinite(probability[table.row(None), seen]).all()
         return CRITERIA[WITH_SCORES if scored else "accuracy"]
-    check_criterion(name)
-    return CRITERIA[name]
-
-
-def check_criterion(name: str) -> None:
-    """Raises UsageError for a name that is neither a criterion's nor "auto"."""
-    if name != DEFAULT_CRITERION and name not in CRITERIA:
-        raise UsageError(
-            f"Unknown selection criterion {name!r}. "
-            f"Choose one of: {', '.join((DEFAULT_CRITERION, *CRITERIA))}."
-        )
+    return criterion_of(name)
 
 
 def layer_moments(table: ScoreTable, rows: list[int]) -> LayerMoments:
     """Mean and standard error of the paired differences of these rows to the base, (L,) each."""
     base = table.row(None)
     both = table.scored[rows] & table.scored[base]
-    answers = right(table).astype(np.float64)
 
-    def moment(values: NDArray[np.float64] | None) -> Moment | None:
-        if values is None:
-            return None
+    def moment(values: NDArray[np.float64]) -> Moment:
         with np.errstate(invalid="ignore"):
             change = values[rows] - values[base]
         return paired_moment(np.where(both & np.isfinite(change), change, np.nan))
 
-    accuracy = moment(answers)
-    assert accuracy is not None
-    n = both.sum(axis=1).astype(np.float64)
-    return LayerMoments(accuracy, moment(table.probability), moment(table.margin), n)
+    scored = (None if v is None else moment(v) for v in (table.probability, table.margin))
+    return LayerMoments(moment(right(table).astype(np.float64)), *scored)
 
 
 def paired_moment(change: NDArray[np.float64]) -> Moment:
@@ -204,11 +193,6 @@ def paired_moment(change: NDArray[np.float64]) -> Moment:
         spread = np.where(known, change - mean[..., None], 0.0)
         error = np.sqrt((spread**2).sum(axis=-1) / (n - 1) / n)
     return Moment(mean=mean, error=error)
-
-
-def _share(part: NDArray, whole: NDArray) -> NDArray[np.float64]:
-    with np.errstate(invalid="ignore"):
-        return part / whole
 
 
 def _refuse_broken_base(table: ScoreTable, base: int) -> None:

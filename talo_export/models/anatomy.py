@@ -7,7 +7,7 @@ how they are found in a model.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 MixerKind = Literal[
@@ -120,3 +120,24 @@ class Decoder:
 
     def __len__(self) -> int:
         return len(self.layers)
+
+
+def prefixed(decoder: Decoder, prefix: str) -> Decoder:
+    """The same decoder where `prefix` stands before every path and every parameter's name."""
+
+    def put(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(prefix + name for name in names)
+
+    def mixer(one: Mixer) -> Mixer:
+        return replace(
+            one, path=prefix + one.path, output=put(one.output), inputs=put(one.inputs),
+            shared=put(one.shared),
+            heads=one.heads and replace(one.heads, weight=prefix + one.heads.weight),
+        )  # fmt: skip
+
+    layers = (
+        replace(layer, path=prefix + layer.path, mixers=tuple(map(mixer, layer.mixers)),
+                mlp_output=put(layer.mlp_output))
+        for layer in decoder.layers
+    )  # fmt: skip
+    return Decoder(prefix + decoder.path, tuple(layers))

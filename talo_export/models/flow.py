@@ -99,7 +99,6 @@ class Node:
 class Visit:
     """What a layer made of its hidden states, over all its calls."""
 
-    calls: int = 0
     seen: int = 0
     """Every parameter that anything computed inside depends on."""
     output: Flow = NOTHING

@@ -174,7 +174,7 @@ def read_config(resolved: ResolvedModel, trust_remote_code: bool = False) -> Pre
         return AutoConfig.from_pretrained(
             resolved.directory,
             trust_remote_code=trust_remote_code,
-            **({"gguf_file": resolved.gguf_file} if resolved.gguf_file else {}),
+            **resolved.gguf_options,
         )
     except (*MISREAD, StrictDataclassError) as error:
         # Its first line only says that there is something.
@@ -217,6 +217,9 @@ def load_reported(
         "output_loading_info": True,
         # Collected and reported below with the other gaps, in one sentence.
         "ignore_mismatched_sizes": True,
+        # Given, since of a GGUF file it would be read again, with the whole vocabulary.
+        "config": config,
+        **resolved.gguf_options,
     }
     if device_map is not None:
         options["device_map"] = {"": "disk"} if device_map == "disk" else device_map
@@ -226,10 +229,7 @@ def load_reported(
             options["max_memory"] = {
                 int(name) if name.isdigit() else name: size for name, size in max_memory.items()
             }
-    if resolved.gguf_file:
-        options["gguf_file"] = resolved.gguf_file
-    else:
-        options["config"] = config
+    if not resolved.gguf_file:
         options["use_safetensors"] = True
     target = None if device_map is not None else pick_device(device)
     if load_in_4bit:
@@ -289,11 +289,10 @@ def load_processor(
     copy alone, which is never saved.
     """
     loader = AutoProcessor if is_vlm else AutoTokenizer
-    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    if resolved.gguf_file:
-        options["gguf_file"] = resolved.gguf_file
     try:
-        processor = loader.from_pretrained(resolved.directory, **options)
+        processor = loader.from_pretrained(
+            resolved.directory, trust_remote_code=trust_remote_code, **resolved.gguf_options
+        )
     except (*MISREAD, RuntimeError, ImportError) as error:
         part = "processor" if is_vlm else "tokenizer"
         raise TaloError(

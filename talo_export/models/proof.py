@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,22 +83,20 @@ def prove_effect(model: nn.Module, targets: Targets, knockout: Knockout, base: B
     """
     seen: dict[str, bool] = {}
     watched: set[str] = set()
-    handles = []
-    if knockout.fill == "zero":
-        for path in {name.rpartition(".")[0] for name in targets.outputs}:
-            module = model.get_submodule(path)
-            if not any(True for _ in module.children()):
-                handles.append(module.register_forward_hook(_watch(seen, path)))
-                watched.add(path)
-    for columns in targets.columns:
-        path = columns.weight.rpartition(".")[0]
-        handles.append(model.get_submodule(path).register_forward_hook(_read(seen, path, columns)))
-        watched.add(path)
-    try:
+    with ExitStack() as hooks:
+
+        def watch(path: str, hook: Any) -> None:
+            hooks.enter_context(model.get_submodule(path).register_forward_hook(hook))
+            watched.add(path)
+
+        if knockout.fill == "zero":
+            for path in {name.rpartition(".")[0] for name in targets.outputs}:
+                if not any(True for _ in model.get_submodule(path).children()):
+                    watch(path, _watch(seen, path))
+        for columns in targets.columns:
+            path = columns.weight.rpartition(".")[0]
+            watch(path, _read(seen, path, columns))
         logits = logits_of(model, base.example)
-    finally:
-        for handle in handles:
-            handle.remove()
     loud = [path for path, zero in seen.items() if not zero]
     if loud:
         raise ProofError(f"{', '.join(loud)} still puts out something under {knockout}")

@@ -85,7 +85,7 @@ class Recorder(TorchDispatchMode):
     def enter_layer(self, path: str, hidden: Tensor | None) -> None:
         """Hidden states come into a layer: what follows starts from them."""
         self.layer = path
-        self.trace.visits.setdefault(path, Visit()).calls += 1
+        self.trace.visits.setdefault(path, Visit())
         if hidden is not None:
             self.trace.nodes.append(Node(path, self.flow(hidden).roots))
             self.label(hidden, Flow(roots=1 << (len(self.trace.nodes) - 1)))

@@ -50,6 +50,14 @@ class ResolvedModel:
         """The checkpoint itself: the directory, or that one file."""
         return self.directory / self.gguf_file if self.gguf_file else self.directory
 
+    @property
+    def gguf_options(self) -> dict[str, str]:
+        """What `from_pretrained(directory, ...)` takes beside for one GGUF file: its whole path.
+
+        Of a name alone transformers reads the weights from the working directory if they are there.
+        """
+        return {"gguf_file": str(self.place.absolute())} if self.gguf_file else {}
+
 
 def parse_reference(text: str) -> Reference:
     """Take `PATH`, `OWNER/NAME` or `OWNER/NAME@REVISION` apart.

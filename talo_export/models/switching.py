@@ -11,7 +11,7 @@ model.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -93,21 +93,18 @@ def silenced(
     is the same function as zero weights. Other fills are left to `filled`. Raises TaloError where
     an output projection is no module of its own, or does not keep the batch first.
     """
-    handles = []
-    try:
+    with ExitStack() as hooks:
         for knockout, mask in masks.items():
             if knockout.fill != "zero":
                 continue
             targets = knockout_targets(decoder, knockout)
             for path, module in output_modules(model, targets.outputs).items():
-                handles.append(module.register_forward_hook(_zero_rows(mask, path)))
+                hooks.enter_context(module.register_forward_hook(_zero_rows(mask, path)))
             for each in targets.columns:
                 for path, module in output_modules(model, (each.weight,)).items():
-                    handles.append(module.register_forward_pre_hook(_zero_inputs(mask, path, each)))
+                    zero = _zero_inputs(mask, path, each)
+                    hooks.enter_context(module.register_forward_pre_hook(zero))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _zero_rows(mask: Tensor | None, path: str) -> Any:

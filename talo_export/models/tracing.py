@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -118,19 +118,14 @@ def last_output(module: nn.Module | None) -> Iterator[list[Tensor]]:
         if isinstance(output, Tensor):
             seen[:] = [output]
 
-    handle = module.register_forward_hook(keep) if isinstance(module, nn.Module) else None
-    try:
+    with module.register_forward_hook(keep) if isinstance(module, nn.Module) else nullcontext():
         yield seen
-    finally:
-        if handle is not None:
-            handle.remove()
 
 
 @contextmanager
 def watched(model: nn.Module, recorder: Recorder) -> Iterator[None]:
     """Tell the recorder which modules run, and when hidden states enter and leave a layer."""
     layers = layer_paths(model)
-    handles = []
 
     def hooks(path: str) -> tuple[Any, Any]:
         def before(module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -146,16 +141,13 @@ def watched(model: nn.Module, recorder: Recorder) -> Iterator[None]:
 
         return before, after
 
-    for path, module in model.named_modules():
-        if path:
-            before, after = hooks(path)
-            handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
-            handles.append(module.register_forward_hook(after, with_kwargs=True))
-    try:
+    with ExitStack() as stack:
+        for path, module in model.named_modules():
+            if path:
+                before, after = hooks(path)
+                stack.enter_context(module.register_forward_pre_hook(before, with_kwargs=True))
+                stack.enter_context(module.register_forward_hook(after, with_kwargs=True))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def first_tensor(output: Any) -> Tensor | None:

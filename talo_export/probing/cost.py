@@ -10,7 +10,7 @@ import operator
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -45,16 +45,9 @@ class Cost:
     peak_memory_bytes: int = 0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.layer_evaluations + other.layer_evaluations,
-            self.layer_evaluations_naive + other.layer_evaluations_naive,
-            self.vision_evaluations + other.vision_evaluations,
-            self.token_evaluations + other.token_evaluations,
-            self.layer_calls + other.layer_calls,
-            self.check_evaluations + other.check_evaluations,
-            self.seconds + other.seconds,
-            max(self.peak_memory_bytes, other.peak_memory_bytes),
-        )
+        sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(Cost)}
+        peak = max(self.peak_memory_bytes, other.peak_memory_bytes)
+        return Cost(**{**sums, "peak_memory_bytes": peak})
 
 
 def side_by_side(costs: Sequence[Cost]) -> Cost:

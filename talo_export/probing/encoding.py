@@ -58,8 +58,7 @@ def encode(loaded: LoadedModel, item: Item, scoring: Scoring) -> Encoded:
     pictures for a text model, letters that the tokenizer cannot tell apart, a free-form item
     under likelihood.
     """
-    style = {} if scoring.prompt_style is None else {"style": scoring.prompt_style}
-    prompt = render(item, **style)
+    prompt = prompt_of(item, scoring)
     if scoring.kind == "likelihood" and not item.choices:
         raise TaloError(
             f"item {item.id!r} has no choices to compare: score it with --scoring generate."
@@ -94,6 +93,12 @@ def encode(loaded: LoadedModel, item: Item, scoring: Scoring) -> Encoded:
         continuations=continuations,
         lettered=by_letter and bool(continuations),
     )
+
+
+def prompt_of(item: Item, scoring: Scoring) -> Prompt:
+    """The item in the wording of the scoring's prompt style, by default its task's own."""
+    style = {} if scoring.prompt_style is None else {"style": scoring.prompt_style}
+    return render(item, **style)
 
 
 def letters_scored(prompt: Prompt, scoring: Scoring) -> bool:

@@ -8,31 +8,25 @@ size, on other items, on the order of work or on what was done before an interru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from talo_export.errors import TaloError
+from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.anatomy import Decoder
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.cost import Cost, metered, side_by_side
 from talo_export.probing.distributed import ALONE, World
+from talo_export.probing.encoding import ItemTooLongError, encode
 from talo_export.probing.engines.checking import CheckedEngine, EngineName
-from talo_export.probing.journal import Cell, Journal
+from talo_export.probing.engines.naive import Todo, passes
+from talo_export.probing.journal import Cell, Journal, Outcomes
 from talo_export.probing.progress import Watch
-from talo_export.probing.scores import ScoreTable
+from talo_export.probing.scores import Outcome, ScoreTable
 from talo_export.probing.settings import Scoring
-from talo_export.probing.share import (
-    batches,
-    check_request,
-    known,
-    lacking,
-    merged,
-    missing,
-    naive_evaluations,
-)
 from talo_export.reporting import SILENT, Reporter
+from talo_export.tasks.answers import is_right
 from talo_export.tasks.item import Item
 
 AUTO_BATCH = 8
@@ -76,8 +70,9 @@ def sweep(
     """
     check_request(items, variants, batch_size)
     outcomes = merged(world.all_gather(lambda: known(journal, items, variants)))
-    pending = lacking(items, variants, outcomes)
+    pending = [i for i in items if any(i.id not in outcomes[variant] for variant in variants)]
     share = pending[world.rank :: world.size]
+    size = AUTO_BATCH if batch_size == "auto" else batch_size
     watch = Watch(len(items) - len(pending) + len(share), variants, outcomes, reporter, phase)
     too_long = set[str]()
 
@@ -98,10 +93,20 @@ def sweep(
         def answer() -> tuple[list[Cell], list[str]]:
             answered: list[Cell] = []
             long: list[str] = []
-            for batch in batches(share, AUTO_BATCH if batch_size == "auto" else batch_size):
-                todos, left_out = missing(loaded, batch, variants, scoring, outcomes, skip_too_long)
-                long += left_out
-                meter.naive += naive_evaluations(loaded.decoder, todos, scoring)
+            for start in range(0, len(share), size):
+                todos = []
+                for item in share[start : start + size]:
+                    todo = tuple(v for v in variants if item.id not in outcomes[v])
+                    try:
+                        todos.append(Todo(encode(loaded, item, scoring), todo))
+                    except ItemTooLongError:
+                        if not skip_too_long:
+                            raise
+                        long.append(item.id)
+                        continue
+                    # One whole pass for each cell, choices of an item each their own.
+                    whole = passes(todos[-1].encoded, scoring) * len(todo)
+                    meter.naive += len(loaded.decoder) * whole
                 for cells in by.answer(todos, variants):
                     if journal is not None and cells:
                         journal.append(cells)
@@ -121,6 +126,52 @@ def sweep(
         side_by_side(costs),
         tuple(item.id for item in items if item.id in too_long),
     )
+
+
+def check_request(
+    items: Sequence[Item], variants: Sequence[Knockout | None], batch_size: int | str
+) -> None:
+    """Raise UsageError where there is nothing to do or no base to compare with."""
+    if not items:
+        raise UsageError("There are no items to score: the task or the split is empty.")
+    if None not in variants:
+        raise UsageError("The base model must be among the variants: every gain is against it.")
+    if isinstance(batch_size, int) and batch_size < 1:
+        raise UsageError(f"A batch of {batch_size} items holds nothing: use 1 or more, or auto.")
+
+
+def known(
+    journal: Journal | None, items: Sequence[Item], variants: Sequence[Knockout | None]
+) -> Outcomes:
+    """The outcomes asked for that the journal already has; an entry for every variant."""
+    stored: Mapping[Knockout | None, Mapping[str, Outcome]] = (
+        {} if journal is None else journal.outcomes()
+    )
+    asked = {item.id: item for item in items}
+    return {
+        variant: {
+            id_: _judged(asked[id_], outcome)
+            for id_, outcome in stored.get(variant, {}).items()
+            if id_ in asked
+        }
+        for variant in variants
+    }
+
+
+def _judged(item: Item, outcome: Outcome) -> Outcome:
+    """The outcome, right by today's rules: those of earlier versions took some texts for equal."""
+    if outcome.choice is None:
+        return outcome
+    return replace(outcome, correct=is_right(item, outcome.choice))
+
+
+def merged(parts: Sequence[Outcomes]) -> Outcomes:
+    """What several processes know, together; where two know a cell they agree."""
+    whole: Outcomes = {}
+    for outcomes in parts:
+        for variant, seen in outcomes.items():
+            whole.setdefault(variant, {}).update(seen)
+    return whole
 
 
 def _table(items: Sequence[Item], outcomes: dict, too_long: Iterable[str]) -> ScoreTable:

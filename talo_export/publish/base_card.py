@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
+
+from talo_export.checkpoint.placing import CARD
 
 LICENSE_ID = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 """How the Hub's licence identifiers look. Which ones exist changes, so the Hub is asked at push."""
@@ -47,7 +48,7 @@ def read_base_card(
     name: str,
     hub_id: str | None = None,
     revision: str | None = None,
-    card: str = "README.md",
+    card: str = CARD,
 ) -> BaseCard:
     """Read the base's card in `directory`, for what a derived model's card repeats of it.
 
@@ -74,7 +75,7 @@ def read_base_card(
     )
 
 
-def _front_matter(card: Path) -> dict[str, Any]:
+def _front_matter(card: Path) -> dict[str, object]:
     if not card.is_file():
         return {}
     block = REGEX_YAML_BLOCK.search(card.read_text(encoding="utf-8-sig", errors="replace"))
@@ -87,7 +88,7 @@ def _front_matter(card: Path) -> dict[str, Any]:
     return {str(key): value for key, value in data.items()} if isinstance(data, dict) else {}
 
 
-def _license(data: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
+def _license(data: dict[str, object]) -> tuple[str | None, str | None, str | None]:
     """(identifier, name, link) in the form the Hub takes: a foreign name becomes `other`."""
     stated = _texts(data.get("license"))
     name, link = _text(data.get("license_name")), _text(data.get("license_link"))
@@ -106,11 +107,11 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9.+-]+", "-", name.lower()).strip("-") or "unnamed-license-of-the-base"
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     return value.strip() or None if isinstance(value, str) else None
 
 
-def _texts(value: Any) -> tuple[str, ...]:
+def _texts(value: object) -> tuple[str, ...]:
     values = value if isinstance(value, list) else [value]
     # YAML 1.1 reads the language code `no` as False; nothing but Norwegian can be meant.
     named = ("no" if entry is False else entry for entry in values)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
 
 import jinja2
 import yaml
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, ModelCardData
 
 from talo_export import wording
 from talo_export.checkpoint.layout import UNDO_FILE
@@ -65,10 +64,10 @@ def render_collection(subjects: Sequence[Subject]) -> str:
     return _rendered("collection.md.jinja", collection_data(subjects), words)
 
 
-def _rendered(template: str, data: Any, words: Mapping[str, object]) -> str:
+def _rendered(template: str, data: ModelCardData, words: Mapping[str, object]) -> str:
     text = _environment().get_template(template).render(metadata=data.to_yaml(), **words)
-    card: Any = read_card(text)
-    meant, read_back = data.to_dict(), card.data.to_dict()
+    both = (data, read_card(text).data)
+    meant, read_back = (part.to_dict() for part in both)  # type: ignore[no-untyped-call]
     if read_back != meant:
         raise ProofError(
             "The card's metadata does not survive being read back by huggingface_hub: "

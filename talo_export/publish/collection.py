@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from talo_export.checkpoint.placing import CARD
 from talo_export.errors import TaloError
 from talo_export.foreign_text import visible
 from talo_export.publish.card import render_collection
 from talo_export.publish.metadata import eval_result_files, slug
 from talo_export.publish.parcel import Document, Parcel, files_below
-from talo_export.publish.publication import CARD, Publication, set_out, stays_home
+from talo_export.publish.publication import Publication, set_out, stays_home
 from talo_export.publish.snippets import adapter_snippet
 from talo_export.publish.subject import Subject
 
@@ -117,4 +118,5 @@ def _same(theirs: Document, ours: Document) -> bool:
 
 
 def _adapters(document: Document) -> Mapping[str, object]:
-    return dict(document["adapters"])
+    adapters = document["adapters"]
+    return adapters if isinstance(adapters, Mapping) else {}

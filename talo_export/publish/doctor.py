@@ -122,46 +122,35 @@ def findings(
     cuda: str,
 ) -> tuple[Finding, ...]:
     """What follows from the facts. `cuda` is `none`, `works` or `broken`."""
-    found = []
-    for package in packages:
-        if package.version is None:
-            found.append(Finding(f"{package.name} is not installed", package.install, True))
-    if cuda == "broken":
-        found.append(
-            Finding(
-                "this torch is built for CUDA but sees no device",
-                "look at `nvidia-smi`: the driver may be missing or older than this torch needs",
-                False,
-            )
-        )
-    for where, free in disk:
-        if free < LOW_DISK:
-            found.append(Finding(f"only {size(free)} free for {where}", "make room", False))
-    if memory_available < LOW_MEMORY:
-        found.append(
-            Finding(
-                f"only {size(memory_available)} of memory available",
-                "close something, or choose a smaller model",
-                False,
-            )
-        )
-    if hub.offline:
-        found.append(
-            Finding(
-                "HF_HUB_OFFLINE is set: nothing is downloaded or pushed",
-                "unset HF_HUB_OFFLINE",
-                False,
-            )
-        )
-    if not hub.token:
-        found.append(
-            Finding(
-                "there is no token: needed only to push and for gated or private models",
-                "hf auth login",
-                False,
-            )
-        )
-    return tuple(found)
+    possible = (
+        (
+            cuda == "broken",
+            "this torch is built for CUDA but sees no device",
+            "look at `nvidia-smi`: the driver may be missing or older than this torch needs",
+        ),
+        *((free < LOW_DISK, f"only {size(free)} free for {where}", "make room")
+          for where, free in disk),
+        (
+            memory_available < LOW_MEMORY,
+            f"only {size(memory_available)} of memory available",
+            "close something, or choose a smaller model",
+        ),
+        (
+            hub.offline,
+            "HF_HUB_OFFLINE is set: nothing is downloaded or pushed",
+            "unset HF_HUB_OFFLINE",
+        ),
+        (
+            not hub.token,
+            "there is no token: needed only to push and for gated or private models",
+            "hf auth login",
+        ),
+    )  # fmt: skip
+    return (
+        *(Finding(f"{package.name} is not installed", package.install, True)
+          for package in packages if package.version is None),
+        *(Finding(what, do, False) for there, what, do in possible if there),
+    )  # fmt: skip
 
 
 def _packages() -> tuple[PackageFacts, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, eval_result_entries_to_yaml
@@ -28,12 +27,9 @@ def card_data(subject: Subject) -> ModelCardData:
     train": nothing was trained.
     """
     base = subject.base
-    extra: dict[str, Any] = {}
-    if base.hub_id:
-        # The Hub knows four relations; a knockout is no adapter, merge or quantisation, so whole
-        # weights that were changed count as `finetune` although nothing was trained.
-        relation = "adapter" if subject.kind == "adapter" else "finetune"
-        extra["base_model_relation"] = relation
+    # The Hub knows four relations; a knockout is no adapter, merge or quantisation, so whole
+    # weights that were changed count as `finetune` although nothing was trained.
+    relation = "adapter" if subject.kind == "adapter" else "finetune"
     return ModelCardData(
         language=list(base.language) or None,
         license=base.license,
@@ -46,7 +42,7 @@ def card_data(subject: Subject) -> ModelCardData:
         metrics=["accuracy"] if subject.confirmation else None,
         model_name=model_name(subject) if subject.confirmation else None,
         eval_results=_results(subject),
-        **extra,
+        base_model_relation=relation if base.hub_id else None,
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from os.path import commonpath
-from typing import Any
 
 from talo_export.foreign_text import code
 
@@ -51,7 +50,7 @@ def advice(zeroed: Collection[str], *, revives: bool) -> tuple[str, ...]:
     )
 
 
-def rope_advice(config: Mapping[str, Any]) -> tuple[str, ...]:
+def rope_advice(config: Mapping[str, object]) -> tuple[str, ...]:
     """For the config of a checkpoint whose base frequency transformers 5 wrote where older readers
     do not look; empty where they read the same."""
     text = config.get("text_config")

@@ -19,9 +19,7 @@ def next_steps(result: ProbeResult) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
     if result.checkpoint is not None:
         if result.auto_class is not None:
-            gguf = Path(result.model).name if result.model.endswith(".gguf") else None
-            where = str(result.checkpoint)
-            lines.append(("load", loading_line(where, result.auto_class, gguf_file=gguf)))
+            lines.append(("load", _loading(result.checkpoint, result.model, result.auto_class)))
         items = () if result.example is None else (result.example.id,)
         lines.append(("ask", command_line(AskRequest(result.run, items=items))))
         lines.append(("check", command_line(VerifyRequest(result.checkpoint))))
@@ -32,3 +30,15 @@ def next_steps(result: ProbeResult) -> list[tuple[str, str]]:
     if result.next_command is not None:
         lines.append(("next", result.next_command))
     return lines
+
+
+def _loading(checkpoint: Path, model: str, auto_class: str) -> str:
+    """The call that loads it from where the command was run.
+
+    Of a GGUF file's name alone, transformers would read the base if that lies there.
+    """
+    if not model.endswith(".gguf"):
+        return loading_line(str(checkpoint), auto_class)
+    file = checkpoint / Path(model).name
+    where = str(checkpoint) if checkpoint.is_absolute() else "."
+    return loading_line(where, auto_class, gguf_file=str(file))

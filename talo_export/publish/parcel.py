@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from talo_export.publish.base_card import BaseCard
 
-Document = dict[str, Any]
+Document = Mapping[str, object]
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def write_patched(
         link_cache=link_cache,
         keep_undo=keep_undo,
         reporter=reporter,
-        **record.fields(),
+        about=record.to_json(),
     )
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import HfApi, constants, get_token, hf_hub_download
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
+from talo_export.checkpoint.placing import CARD
 from talo_export.errors import TaloError
 from talo_export.publish.base_card import BaseCard
 from talo_export.publish.card import read_card
 from talo_export.publish.hub_errors import LOG_IN
 from talo_export.publish.parcel import Parcel
-from talo_export.publish.publication import CARD
+from talo_export.requests.checkpoints import Terms
 from talo_export.wording import one_line
 
 OF_THE_HUB = ".gitattributes"
@@ -33,33 +34,25 @@ class Target:
     warnings: tuple[str, ...]
 
 
-def check_target(
-    parcel: Parcel,
-    repo_id: str,
-    *,
-    private: bool,
-    revision: str | None,
-    accept_base_terms: bool,
-    needs_token: bool = True,
-) -> Target:
+def check_target(parcel: Parcel, repo_id: str, terms: Terms) -> Target:
     """Ask the Hub whether this push may begin. Nothing is written there.
 
-    Without a token, where none is needed, everybody's view of the target is checked.
+    Without a token, which a dry run does not need, everybody's view of the target is checked.
 
     Raises `TaloError` for whatever stands in the way, and lets huggingface_hub's own errors pass.
     """
     api = HfApi()
     warnings: tuple[str, ...] = ()
-    if get_token() is not None or needs_token:
+    if get_token() is not None or not terms.dry_run:
         _check_token(api)
     else:
         warnings = (
             f"There is no token, so nobody asked whether {repo_id} may be written: to push, "
             f"{LOG_IN}.",
         )
-    if parcel.carries_weights and not (private or accept_base_terms):
+    if parcel.carries_weights and not (terms.private or terms.accept_base_terms):
         _check_base_terms(api, parcel.base)
-    target = _look(api, parcel, repo_id, revision=revision, private=private)
+    target = _look(api, parcel, repo_id, terms)
     _check_card(parcel.folder)
     return replace(target, warnings=(*warnings, *target.warnings))
 
@@ -101,9 +94,7 @@ def _is_gated(api: HfApi, base: str) -> bool:
         return False
 
 
-def _look(
-    api: HfApi, parcel: Parcel, repo_id: str, *, revision: str | None, private: bool
-) -> Target:
+def _look(api: HfApi, parcel: Parcel, repo_id: str, terms: Terms) -> Target:
     warnings = []
     if parcel.base.license is None:
         warnings.append(
@@ -114,10 +105,10 @@ def _look(
         info = api.model_info(repo_id)
     except RepositoryNotFoundError:
         return Target(exists=False, commit=None, warnings=tuple(warnings))
-    if private and not info.private:
+    if terms.private and not info.private:
         raise TaloError(f"{repo_id} exists and is public: --private needs a new name.")
     at, commit = constants.DEFAULT_REVISION, info.sha
-    if revision is not None:
+    if (revision := terms.revision) is not None:
         heads = {
             branch.name: branch.target_commit for branch in api.list_repo_refs(repo_id).branches
         }
@@ -135,7 +126,7 @@ def _look(
     return Target(exists=True, commit=commit, warnings=tuple(warnings))
 
 
-def _is_ours(parcel: Parcel, repo_id: str, revision: str, present: dict[str, Any]) -> bool:
+def _is_ours(parcel: Parcel, repo_id: str, revision: str, present: Collection[str]) -> bool:
     """Whether the repository holds this parcel, an earlier one of the same, or a part of it.
 
     A part, because an upload that was cut off may have committed some of the files: then nothing

@@ -9,15 +9,16 @@ link them to anything.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from talo_export.checkpoint.adapter_files import ADAPTER, CONFIG
 from talo_export.checkpoint.files import list_files
 from talo_export.checkpoint.manifest import MANIFEST, Manifest, read_manifest, sealed
+from talo_export.checkpoint.placing import BASE_CARD, CARD
 from talo_export.checkpoint.verify import verify_files
 from talo_export.errors import TaloError, UsageError
 from talo_export.publish.base_card import BaseCard, read_base_card
@@ -29,9 +30,6 @@ from talo_export.requests.checkpoints import Form, VerifyRequest
 from talo_export.requests.fields import command_line
 from talo_export.runs.record import record_of_manifest
 from talo_export.wording import count, interval, points
-
-CARD = "README.md"
-BASE_CARD = "BASE_README.md"
 
 
 @dataclass(frozen=True)
@@ -136,8 +134,9 @@ def _same(theirs: Document, ours: Document) -> bool:
     return same and _task(theirs) == _task(ours)
 
 
-def _task(manifest: Document) -> Any:
-    return (manifest["task"] or {}).get("task")
+def _task(manifest: Document) -> object:
+    task = manifest["task"]
+    return task["task"] if isinstance(task, Mapping) else None
 
 
 def _title(manifest: Manifest) -> str:
@@ -178,12 +177,10 @@ def _stays_home(name: str, source: Path) -> bool:
     return name.startswith(".eval_results/") and stays_home(source.read_bytes())
 
 
-def _wrong(directory: Path) -> list[str]:
+def _wrong(directory: Path) -> tuple[str, ...]:
     """What in a checkpoint or an adapter is not as its manifest says."""
     report = verify_files(directory)
-    wrong = [*report.wrong, *report.missing, *report.extra, *report.tensors.other]
-    wrong += report.contradictions
-    return wrong or ([] if report.ok else ["nothing was edited"])
+    return report.problems or (() if report.ok else ("nothing was edited",))
 
 
 def _refuse_unconfirmed(shown: Path, manifest: Manifest) -> None:

@@ -102,14 +102,7 @@ def deliver(parcel: Parcel, repo_id: str, terms: Terms, progress: bool) -> PushR
 
 def _checked(parcel: Parcel, repo_id: str, terms: Terms) -> Target:
     with told_plainly("checking the target", repo_id):
-        return check_target(
-            parcel,
-            repo_id,
-            private=terms.private,
-            revision=terms.revision,
-            accept_base_terms=terms.accept_base_terms,
-            needs_token=not terms.dry_run,
-        )
+        return check_target(parcel, repo_id, terms)
 
 
 def _planned(parcel: Parcel, repo_id: str, terms: Terms, target: Target) -> PushResult:

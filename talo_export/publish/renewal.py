@@ -36,7 +36,7 @@ def renew_card(directory: Path, record: Record) -> None:
     Each file is replaced in one step, the manifest first: the card is made from it.
     """
     old = read_manifest(directory)
-    manifest = replace(old, **{**record.fields(), "model": old.model})
+    manifest = replace(old, **{**record.to_json(), "model": old.model})
     card = render_card(read_subject(directory, manifest))
     if CARD in old.added_sha256:
         digest = hashlib.sha256(card.encode()).hexdigest()

@@ -48,15 +48,22 @@ def adapter_snippet(
     repo_id: str, base: BaseCard, *, auto_class: str, subfolder: str | None = None
 ) -> str:
     """The same for an adapter: its base first."""
-    at = f', revision="{base.revision}"' if base.revision else ""
+    first = f"from peft import PeftModel; from transformers import {auto_class}"
+    return "\n".join([first, *_load_adapter(repo_id, base, auto_class, subfolder)])
+
+
+def _load_adapter(where: str, base: BaseCard, auto_class: str, subfolder: str | None) -> list[str]:
     inside = f', subfolder="{subfolder}"' if subfolder else ""
-    return "\n".join(
-        [
-            f"from peft import PeftModel; from transformers import {auto_class}",
-            f'base = {auto_class}.from_pretrained("{base.hub_id or BASE}"{at}, dtype="auto")',
-            f'model = PeftModel.from_pretrained(base, "{repo_id}"{inside})',
-        ]
-    )
+    return [
+        f'base = {auto_class}.from_pretrained({_named(base)}, dtype="auto")',
+        f'model = PeftModel.from_pretrained(base, "{where}"{inside})',
+    ]
+
+
+def _named(base: BaseCard) -> str:
+    """The base as arguments of what loads it, with its revision where that is known."""
+    at = f', revision="{base.revision}"' if base.revision else ""
+    return f'"{base.hub_id or BASE}"{at}'
 
 
 def engines(subject: Subject) -> tuple[Engine, ...]:
@@ -105,12 +112,12 @@ def _quoted(text: str) -> str:
 def _load(subject: Subject) -> list[str]:
     auto, reader = subject.auto_class, "AutoProcessor" if subject.model.vlm else "AutoTokenizer"
     name = "processor" if subject.model.vlm else "tokenizer"
-    base = subject.base.hub_id or BASE
     imports = [f"from transformers import {auto}, {reader}"]
     if subject.gguf_file is not None:
         return [
             *imports,
             "",
+            "# Not where the base lies: transformers would read a file of that name there instead.",
             f"where, file = {_literal(subject.where)}, {_literal(subject.gguf_file)}",
             f"model = {auto}.from_pretrained(where, gguf_file=file)",
             f"{name} = {reader}.from_pretrained(where, gguf_file=file)",
@@ -122,15 +129,12 @@ def _load(subject: Subject) -> list[str]:
             f"model = {loading_line(subject.where, auto)}",
             f'{name} = {reader}.from_pretrained("{subject.where}")',
         ]
-    at = f', revision="{subject.base.revision}"' if subject.base.revision else ""
-    inside = f', subfolder="{subject.subfolder}"' if subject.subfolder else ""
     return [
         "from peft import PeftModel",
         *imports,
         "",
-        f'base = {auto}.from_pretrained("{base}"{at}, dtype="auto")',
-        f'model = PeftModel.from_pretrained(base, "{subject.where}"{inside})',
-        f'{name} = {reader}.from_pretrained("{base}"{at})',
+        *_load_adapter(subject.where, subject.base, auto, subject.subfolder),
+        f"{name} = {reader}.from_pretrained({_named(subject.base)})",
     ]
 
 

@@ -49,10 +49,8 @@ class ExportRequest(ModelChoice):
 
     _: KW_ONLY
     layer: Annotated[Layers, Flag(
-        "--layer -k K", SEARCH,
-        "The decoder layer, counted from 0; say it again to cut several.",
-        parse=read_layer, repeated=True,
-        python="The decoder layer, counted from 0, or several."
+        "--layer -k K", SEARCH, "The decoder layer, counted from 0; say it again to cut several.",
+        parse=read_layer, repeated=True, python="The decoder layer, counted from 0, or several."
     )] = Coerced(layers_of, default=())  # fmt: skip
     heads: Annotated[LayerHeads, Flag(
         "--heads K:H,H", SEARCH,
@@ -138,9 +136,7 @@ class VerifyRequest(Request):
     directory: Annotated[OnePath, Argument("DIR", "An exported checkpoint.")] = Coerced(path)
     _: KW_ONLY
     base: Annotated[MaybeReference, Flag(
-        "--base REF", MODEL,
-        "The checkpoint it was made from.",
-        default="the base in the manifest"
+        "--base REF", MODEL, "The checkpoint it was made from.", default="the base in the manifest"
     )] = Coerced(reference_if_any, default=None)  # fmt: skip
     trust_remote_code: TrustCode = False
 
@@ -155,8 +151,7 @@ class UndoRequest(Request):
         "--out -o DIR", OUTPUT, "Directory to write; it must not exist."
     )] = Coerced(path)  # fmt: skip
     base: Annotated[MaybeReference, Flag(
-        "--base REF", MODEL,
-        "Where the original tensors come from.",
+        "--base REF", MODEL, "Where the original tensors come from.",
         default="the undo file, else the base in the manifest"
     )] = Coerced(reference_if_any, default=None)  # fmt: skip
 
@@ -177,9 +172,7 @@ class InspectRequest(ModelChoice):
     """
 
     model: Annotated[MaybeReference, Argument(
-        "MODEL",
-        "Directory or Hub id.",
-        default="the bundled demo"
+        "MODEL", "Directory or Hub id.", default="the bundled demo"
     )] = Coerced(reference_if_any, default=None)  # fmt: skip
 
 
@@ -190,9 +183,7 @@ class Terms(Request):
     _: KW_ONLY
     private: Annotated[bool, Flag("--private", HUB, "Make a new repository private.")] = False
     revision: Annotated[str | None, Flag(
-        "--revision BRANCH", HUB,
-        "A branch other than main, made if new.",
-        default="main"
+        "--revision BRANCH", HUB, "A branch other than main, made if new.", default="main"
     )] = None  # fmt: skip
     create_pr: Annotated[bool, Flag("--pr", HUB, "Open a pull request instead.")] = False
     allow_unconfirmed: Annotated[bool, Flag(

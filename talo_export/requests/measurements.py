@@ -92,9 +92,7 @@ class ProbeRequest(ScoringSettings, TaskWithShots, InferenceSettings):
     )] = "auto"  # fmt: skip
     skip_too_long: SkipTooLong = False
     out: Annotated[MaybePath, Flag(
-        "--out -o DIR", OUTPUT,
-        "Directory of the run.",
-        default="runs/<model>/<task>"
+        "--out -o DIR", OUTPUT, "Directory of the run.", default="runs/<model>/<task>"
     )] = Coerced(path_if_any, default=None)  # fmt: skip
     checkpoint: Annotated[bool, Flag(
         "--checkpoint/--no-checkpoint", OUTPUT,
@@ -105,9 +103,9 @@ class ProbeRequest(ScoringSettings, TaskWithShots, InferenceSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.criterion != "auto":
-            from talo_export.evidence.selection import check_criterion
+            from talo_export.evidence.criteria import criterion_of
 
-            check_criterion(self.criterion)
+            criterion_of(self.criterion)
         if self.min_gain is not None and not -1 <= self.min_gain < 1:
             raise UsageError(
                 f"--min-gain is {100 * self.min_gain:g}: give points of accuracy, below 100."
@@ -123,15 +121,11 @@ class EvaluateRequest(ScoringSettings, TaskWithShots, InferenceSettings):
 
     _: KW_ONLY
     limit: Annotated[int | None, Flag(
-        "--limit N", TASK,
-        "Only N items, drawn by the seed.",
-        least=1
+        "--limit N", TASK, "Only N items, drawn by the seed.", least=1
     )] = None  # fmt: skip
     skip_too_long: SkipTooLong = False
     out: Annotated[MaybePath, Flag(
-        "--out -o DIR", OUTPUT,
-        "Where answers are kept.",
-        default="runs/<model>/<task>.evaluate"
+        "--out -o DIR", OUTPUT, "Where answers are kept.", default="runs/<model>/<task>.evaluate"
     )] = Coerced(path_if_any, default=None)  # fmt: skip
     fresh: Annotated[bool, Flag("--fresh", OUTPUT, "Ask again what was answered before.")] = False
 
@@ -160,13 +154,11 @@ class AskRequest(PromptSettings, TaskWithShots, InferenceSettings):
         "Ask this model alone, in place of RUN: a directory, OWNER/NAME or OWNER/NAME@REVISION."
     )] = Coerced(reference_if_any, default=None)  # fmt: skip
     base: Annotated[MaybeReference, Flag(
-        "--base REF", MODEL,
-        "The checkpoint that RUN's was made from.",
+        "--base REF", MODEL, "The checkpoint that RUN's was made from.",
         default="the base in the manifest"
     )] = Coerced(reference_if_any, default=None)  # fmt: skip
     task: Annotated[MaybeReference, Flag(
-        "--task -t TASK", TASK,
-        "Ask the questions of a task or of a file of items, answers known."
+        "--task -t TASK", TASK, "Ask the questions of a task or of a file of items, answers known."
     )] = Coerced(reference_if_any, default=None)  # fmt: skip
     items: Annotated[Coerced[Sequence[str], tuple[str, ...]], Flag(
         "--item ID", TASK,
@@ -176,8 +168,7 @@ class AskRequest(PromptSettings, TaskWithShots, InferenceSettings):
         "--limit N", TASK, "With --task: the first N items.", least=1
     )] = None  # fmt: skip
     max_new_tokens: Annotated[int | None, Flag(
-        "--max-new-tokens N", TASK,
-        "Length of an answer.",
+        "--max-new-tokens N", TASK, "Length of an answer.",
         least=1, default="256; with --task 16, or 64 without choices"
     )] = None  # fmt: skip
     skip_too_long: SkipTooLong = False
@@ -212,15 +203,11 @@ class TrainingSettings(Request):
         int, Flag("--epochs N", TRAINING, "At most so many passes over the items.", least=1)
     ] = 20
     lr: Annotated[float | None, Flag(
-        "--lr RATE", TRAINING,
-        "Learning rate.",
-        default="the adapter's own"
+        "--lr RATE", TRAINING, "Learning rate.", default="the adapter's own"
     )] = None  # fmt: skip
     rank: Annotated[int, Flag("--rank N", TRAINING, "Rank of LoRA and its kin.", least=1)] = 8
     batch_size: Annotated[int, Flag(
-        "--batch-size N", TRAINING,
-        "Items in an optimizer step.",
-        least=1
+        "--batch-size N", TRAINING, "Items in an optimizer step.", least=1
     )] = 4  # fmt: skip
     gradient_checkpointing: Annotated[bool, Flag(
         "--gradient-checkpointing", TRAINING, "Recompute activations: less memory, more time."
@@ -256,36 +243,30 @@ class CompareRequest(ScoringSettings, TrainingSettings, TaskChoice, ModelSetting
     methods: Annotated[Coerced[Sequence[str], tuple[str, ...]], Flag(
         "--methods NAMES|all", RIVALS,
         "Also knockout+lora, dora, rslora, ia3, oft, prompt-tuning, ln-tuning.",
-        default="knockout, calibration, knockout+calibration, few-shot, lora",
-        parse=read_list,
+        default="knockout, calibration, knockout+calibration, few-shot, lora", parse=read_list,
         write=write_list
     )] = Coerced(tuple, default=DEFAULT_METHODS)  # fmt: skip
     shots: Annotated[Coerced[Sequence[int], tuple[int, ...]], Flag(
-        "--shots N,N,...", RIVALS,
-        "Labelled items to learn from; several numbers draw a curve.",
+        "--shots N,N,...", RIVALS, "Labelled items to learn from; several numbers draw a curve.",
         parse=read_numbers, write=write_list
     )] = Coerced(tuple, default=(20,))  # fmt: skip
     seeds: Annotated[int, Flag("--seeds N", RIVALS, "How many seeds, from 0 on.", least=1)] = 3
     test_limit: Annotated[int | None, Flag(
-        "--test-limit N", RIVALS,
-        "Test on N of the other items only.",
-        least=1
+        "--test-limit N", RIVALS, "Test on N of the other items only.", least=1
     )] = None  # fmt: skip
     estimate: Annotated[bool, Flag(
         "--estimate", RIVALS, "Run nothing: predict the memory from the model's config alone."
     )] = False  # fmt: skip
     tokens: Annotated[int, Flag(
         "--tokens N", RIVALS,
-        "With --estimate: tokens of a prompt's text; a picture's come on top.",
-        least=1
+        "With --estimate: tokens of a prompt's text; a picture's come on top.", least=1
     )] = 512  # fmt: skip
     load_in_4bit: Annotated[bool, Flag(
         "--load-in-4bit", MODEL,
         "Hold the decoder's matrices as NF4; all but --estimate needs bitsandbytes."
     )] = False  # fmt: skip
     out: Annotated[MaybePath, Flag(
-        "--out -o DIR", OUTPUT,
-        "Where finished cells are kept.",
+        "--out -o DIR", OUTPUT, "Where finished cells are kept.",
         default="runs/<model>/<task>.compare"
     )] = Coerced(path_if_any, default=None)  # fmt: skip
     fresh: Annotated[bool, Flag("--fresh", OUTPUT, "Run finished cells again as well.")] = False

@@ -42,9 +42,7 @@ class AnalyzeRequest(Request):
     )] = Coerced(paths)  # fmt: skip
     _: KW_ONLY
     out: Annotated[MaybePath, Flag(
-        "--out -o DIR", OUTPUT,
-        "Where JSON and figures go.",
-        default="analysis in the first run"
+        "--out -o DIR", OUTPUT, "Where JSON and figures go.", default="analysis in the first run"
     )] = Coerced(path_if_any, default=None)  # fmt: skip
     svg: Annotated[bool, Flag("--svg/--no-svg", OUTPUT, "Draw SVG beside PNG.")] = True
     full: Annotated[bool, Flag(
@@ -84,13 +82,10 @@ class ReportRequest(Request):
     runs: Annotated[Paths, Argument("RUN", "Finished runs.")] = Coerced(paths)
     _: KW_ONLY
     out: Annotated[MaybePath, Flag(
-        "--out -o FILE", OUTPUT,
-        "The page to write.",
-        default="report.html in the first run"
+        "--out -o FILE", OUTPUT, "The page to write.", default="report.html in the first run"
     )] = Coerced(path_if_any, default=None)  # fmt: skip
     comparison: Annotated[MaybePath, Flag(
-        "--comparison DIR", OUTPUT,
-        "Show this comparison, made by `talo-export compare`.",
+        "--comparison DIR", OUTPUT, "Show this comparison, made by `talo-export compare`.",
         default="RUN.compare"
     )] = Coerced(path_if_any, default=None)  # fmt: skip
     data: Data = Coerced(path_if_any, default=None)
@@ -120,8 +115,7 @@ class TasksRequest(PromptSettings, TaskWithShots, ModelChoice):
     _: KW_ONLY
     model: Model = Coerced(reference_if_any, default=None)
     show: Annotated[int | None, Flag(
-        "--show N", TASK,
-        "Print the prompts of the task's first N items as --model is sent them.",
+        "--show N", TASK, "Print the prompts of the task's first N items as --model is sent them.",
         least=1
     )] = None  # fmt: skip
     against: Annotated[MaybeReference, Flag(
@@ -129,9 +123,7 @@ class TasksRequest(PromptSettings, TaskWithShots, ModelChoice):
         "With `check`: another split or task, with which nothing should be shared."
     )] = Coerced(reference_if_any, default=None)  # fmt: skip
     out: Annotated[MaybePath, Flag(
-        "--out -o DIR", OUTPUT,
-        "With --show: where the pictures are saved.",
-        default="shown/<task>"
+        "--out -o DIR", OUTPUT, "With --show: where the pictures are saved.", default="shown/<task>"
     )] = Coerced(path_if_any, default=None)  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -35,8 +35,7 @@ DEFAULT_TASK = "maps"
 DEFAULT_PROMPT: Literal["lmms-eval"] = "lmms-eval"
 
 Model = Annotated[MaybeReference, Flag(
-    "--model -m REF", MODEL,
-    "A local directory or a Hub id, OWNER/NAME or OWNER/NAME@REVISION.",
+    "--model -m REF", MODEL, "A local directory or a Hub id, OWNER/NAME or OWNER/NAME@REVISION.",
     default="the bundled demo"
 )]  # fmt: skip
 TrustCode = Annotated[bool, Flag(
@@ -128,8 +127,7 @@ class TaskChoice(Request):
     task: Annotated[MaybeReference, Flag(
         "--task -t TASK", TASK,
         "A task's name (see `talo-export tasks`) or a file of items; FILE:CATEGORY picks one, "
-        "FILE:* or 'demo/*' means each.",
-        default=DEFAULT_TASK
+        "FILE:* or 'demo/*' means each.", default=DEFAULT_TASK
     )] = Coerced(reference_if_any, default=None)  # fmt: skip
     _: KW_ONLY
     data: Data = Coerced(path_if_any, default=None)
@@ -141,8 +139,7 @@ class TaskChoice(Request):
     )] = None  # fmt: skip
     choices_from: Annotated[Literal["answer"] | None, Flag(
         "--choices-from answer", TASK,
-        "answer: every answer in the data becomes a choice of each item.",
-        default="the items' own"
+        "answer: every answer in the data becomes a choice of each item.", default="the items' own"
     )] = None  # fmt: skip
     trust_remote_code: TrustCode = False
 
@@ -218,7 +215,7 @@ class ScoringSettings(PromptSettings):
 def model_reference(model: str | None) -> str:
     """The path of the bundled demo, or what the user wrote."""
     if model is None or model == DEMO:
-        from talo_export.demo import demo_model_directory
+        from talo_export.demo.bundled import demo_model_directory
 
         return str(demo_model_directory())
     return model

@@ -7,37 +7,10 @@ means the demo's when the demo is the model, and the catalogue's otherwise.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from talo_export.errors import UsageError
 from talo_export.requests.settings import DEFAULT_TASK, DEMO, TaskChoice, TaskWithShots
 from talo_export.tasks.item import Item, Task
-
-if TYPE_CHECKING:
-    from talo_export.runs.directory import RunRequest
-
-
-def choice_recorded(choice: TaskWithShots) -> dict[str, Any]:
-    """What a run keeps, besides the task's name, to read its items again; defaults left out."""
-    kept: dict[str, Any] = {
-        "columns": dict(choice.columns or {}),
-        "choices_from": choice.choices_from,
-        "few_shot": choice.few_shot,
-    }
-    return {name: value for name, value in kept.items() if value or value == 0}
-
-
-def choice_of_run(
-    request: RunRequest, *, seed: int, data: Path | None, trusted: bool
-) -> TaskWithShots:
-    """The task of a run's recorded request; `seed` drew its examples."""
-    return TaskWithShots(
-        task=request.task_reference,
-        data=data,
-        seed=seed,
-        trust_remote_code=trusted,
-        **(request.task_words or {}),
-    )
 
 
 def load_chosen(choice: TaskChoice, *, model_is_demo: bool, first: int | None = None) -> Task:
@@ -48,7 +21,7 @@ def load_chosen(choice: TaskChoice, *, model_is_demo: bool, first: int | None = 
     Raises `UsageError` naming the nearest where there is none of that name, or where there is
     nothing to draw examples from.
     """
-    from talo_export.demo import load_demo_task
+    from talo_export.demo.bundled import load_demo_task
     from talo_export.tasks.few_shot import with_shots
     from talo_export.tasks.sources import load_task
 
@@ -94,7 +67,7 @@ def meaning(asked: str | None, *, model_is_demo: bool) -> str:
 
     What is written in full, with its collection before it, means one thing alone.
     """
-    from talo_export.demo import demo_task_names
+    from talo_export.demo.bundled import demo_task_names
 
     name = asked or DEFAULT_TASK
     bare = name.removeprefix(f"{DEMO}/")
@@ -131,7 +104,7 @@ def absolute_name(task: str | None, *, model_is_demo: bool) -> str:
 
 def _demo_name(asked: str, *, model_is_demo: bool) -> str | None:
     """The demo's own name of the task, None where another is meant. Raises for an unknown one."""
-    from talo_export.demo import demo_task_names
+    from talo_export.demo.bundled import demo_task_names
 
     if asked.startswith(f"{DEMO}/"):
         bare = asked.removeprefix(f"{DEMO}/")

@@ -15,19 +15,28 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 from talo_export.checkpoint.staging import write_atomically
-from talo_export.codec import from_json
+from talo_export.codec import Recorded, from_json, maybe
 from talo_export.errors import TaloError
 from talo_export.probing.settings import Scoring
 from talo_export.runs.result import ProbeResult, read_result
 
 FORMAT = 1
-RETIRED: dict[str, Any] = {"race": None}
+RETIRED: Mapping[str, object] = {"race": None}
 """Options that earlier versions recorded and this one lacks, each with its default."""
 LONGEST = 200
 """Bytes of a name; 255 are what file systems take, and `.compare` and the like are added."""
+
+
+@dataclass(frozen=True)
+class TaskWords(Recorded):
+    """What leads to a task's items again besides its name; defaults are left out."""
+
+    columns: Annotated[Mapping[str, str] | None, maybe] = None
+    choices_from: Annotated[Literal["answer"] | None, maybe] = None
+    few_shot: Annotated[int | None, maybe] = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,15 @@ class RunRequest:
     scoring: Scoring
     task_reference: str
     """The task's name, as it is understood from any directory."""
-    task_words: Mapping[str, Any] | None = None
+    task_words: TaskWords | None = None
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """As it was written, by whatever version."""
+
+    request: Mapping[str, object]
+    result: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +92,7 @@ class RunDirectory:
 
     def result(self) -> ProbeResult | None:
         """The recorded result, None while the run is unfinished."""
-        recorded = self._read().get("result") if self.manifest.exists() else None
+        recorded = self._read().result if self.manifest.exists() else None
         return None if recorded is None else read_result(recorded, f"the result in {self.manifest}")
 
     def finished(self) -> ProbeResult:
@@ -93,9 +110,9 @@ class RunDirectory:
                 f"{self.path} is not a run: it has no manifest.json; "
                 "name the directory that `talo-export probe` printed."
             )
-        return from_json(RunRequest, self._read()["request"], f"the request in {self.manifest}")
+        return from_json(RunRequest, self._read().request, f"the request in {self.manifest}")
 
-    def open(self, request: Mapping[str, Any], *, fresh: bool) -> None:
+    def open(self, request: Mapping[str, object], *, fresh: bool) -> None:
         """Begin or go on: record the request, or check that it is the one recorded.
 
         `fresh` empties an earlier run first, and only a directory that is a run or empty.
@@ -111,11 +128,11 @@ class RunDirectory:
                 "name another directory with --out."
             )
         self.path.mkdir(parents=True, exist_ok=True)
-        self._write({"format": FORMAT, "request": dict(request), "result": None})
+        self._write(request, None)
 
     def finish(self, result: ProbeResult) -> None:
         """Record the result: from now on the same request is shown, not redone."""
-        self._write({**self._read(), "result": result.to_json()})
+        self._write(self._read().request, result.to_json())
 
     def _empty(self) -> None:
         """Remove what a run holds, and nothing else that may lie there."""
@@ -125,8 +142,8 @@ class RunDirectory:
                 path.unlink()
         shutil.rmtree(self.checkpoint, ignore_errors=True)
 
-    def _check_same(self, request: Mapping[str, Any]) -> None:
-        recorded = dict(self._read()["request"])
+    def _check_same(self, request: Mapping[str, object]) -> None:
+        recorded = dict(self._read().request)
         for name in RETIRED.keys() - request.keys():
             if recorded.pop(name, RETIRED[name]) != RETIRED[name]:
                 raise TaloError(
@@ -143,7 +160,7 @@ class RunDirectory:
                 "Name another directory with --out, or start over with --fresh."
             )
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> _Manifest:
         try:
             manifest = json.loads(self.manifest.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -156,13 +173,14 @@ class RunDirectory:
                 f"{self.manifest} is of another format than this version writes ({FORMAT}); "
                 "start over with --fresh or another --out."
             )
-        return manifest
+        return from_json(_Manifest, manifest, str(self.manifest))
 
-    def _write(self, manifest: Mapping[str, Any]) -> None:
+    def _write(self, request: Mapping[str, object], result: object) -> None:
+        manifest = {"format": FORMAT, "request": request, "result": result}
         write_atomically(self.manifest, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
 
 
-def _differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
+def _differences(recorded: Mapping[str, object], asked: Mapping[str, object]) -> Iterator[str]:
     """A phrase for every value that differs, nested ones by their own name."""
     for key in sorted({*recorded, *asked}):
         old, new = recorded.get(key), asked.get(key)

@@ -6,7 +6,7 @@ What loads is imported late: to verify an export, its base's name is enough.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from talo_export.checkpoint.manifest import Manifest
 from talo_export.reporting import Reporter
@@ -25,7 +25,7 @@ def settle_dtype(settings: Settings, reporter: Reporter) -> Settings:
     """
     from talo_export.models.dtypes import settled_dtype
 
-    dtype: Any = settled_dtype(
+    dtype = settled_dtype(
         settings.dtype,
         settings.model_reference,
         device=settings.device,
@@ -38,7 +38,7 @@ def settle_dtype(settings: Settings, reporter: Reporter) -> Settings:
         "this processor only emulates the number format the model is stored in: it computes in "
         "float32, which is faster here; --dtype bfloat16 or float16 keeps the format"
     )
-    return replace(settings, dtype=dtype)
+    return replace(settings, dtype="float32")
 
 
 def load_for_inference(settings: InferenceSettings) -> LoadedModel:

@@ -18,12 +18,11 @@ from talo_export.evidence.layer_tests import LayerTests, correct_over_layers
 from talo_export.evidence.power import Power, explain_null
 from talo_export.evidence.selection import Selection
 from talo_export.knockout import Fill, Scope
-from talo_export.probing.encoding import letters_scored
+from talo_export.probing.encoding import letters_scored, prompt_of
 from talo_export.probing.scores import ScoreTable
 from talo_export.probing.settings import Scoring
 from talo_export.runs.result import Evidence, ProbeResult
 from talo_export.tasks.item import Item
-from talo_export.tasks.prompts import render
 
 FEW = 30
 """With fewer unseen items than this the choice is cross-validated as well."""
@@ -68,9 +67,8 @@ def evidence_of(
 def letters_scored_throughout(items: Sequence[Item], scoring: Scoring) -> bool:
     """Whether the scores of all items are those of letters: then choice B is B everywhere,
     whatever stands behind it."""
-    style = {} if scoring.prompt_style is None else {"style": scoring.prompt_style}
     return all(
-        bool(item.choices) and letters_scored(render(item, **style), scoring) for item in items
+        bool(item.choices) and letters_scored(prompt_of(item, scoring), scoring) for item in items
     )
 
 

@@ -9,9 +9,9 @@ from talo_export.errors import TaloError
 from talo_export.knockout import Knockout
 from talo_export.probing.journal import Journal
 from talo_export.probing.scores import ScoreTable
-from talo_export.requests.settings import DEMO
-from talo_export.runs.chosen_task import choice_of_run, load_chosen
-from talo_export.runs.directory import RunDirectory, RunRequest
+from talo_export.requests.settings import DEMO, TaskWithShots
+from talo_export.runs.chosen_task import load_chosen
+from talo_export.runs.directory import RunDirectory, RunRequest, TaskWords
 from talo_export.runs.result import ProbeResult
 from talo_export.tasks.item import Task
 
@@ -39,7 +39,16 @@ class FinishedRun:
 def task_of_run(run: RunDirectory, *, data: Path | None = None, trusted: bool = False) -> Task:
     """The items that a finished run was about, as `read_run` has them; raises as that does."""
     request, result = run.request(), run.finished()
-    choice = choice_of_run(request, seed=result.seed, data=data or result.data, trusted=trusted)
+    words = request.task_words or TaskWords()
+    choice = TaskWithShots(
+        task=request.task_reference,
+        data=data or result.data,
+        columns=words.columns,
+        choices_from=words.choices_from,
+        few_shot=words.few_shot,
+        seed=result.seed,
+        trust_remote_code=trusted,
+    )
     task = load_chosen(choice, model_is_demo=result.model == DEMO)
     if task.fingerprint != request.scores["task_fingerprint"]:
         raise TaloError(

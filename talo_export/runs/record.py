@@ -10,7 +10,6 @@ import shlex
 from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path, PurePath
-from typing import Any
 
 from talo_export.checkpoint.anatomy import model_kind
 from talo_export.checkpoint.layout import read_layout
@@ -62,10 +61,6 @@ class Record(Recorded):
     confirmation: LayerConfirmation | None = None
     side_effects: SideEffects | None = None
     comparison: Compared | None = None
-
-    def fields(self) -> dict[str, Any]:
-        """As `write_export` and `write_adapter` take them: JSON values."""
-        return self.to_json()
 
 
 def about_model(base: ResolvedModel, n_layers: int) -> BaseRecord:

@@ -58,23 +58,23 @@ class Replay:
 
 def replay(
     loaded: LoadedModel,
-    directory: Path,
+    checkpoint: Path,
     items: Sequence[Item],
     table: ScoreTable,
     knockout: Knockout,
     scoring: Scoring,
 ) -> Replay:
-    """Ask the checkpoint in `directory` all `items`, and compare with `knockout`'s row of `table`.
+    """Ask `checkpoint` all `items`, and compare with `knockout`'s row of `table`.
 
-    `loaded` is the base, of which only the processor is used. Raises ProofError where the stock
-    process fails or its load report is not clean.
+    It is a directory or one GGUF file. `loaded` is the base, of which only the processor is used.
+    Raises ProofError where the stock process fails or its load report is not clean.
     """
     encoded = [encode(loaded, item, scoring) for item in items]
     with tempfile.TemporaryDirectory(prefix="talo-export-") as folder:
         inputs = Path(folder) / "inputs.safetensors"
         save_file(_inputs(encoded, scoring), inputs)
         run = run_stock(
-            directory,
+            checkpoint,
             inputs,
             dtype=loaded.dtype,
             device=str(loaded.device),
@@ -82,7 +82,7 @@ def replay(
             pad_token=loaded.tokenizer.pad_token_id,
         )
     if not run.load.clean:
-        raise ProofError(f"{directory} does not load cleanly: {run}")
+        raise ProofError(f"{checkpoint} does not load cleanly: {run}")
     row = table.row(knockout)
     rounding: list[str] = []
     different: list[str] = []

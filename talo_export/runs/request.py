@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
 
 from talo_export.requests.fields import command_line
 from talo_export.requests.measurements import CompareRequest, EvaluateRequest, ProbeRequest
 from talo_export.requests.settings import DEFAULT_TASK, ModelSettings, ScoringSettings, TaskChoice
-from talo_export.runs.chosen_task import absolute_name, choice_recorded
+from talo_export.runs.chosen_task import absolute_name
+from talo_export.runs.directory import TaskWords
 from talo_export.tasks.item import Task
 
 COMPARED = (ScoringSettings, TaskChoice, ModelSettings)
@@ -31,13 +31,14 @@ def score_identity(
     }
 
 
-def recorded(request: ProbeRequest, task: Task, fingerprint: str) -> dict[str, Any]:
+def recorded(request: ProbeRequest, task: Task, fingerprint: str) -> dict[str, object]:
     """The request as the run's manifest keeps it: a choice, once made, is not made again."""
+    words = TaskWords(request.columns or None, request.choices_from, request.few_shot)
     return {
         "scores": score_identity(request, task, fingerprint),
         "model": request.model_name,
         "task_reference": absolute_name(request.task, model_is_demo=request.is_demo),
-        "task_words": choice_recorded(request) or None,
+        "task_words": words.to_json() or None,
         "dtype": request.dtype,
         "scoring": asdict(request.to_scoring()),
         "seed": request.seed,

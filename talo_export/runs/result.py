@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from talo_export.codec import Recorded, from_json, maybe
 from talo_export.evidence.analyses.answers import AnswerCalibration
@@ -143,7 +143,7 @@ class ProbeResult(Recorded):
         left = None if calibration is None else calibration.calibrated.gain
         return LayerConfirmation(**measured, calibrated_gain=left)
 
-    def vector(self) -> dict[str, Any]:
+    def vector(self) -> dict[str, object]:
         """The task-layer interaction vector by itself, for analyses: the run's `vector.json`."""
         document = self.to_json()
         keys = ("model", "revision", "task", "scoring", "seed", "layers", "scope", "fill")
@@ -153,7 +153,7 @@ class ProbeResult(Recorded):
         }
 
 
-def read_result(document: Any, where: str) -> ProbeResult:
+def read_result(document: object, where: str) -> ProbeResult:
     """The result in a run's manifest. Raises TaloError naming what is missing or wrong."""
     result = from_json(ProbeResult, document, where)
     confirm = result.confirm and replace(result.confirm, knockout=result.knockout)

@@ -120,8 +120,4 @@ def _read_free_form(text: str, said: str, item: Item) -> Reading:
         return Reading(choice=None, parsed=True, correct=any(near))
     if says_accepted(text, item.accepted):
         return Reading(choice=None, parsed=True, correct=True)
-    return (
-        UNPARSED
-        if not said or is_refusal(said)
-        else Reading(choice=None, parsed=True, correct=False)
-    )
+    return Reading(choice=None, parsed=bool(said) and not is_refusal(said), correct=False)

@@ -112,9 +112,7 @@ def _read(benchmark: Benchmark, row: Row) -> dict[str, Any]:
         raise FieldError(columns.question, "missing")
     stem, choices = _choices(columns, cells, question)
     answer, choices = _answer(columns, cells, choices)
-    hint = (
-        read_label(cells, columns.hint) and read_text(cells, columns.hint) if columns.hint else None
-    )
+    hint = read_text(cells, columns.hint) if columns.hint else None
     unit = read_label(cells, columns.unit) if columns.unit else None
     if unit is not None and columns.unit_modulo is not None:
         unit = str(int(unit) % columns.unit_modulo)  # Rotation n of question q is n x 10^6 + q.

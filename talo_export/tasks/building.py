@@ -11,8 +11,9 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec
+from typing import Any, NamedTuple
 
 from talo_export.errors import TaloError
 from talo_export.tasks.answer_rule import KINDS, Given, counts_from_one, right_choices
@@ -31,8 +32,6 @@ from talo_export.tasks.problems import FieldError, Problems
 from talo_export.tasks.prompts import PLACE
 from talo_export.tasks.rows import Row
 from talo_export.tasks.text_rows import check_text
-
-P = ParamSpec("P")
 
 Read = Callable[[Row], Mapping[str, Any]]
 """A row's fields under our own names. May raise FieldError, or TaloError without naming a row."""
@@ -93,13 +92,13 @@ def build_items(
     Raises: TaloError naming up to ten rows and fields at once.
     """
     rows = list(rows)
-    drafts = [_attempt(_draft, read, row) for row in rows]
+    drafts = [_attempt(partial(_draft, read, row)) for row in rows]
     taken: Collection[int] = range(len(rows))
     if take is not None:
         taken = set(take([draft if isinstance(draft, Draft) else None for draft in drafts]))
     for number, draft in enumerate(drafts):
         if number in taken and isinstance(draft, Draft):
-            drafts[number] = _attempt(_with_pictures, draft, base)
+            drafts[number] = _attempt(partial(_with_pictures, draft, base))
     given = [d.given for d in drafts if isinstance(d, Draft) and d.given is not None]
     right = right_choices(given)
     answers = iter(right)
@@ -146,9 +145,9 @@ def _notes(given: list[Given], right: list[int | FieldError]) -> tuple[str, ...]
     )
 
 
-def _attempt(make: Callable[P, Draft], *args: P.args, **kwargs: P.kwargs) -> Draft | FieldError:
+def _attempt(make: Callable[[], Draft]) -> Draft | FieldError:
     try:
-        return make(*args, **kwargs)
+        return make()
     except FieldError as error:
         return error
     except TaloError as error:

@@ -7,6 +7,7 @@ benchmark has it. `scienceqa/*` and `all` mean many.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -30,11 +31,11 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class TaskInfo:
+class TaskSummary:
     """What is known of a task before its data is read; None where that takes the data."""
 
     name: str
-    size: int | None
+    items: int | None
     chance: float | None
     scoring: str
     source: str
@@ -54,20 +55,24 @@ def entries() -> dict[str, Entry]:
     return found
 
 
-def list_tasks(pattern: str | None = None) -> tuple[TaskInfo, ...]:
+def list_tasks(
+    pattern: str | None = None, others: Iterable[TaskSummary] = ()
+) -> tuple[TaskSummary, ...]:
     """The tasks whose name matches: a glob, a benchmark, or any part of a name; None for all.
+
+    `others`, which are no benchmark's, come first.
 
     Raises: UsageError where nothing matches, suggesting the nearest names.
     """
     wanted = "*" if pattern in (None, "all") else str(pattern)
-    infos = tuple(
-        _info(entry)
-        for name, entry in entries().items()
-        if fnmatchcase(name, wanted) or ("*" not in wanted and wanted in name)
+    matching = tuple(
+        task
+        for task in (*others, *map(_summary, entries().values()))
+        if fnmatchcase(task.name, wanted) or ("*" not in wanted and wanted in task.name)
     )
-    if not infos:
+    if not matching:
         raise UsageError(f"No task matches '{wanted}'{_suggestion(wanted)}")
-    return infos
+    return matching
 
 
 def find_entry(name: str) -> Entry:
@@ -130,7 +135,7 @@ def match_entries(pattern: str) -> tuple[Entry, ...]:
     return found
 
 
-def _info(entry: Entry) -> TaskInfo:
+def _summary(entry: Entry) -> TaskSummary:
     benchmark, division, value = entry.benchmark, entry.division, entry.value
     config = f" {benchmark.config}" if benchmark.config else ""
     if division is None or value is None:
@@ -139,9 +144,9 @@ def _info(entry: Entry) -> TaskInfo:
         size = division.values[value]
         chance = division.chance.get(value, benchmark.chance)
         words = f"{benchmark.title}: {value}"
-    return TaskInfo(
+    return TaskSummary(
         name=entry.name,
-        size=size,
+        items=size,
         chance=chance,
         scoring=benchmark.scoring,
         source=f"{next(iter(benchmark.repositories))}{config} {benchmark.split}",

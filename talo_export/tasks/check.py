@@ -18,7 +18,7 @@ from talo_export.tasks.item import LETTERS, Item, ItemImage, Task
 from talo_export.tasks.plain_text import exact, loose
 from talo_export.tasks.problems import FieldError, Problems
 from talo_export.tasks.sources import load_task
-from talo_export.wording import percent
+from talo_export.wording import first_of, percent
 
 UNBALANCED = 1.5
 """Always giving one letter and scoring this many times chance is worth a warning."""
@@ -82,10 +82,11 @@ class TaskReport(Recorded):
             if len(ids) > 5:
                 found.append(f"... and {len(ids) - 5} more that {words}.")
         if self.repeated_choices:
-            found.append(f"Two choices have the same text in {_some(self.repeated_choices)}.")
+            found.append(f"Two choices have the same text in {first_of(self.repeated_choices, 5)}.")
         if self.shared_with_other:
             shared = [ours for ours, _ in self.shared_with_other]
-            found.append(f"The other task holds the question or the picture of {_some(shared)}.")
+            named = first_of(shared, 5)
+            found.append(f"The other task holds the question or the picture of {named}.")
         return tuple(found)
 
 
@@ -201,8 +202,3 @@ def _shared(
 
 def _ids(groups: Iterable[Sequence[Item]]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(item.id for item in members) for members in groups)
-
-
-def _some(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
-    return ", ".join(ids[:5]) + more

@@ -119,7 +119,11 @@ def read_choices(value: Any, name: str = "choices") -> tuple[tuple[str, ...], tu
     named = tuple(as_text(label, name).strip() for label in labels)
     if len(set(named)) < len(named) or len(named) not in (0, len(texts)):
         raise FieldError(name, f"{len(texts)} choices have the labels {', '.join(named)}")
-    return checked_count(tuple(as_text(text, name) for text in texts), name), named
+    if len(texts) == 1:
+        raise FieldError(name, "one choice only: multiple choice needs at least two")
+    if len(texts) > len(LETTERS):
+        raise FieldError(name, f"{len(texts)} choices: there are letters for {len(LETTERS)}")
+    return tuple(as_text(text, name) for text in texts), named
 
 
 def _of_record(value: Mapping[str, Any], name: str) -> tuple[list[Any], list[Any]]:
@@ -159,15 +163,6 @@ def read_cells(row: Mapping[str, Any], paths: Sequence[str]) -> list[Any]:
         spelt = spelt_value(value)
         cells += spelt if isinstance(spelt, (list, tuple)) else [value]
     return cells
-
-
-def checked_count(choices: tuple[str, ...], name: str) -> tuple[str, ...]:
-    """The choices, if there are letters for them and more than one."""
-    if len(choices) == 1:
-        raise FieldError(name, "one choice only: multiple choice needs at least two")
-    if len(choices) > len(LETTERS):
-        raise FieldError(name, f"{len(choices)} choices: there are letters for {len(LETTERS)}")
-    return choices
 
 
 def read_accepted(value: Any, name: str = "answer") -> tuple[str, ...]:

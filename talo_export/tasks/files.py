@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -42,7 +42,6 @@ def find_task_file(reference: str | Path) -> FileReference | None:
 
 def load_task_file(
     reference: str | Path,
-    category: str | None = None,
     columns: Mapping[str, str] | None = None,
     choices_from: str | None = None,
     first: int | None = None,
@@ -56,41 +55,23 @@ def load_task_file(
     there, or has no such category.
     """
     found = find_task_file(reference) or FileReference(Path(reference))
-    wanted = category if category is not None else found.category
-    part = _Part(None if wanted == "*" else wanted, first)
-    whole = _whole_file(found.path, columns, choices_from, part)
-    if wanted is None:
-        return whole
+    path, wanted = found.path, found.category
     if wanted == "*":
         raise UsageError(f"{reference} means every category of the file: name one of them here.")
-    tasks = _by_category(found.path, whole, part.categories)
-    for text, task in tasks.items():
-        if wanted in (text, task.name.partition("/")[2]):
-            return task
-    if not tasks:
-        raise UsageError(f"{found.path} has no field 'category', so there is no '{wanted}' in it.")
-    hint = nearest(wanted, tasks) or f"it has {', '.join(tasks)}."
-    raise UsageError(f"{found.path} has no category '{wanted}': {hint}")
-
-
-def load_task_files(
-    reference: str | Path,
-    columns: Mapping[str, str] | None = None,
-    choices_from: str | None = None,
-) -> tuple[Task, ...]:
-    """The tasks of `FILE:*` in the order of their categories, or the one of anything else.
-
-    Raises: as `load_task_file`.
-    """
-    found = find_task_file(reference)
-    if found is None or found.category != "*":
-        return (load_task_file(reference, columns=columns, choices_from=choices_from),)
-    part = _Part()
-    whole = _whole_file(found.path, columns, choices_from, part)
-    tasks = _by_category(found.path, whole, part.categories)
-    if not tasks:
-        raise UsageError(f"{found.path} has no field 'category': leave the ':*' away.")
-    return tuple(tasks.values())
+    part = _Part(wanted, first)
+    whole = _whole_file(path, columns, choices_from, part)
+    if wanted is None:
+        return whole
+    slugs = distinct_slugs(sorted(part.categories))
+    for category, slug in slugs.items():
+        if wanted in (category, slug):
+            items = tuple(item for item in whole.items if item.category == category)
+            source = f"{path}:{category}"
+            return replace(whole, name=f"{path.stem}/{slug}", items=items, source=source)
+    if not slugs:
+        raise UsageError(f"{path} has no field 'category', so there is no '{wanted}' in it.")
+    hint = nearest(wanted, slugs) or f"it has {', '.join(slugs)}."
+    raise UsageError(f"{path} has no category '{wanted}': {hint}")
 
 
 def file_categories(
@@ -98,7 +79,7 @@ def file_categories(
 ) -> tuple[str, ...]:
     """The categories of a file's items, sorted; no picture is read.
 
-    Raises: as `load_task_files`.
+    Raises: as `load_task_file`; UsageError where there are none.
     """
     part = _Part(first=0)
     _whole_file(path, columns, choices_from, part)
@@ -137,18 +118,3 @@ def _whole_file(
         read_rows(path), str(path), base, columns=columns, choices_from=choices_from, take=take
     )
     return Task(path.stem, built.items, str(path), unread, built.notes)
-
-
-def _by_category(path: Path, whole: Task, named: Iterable[str]) -> dict[str, Task]:
-    """Tasks keyed by category text, sorted by it; items without one belong to no task."""
-    categories = sorted(named)
-    slugs = distinct_slugs(categories)
-    return {
-        category: replace(
-            whole,
-            name=f"{path.stem}/{slugs[category]}",
-            items=tuple(item for item in whole.items if item.category == category),
-            source=f"{path}:{category}",
-        )
-        for category in categories
-    }

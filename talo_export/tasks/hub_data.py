@@ -47,7 +47,7 @@ def load_hub_task(
     location, split = parse_hub_reference(reference)
     found = find_split(location, split, data)
     table = parquet_table(found.files, found.source)
-    rows = [Row(f"row {n}", fields) for n, fields in enumerate(table.named_rows(), start=1)]
+    rows = [Row(where, fields) for where, fields in table.records()]
     built, unread = build_own_items(
         rows, table.source, None, columns=columns, choices_from=choices_from, take=take
     )

@@ -55,10 +55,6 @@ class Documents:
         values = [row.fields.get(column) for column in self.visual]
         return [one for v in values if v for one in (v if isinstance(v, (list, tuple)) else [v])]
 
-    def opened(self, row: Row) -> dict[str, Any]:
-        """A document as its authors' code knows it."""
-        return _opened(row)
-
 
 def read_documents(task: TaskYaml, split: str, data: Path | None) -> Documents:
     """The documents of a split, after the YAML's `process_docs`.
@@ -152,20 +148,20 @@ def _local_file(task: TaskYaml, split: str, data: Path | None) -> Path | None:
     return Path(named) if Path(named).is_file() else task.path.parent / named
 
 
-def _opened(row: Row) -> dict[str, Any]:
-    """The document with its pictures decoded, a single one not in a list."""
+def opened(row: Row) -> dict[str, Any]:
+    """A document as its authors' code knows it: pictures decoded, a single one not in a list."""
 
-    def opened(value: Any) -> Any:
+    def decoded(value: Any) -> Any:
         if not isinstance(value, tuple) or not all(isinstance(v, ItemImage) for v in value):
             return value
         pictures = [image.open() for image in value]
         return pictures[0] if len(pictures) == 1 else pictures or None
 
-    return {name: opened(value) for name, value in row.fields.items()}
+    return {name: decoded(value) for name, value in row.fields.items()}
 
 
 def _made(function: Function, row: Row) -> list[Any]:
-    made = function.call(VISUAL, _opened(row))
+    made = function.call(VISUAL, opened(row))
     if not isinstance(made, (list, tuple)) or not all(hasattr(one, "save") for one in made):
         raise FieldError(VISUAL, f"{function.name} gives {brief(made)}, no list of pictures")
     return list(made)

@@ -19,7 +19,7 @@ from talo_export.errors import UsageError
 from talo_export.tasks.building import build_items
 from talo_export.tasks.fields import read_accepted
 from talo_export.tasks.item import LETTERS, Item, Task
-from talo_export.tasks.lm_eval_documents import Documents, read_documents
+from talo_export.tasks.lm_eval_documents import Documents, opened, read_documents
 from talo_export.tasks.lm_eval_shots import few_shot_documents
 from talo_export.tasks.lm_eval_yaml import Function, TaskYaml, read_task_yaml
 from talo_export.tasks.problems import FieldError, brief
@@ -55,10 +55,10 @@ def load_yaml_task(
     documents = read_documents(task, str(split), data)
     items = _items(task, documents)
     if own_examples and (examples := few_shot_documents(task, str(split), documents, data)):
-        pool = _items(task, examples.pool)
+        pool = _items(task, examples[0])
         items = tuple(
             replace(item, shots=tuple(pool[number] for number in drawn))
-            for item, drawn in zip(items, examples.drawn, strict=True)
+            for item, drawn in zip(items, examples[1], strict=True)
         )
     name = str(task.get("task", default=path.stem))
     return Task(name, items, source=f"{path} on {documents.source}")
@@ -89,7 +89,7 @@ def _items(task: TaskYaml, documents: Documents) -> tuple[Item, ...]:
 
 def _read(task: TaskYaml, documents: Documents, row: Row) -> dict[str, Any]:
     """A document under our field names."""
-    document = documents.opened(row) if task.trusted else row.fields
+    document = opened(row) if task.trusted else row.fields
     images = documents.images(row)
     text = _string(task, "doc_to_text", document)
     choices = _choices(task, document)

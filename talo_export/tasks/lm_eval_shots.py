@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +22,11 @@ READ = ("sampler", "split", "samples", "fewshot_delimiter")
 """What of `fewshot_config` is read."""
 
 
-@dataclass(frozen=True)
-class Examples:
-    """The documents to draw from, and numbers of those drawn for each document of the task."""
-
-    pool: Documents
-    drawn: list[list[int]]
-
-
 def few_shot_documents(
     task: TaskYaml, split: str, documents: Documents, data: Path | None
-) -> Examples | None:
-    """The examples before each document; None for a task that shows none.
+) -> tuple[Documents, list[list[int]]] | None:
+    """The documents to draw from, and the numbers of those drawn for each document of the task;
+    None for a task that shows none.
 
     Raises: UsageError for what is not supported, by name, or where there are too few.
     """
@@ -60,7 +52,7 @@ def few_shot_documents(
         if len(others) < count:
             raise UsageError(f"{task.path} shows {count} examples, but there are {len(others)}.")
         drawn.append(others)
-    return Examples(pool, drawn)
+    return pool, drawn
 
 
 def _pool(

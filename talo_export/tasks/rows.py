@@ -8,17 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from talo_export.errors import TaloError, UsageError
-from talo_export.tasks.text_rows import (
-    Records,
-    comma_separated,
-    json_lines,
-    json_list,
-    tab_separated,
-)
+from talo_export.tasks.text_rows import Records, json_lines, json_list, separated
 
 DATASET_MARKS = ("state.json", "dataset_dict.json")
 
@@ -61,8 +56,7 @@ def read_rows(path: Path) -> list[Row]:
 def _parquet(path: Path) -> Records:
     from talo_export.tasks.table import parquet_table
 
-    for number, fields in enumerate(parquet_table([path], str(path)).named_rows(), start=1):
-        yield f"row {number}", fields
+    return parquet_table([path], str(path)).records()
 
 
 def _dataset_directory(path: Path) -> Records:
@@ -88,8 +82,7 @@ def _dataset_directory(path: Path) -> Records:
                 f"{path} holds the splits {', '.join(loaded)}: name one, for instance {example}."
             )
         loaded = next(iter(loaded.values()))
-    for number, fields in enumerate(dataset_table(loaded, str(path)).named_rows(), start=1):
-        yield f"row {number}", fields
+    return dataset_table(loaded, str(path)).records()
 
 
 @contextmanager
@@ -109,7 +102,7 @@ def without_bars() -> Iterator[None]:
 READERS: dict[str, Callable[[Path], Records]] = {
     ".jsonl": json_lines,
     ".json": json_list,
-    ".csv": comma_separated,
-    ".tsv": tab_separated,
+    ".csv": partial(separated, delimiter=","),
+    ".tsv": partial(separated, delimiter="\t"),
     ".parquet": _parquet,
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from talo_export.errors import UsageError
 from talo_export.tasks.catalogue import find_entry, match_entries
-from talo_export.tasks.files import file_categories, find_task_file, load_task_file, load_task_files
+from talo_export.tasks.files import file_categories, find_task_file, load_task_file
 from talo_export.tasks.hub_data import SCHEME, load_hub_task
 from talo_export.tasks.item import Item, Task
 from talo_export.tasks.rows import READERS
@@ -89,33 +89,6 @@ def load_task(
 
     name, _, revision = reference.partition("@")
     return load_entry(find_entry(name), data, revision or None, take)
-
-
-def load_tasks(
-    pattern: str,
-    *,
-    data: Path | None = None,
-    columns: Mapping[str, str] | None = None,
-    choices_from: str | None = None,
-    trust_remote_code: bool = False,
-) -> tuple[Task, ...]:
-    """The tasks that `pattern` names: as `load_task`, or several by `FILE:*`, a glob or `all`.
-
-    Raises: as `load_task`, at the first task that cannot be loaded; `task_references` lets a
-    caller go on.
-    """
-    if _looks_like_file(pattern):
-        return load_task_files(pattern, columns, choices_from)
-    return tuple(
-        load_task(
-            reference,
-            data=data,
-            columns=columns,
-            choices_from=choices_from,
-            trust_remote_code=trust_remote_code,
-        )
-        for reference in task_references(pattern, columns=columns, choices_from=choices_from)
-    )
 
 
 def task_references(

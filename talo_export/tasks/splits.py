@@ -69,18 +69,15 @@ def _draw_groups(items: Sequence[Item], shots: int, seed: int) -> set[str]:
         # Deficits in whole numbers (share x shots - taken, times the item count): equal ones
         # must compare equal on every machine.
         lag = {stratum: n * shots - taken[stratum] * len(items) for stratum, n in total.items()}
-        best: tuple[float, str] | None = None
-        for group in waiting:
-            members = groups[group]
-            if len(members) > room:
-                continue
-            need = sum(lag[stratum] for item in members for stratum in _strata(item))
-            score = need / len(members)
-            if best is None or score > best[0]:
-                best = (score, group)
-        if best is None:
+        fitting = [group for group in waiting if len(groups[group]) <= room]
+        if not fitting:
             break
-        chosen = best[1]
+        need = {
+            group: sum(lag[stratum] for item in groups[group] for stratum in _strata(item))
+            for group in fitting
+        }
+        # The first of those in most need.
+        chosen = max(fitting, key=lambda group: need[group] / len(groups[group]))
         waiting.remove(chosen)
         drawn.add(chosen)
         room -= len(groups[chosen])

@@ -8,7 +8,7 @@ asks for them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -46,20 +46,13 @@ class Table:
     rows: list[dict[str, Any]]
     features: dict[str, Any]
 
-    @property
-    def pictures(self) -> tuple[str, ...]:
-        """Columns that hold pictures in some row."""
-        held = {n for row in self.rows for n, value in row.items() if isinstance(value, tuple)}
-        return tuple(name for name in self.columns if name in held)
-
-    def named_rows(self) -> list[dict[str, Any]]:
-        """The rows with the names of `ClassLabel` columns in place of their numbers."""
-        if "ClassLabel" not in json.dumps(self.features):
-            return self.rows
-        return [
-            {name: _named(value, self.features.get(name)) for name, value in row.items()}
-            for row in self.rows
-        ]
+    def records(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Where each row stands and its fields, `ClassLabel` columns by their names."""
+        labelled = "ClassLabel" in json.dumps(self.features)
+        for number, row in enumerate(self.rows, start=1):
+            if labelled:
+                row = {name: _named(value, self.features.get(name)) for name, value in row.items()}
+            yield f"row {number}", row
 
 
 def find_split(location: Location, split: str, data: Path | None) -> SplitFiles:
@@ -88,15 +81,9 @@ def parquet_table(files: Sequence[Path], source: str) -> Table:
     try:
         for path in files:
             with pq.ParquetFile(path) as file:
-                schema = file.schema_arrow
-                pictures = [field.name for field in schema if _holds_pictures(field.type)]
-                rest = [name for name in schema.names if name not in pictures]
-                new = file.read(rest).to_pylist() if rest else [{} for _ in _numbers(file)]
-                for name in pictures:
-                    cells = _parquet_cells(file, str(path), name)
-                    for number, (row, cell) in enumerate(zip(new, cells, strict=True), len(rows)):
-                        row[name] = _pictures(cell, f"{source}, row {number + 1}, {name}")
-                rows += new
+                schema, count = file.schema_arrow, file.metadata.num_rows
+                cells = partial(_parquet_cells, file, str(path))
+                rows += _rows(schema, count, file.read, cells, source, first=len(rows))
                 columns |= dict.fromkeys(schema.names)
                 features |= _features(schema)
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -107,14 +94,11 @@ def parquet_table(files: Sequence[Path], source: str) -> Table:
 def dataset_table(dataset: Any, source: str) -> Table:
     """The table of a `datasets.Dataset` whose rows lie as they stand, none of them only marked."""
     table = dataset.data.table
-    pictures = [field.name for field in table.schema if _holds_pictures(field.type)]
-    rest = [name for name in table.column_names if name not in pictures]
-    rows = table.select(rest).to_pylist() if rest else [{} for _ in range(len(table))]
-    for name in pictures:
-        column = table.column(name)
-        for number, row in enumerate(rows):
-            cell = _cell(column[number].as_py(), partial(_stored, column, number))
-            row[name] = _pictures(cell, f"{source}, row {number + 1}, {name}")
+
+    def cells(name: str) -> Iterator[Cell]:
+        return (_cell(value.as_py(), value.as_py) for value in table.column(name))
+
+    rows = _rows(table.schema, len(table), table.select, cells, source)
     return Table(source, tuple(table.column_names), rows, dataset.features.to_dict())
 
 
@@ -122,8 +106,23 @@ def dataset_table(dataset: Any, source: str) -> Table:
 Cell = list[Any]
 
 
-def _pictures(cell: Cell, name: str) -> tuple[Any, ...]:
-    return tuple(ItemImage(name=name, fetch=one) if callable(one) else one for one in cell)
+def _rows(
+    schema: pa.Schema,
+    count: int,
+    read: Callable[[list[str]], pa.Table],
+    cells: Callable[[str], Iterable[Cell]],
+    source: str,
+    first: int = 0,
+) -> list[dict[str, Any]]:
+    """`count` rows: what `read` gives of columns, and the pictures in the `cells` of the others."""
+    pictures = [field.name for field in schema if _holds_pictures(field.type)]
+    rest = [name for name in schema.names if name not in pictures]
+    rows = read(rest).to_pylist() if rest else [{} for _ in range(count)]
+    for column in pictures:
+        for number, (row, cell) in enumerate(zip(rows, cells(column), strict=True), first + 1):
+            name = f"{source}, row {number}, {column}"
+            row[column] = tuple(ItemImage(name, fetch=c) if callable(c) else c for c in cell)
+    return rows
 
 
 def _cell(value: Any, fetch: Any) -> Cell:
@@ -145,10 +144,6 @@ def _bytes(fetch: Any, position: int) -> bytes:
         value = value[position]
     data: bytes = value["bytes"] if isinstance(value, dict) else value
     return data
-
-
-def _stored(column: pa.ChunkedArray, number: int) -> Any:
-    return column[number].as_py()
 
 
 def _parquet_cells(file: Any, path: str, name: str) -> Iterable[Cell]:
@@ -202,10 +197,6 @@ def _row_group(path: str, group: int, name: str) -> pa.ChunkedArray:
 
 def _from_group(path: str, group: int, name: str, number: int) -> Any:
     return _row_group(path, group, name)[number].as_py()
-
-
-def _numbers(file: Any) -> range:
-    return range(file.metadata.num_rows)
 
 
 def _holds_pictures(kind: pa.DataType) -> bool:

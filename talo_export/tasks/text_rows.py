@@ -74,17 +74,8 @@ def json_list(path: Path) -> Records:
     problems.raise_if_any()
 
 
-def comma_separated(path: Path) -> Records:
-    """The rows of a CSV file below its header; every cell is a text, blank ones too."""
-    return _separated(path, ",")
-
-
-def tab_separated(path: Path) -> Records:
-    """The rows of a TSV file, as `comma_separated`."""
-    return _separated(path, "\t")
-
-
-def _separated(path: Path, delimiter: str) -> Records:
+def separated(path: Path, delimiter: str) -> Records:
+    """The rows of a CSV or TSV file below its header; every cell is a text, blank ones too."""
     # One base64 image is one cell, far over the csv module's default limit of 128 KiB.
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     # Line breaks are those of CSV alone: U+2028, U+0085 and form feeds are text.

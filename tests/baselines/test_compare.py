@@ -133,6 +133,24 @@ def test_only_a_missing_cell_is_run_again(compared: Comparison) -> None:
         assert (new["accuracy"], new["gain_ci95"]) == (old["accuracy"], old["gain_ci95"])
 
 
+def test_a_cell_of_a_version_that_told_models_by_file_times_is_run_again_saying_why(
+    compared: Comparison,
+) -> None:
+    cells = compared.out / "cells"
+    (request,) = cells.glob("calibration-4-*.request.json")
+    document = json.loads(request.read_text())
+    document["model_stamp"] = document.pop("model_fingerprint")[:16]
+    old = request.with_name("calibration-4-0-0123456789ab.request.json")
+    old.write_text(json.dumps(document))
+    result = request.with_name(request.name.replace(".request.", ".result."))
+    result.rename(old.with_name(old.name.replace(".request.", ".result.")))
+    again, finished = (CliRunner().invoke(app, compared.line[:-1]) for _ in range(2))
+    why = "told a model by the times of its files"
+    assert why in " ".join(again.stderr.split())
+    assert result.is_file()
+    assert why not in " ".join(finished.stderr.split())
+
+
 @pytest.mark.parametrize("width", [80, 120, 160])
 def test_the_table_fits_the_terminal(compared: Comparison, width: int) -> None:
     page = Console(file=io.StringIO(), width=width)

@@ -13,9 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import gguf
 from probe_models import loaded_llama
+from tiny_models import byte_tokenizer
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from talo_export.knockout import Knockout
+from talo_export.models.loading import LoadedModel, load_model
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import sweep
 from talo_export.tasks.item import LETTERS, Item
@@ -58,7 +62,50 @@ def plant(folder: Path) -> Planted:
     loaded.model.save_pretrained(folder / "model", max_shard_size="60kB")
     loaded.tokenizer.save_pretrained(folder / "model")
     (folder / "model" / "README.md").write_text("---\nlicense: mit\n---\n# A tiny model\n")
+    return Planted(folder / "model", plant_task(loaded, folder / "planted.jsonl"))
 
+
+def plant_gguf(folder: Path) -> Planted:
+    """The same in one GGUF file, `model.gguf`, tokenizer included."""
+    # GPT-2's tokenizer is none without a merge.
+    tokenizer = byte_tokenizer(merges=[("a", "b")])
+    source = loaded_llama(LAYERS, tokenizer, vocab_size=len(tokenizer))
+    file = write_gguf(folder / "model.gguf", source.model, source.tokenizer)
+    loaded = load_model(str(file), dtype="float32", device="cpu")
+    return Planted(file, plant_task(loaded, folder / "planted.jsonl"))
+
+
+def write_gguf(path: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> Path:
+    """A Llama in float32 as GGUF; queries and keys are read in another order, so it is another."""
+    config = model.config
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_tokenizer_model("gpt2")
+    words = tokenizer.convert_ids_to_tokens(range(config.vocab_size))
+    writer.add_token_list([word or f"<{index}>" for index, word in enumerate(words)])
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(tokenizer.bos_token_id)
+    writer.add_eos_token_id(tokenizer.eos_token_id)
+    writer.add_chat_template(tokenizer.chat_template)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    for name, tensor in model.state_dict().items():
+        writer.add_tensor(names.get_name(name, (".weight",)), tensor.numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def plant_task(loaded: LoadedModel, file: Path) -> Path:
+    """A task file of the model's own answers without layer `PLANTED`, nine in ten of them."""
     items = [
         Item(
             id=f"item-{number:02d}",
@@ -81,9 +128,8 @@ def plant(folder: Path) -> Planted:
         }
         for number, item in enumerate(items)
     ]
-    task = folder / "planted.jsonl"
-    task.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return Planted(folder / "model", task)
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
 
 
 def plant_two_tasks(planted: Planted, file: Path) -> Path:

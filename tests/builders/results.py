@@ -288,5 +288,5 @@ def subject(**changes: Any) -> Subject:
             raise TypeError(name)
     of_subject, of_record, of_manifest = parts
     record = replace(RECORD, **of_record)
-    manifest = replace(MANIFEST, **record.fields() | of_manifest)
+    manifest = replace(MANIFEST, **record.to_json() | of_manifest)
     return Subject(**{"manifest": manifest, "base": BASE} | of_subject)

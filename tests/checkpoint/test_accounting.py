@@ -46,8 +46,7 @@ def export(single: Path, llama: Decoder, tmp_path: Path) -> Path:
         base="base",
         extra=EXTRA,
         keep_undo=True,
-        selection=SELECTION,
-        confirmation=CONFIRMATION,
+        about={"selection": SELECTION, "confirmation": CONFIRMATION},
     )
     return tmp_path / "out"
 

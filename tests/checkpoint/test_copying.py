@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from talo_export.checkpoint import copying, hashing
+from talo_export.checkpoint import copying, hashing, ranges
 from talo_export.checkpoint.copying import copy_edited
 from talo_export.checkpoint.files import BaseFile, list_files
 from talo_export.checkpoint.plan import Edit, repeated
@@ -62,6 +62,7 @@ def test_a_copy_has_exactly_the_edits_and_the_hashes_say_so(
     target.unlink(missing_ok=True)
     with monkeypatch.context() as patched:
         patched.setattr(copying, "CHUNK_BYTES", chunk)
+        patched.setattr(ranges, "CHUNK_BYTES", chunk)
         patched.setattr(hashing, "HASHED_BYTES", chunk)
         patched.setattr(copying, "HASHED_ANYWAY", 100)
         if way == "plain loop":

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from talo_export.checkpoint import fills
+from talo_export.checkpoint import fills, ranges
 from talo_export.checkpoint.header import read_header
 from talo_export.errors import UsageError
 
@@ -54,7 +54,7 @@ def test_the_mean_of_a_tensor_on_disk_is_torchs(
 def test_the_mean_is_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.safetensors"
     save_file({"t": torch.arange(1000, dtype=torch.float32)}, path)
-    monkeypatch.setattr(fills, "CHUNK_BYTES", 64)
+    monkeypatch.setattr(ranges, "CHUNK_BYTES", 64)
     assert fills.tensor_mean(path, read_header(path).tensors["t"]) == np.arange(1000).mean()
 
 

@@ -19,7 +19,7 @@ from test_formats import decoder, module, parts, quantised_base
 from test_gguf import IDS, decoded, write_gguf
 from transformers import AutoModelForCausalLM
 
-from talo_export.checkpoint import copying, hashing
+from talo_export.checkpoint import copying, hashing, ranges
 from talo_export.checkpoint.copying import copy_edited
 from talo_export.checkpoint.files import list_files
 from talo_export.checkpoint.gguf_files import gguf_anatomy
@@ -67,6 +67,7 @@ def test_in_pieces_of_any_size_copy_hash_and_check_mean_the_same_bytes(
     source.write_bytes(content)
     target.unlink(missing_ok=True)
     monkeypatch.setattr(copying, "CHUNK_BYTES", chunk)
+    monkeypatch.setattr(ranges, "CHUNK_BYTES", chunk)
     monkeypatch.setattr(hashing, "HASHED_BYTES", chunk)
     (file,) = [each for each in list_files(tmp_path) if each.name == "f"]
     assert edit.fits

@@ -260,7 +260,7 @@ def test_the_manifest_reads_back_as_it_was_written(
         base="owner/name",
         revision="abc",
         extra=CARD,
-        task={"name": "maps"},
+        about={"task": {"name": "maps"}},
     )
     manifest = read_manifest(tmp_path / "out")
     assert manifest.base == "owner/name"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from planted_case import talo_export
 
-from talo_export.demo import demo_model_directory, load_demo_task
+from talo_export.demo.bundled import demo_model_directory, load_demo_task
 
 STOCK = """
 import json, sys

@@ -10,14 +10,18 @@ from pathlib import Path
 
 from planted_case import talo_export
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "smollm2"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SHOTS, ITEMS = 3, 8
 
 
 def test_smollm2_is_probed_exported_and_answers_as_the_probe_said(tmp_path: Path) -> None:
     model, task, run = tmp_path / "smollm2", tmp_path / "capitals.jsonl", tmp_path / "run"
-    subprocess.run([sys.executable, EXAMPLE / "convert.py", model], check=True, capture_output=True)
-    with (EXAMPLE / "capitals.jsonl").open(encoding="utf-8") as rows:
+    subprocess.run(
+        [sys.executable, EXAMPLES / "convert.py", "smollm2", "--out", model],
+        check=True,
+        capture_output=True,
+    )
+    with (EXAMPLES / "smollm2" / "capitals.jsonl").open(encoding="utf-8") as rows:
         task.write_text("".join(islice(rows, ITEMS)), encoding="utf-8")
 
     done = talo_export(

@@ -9,8 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from talo_export.demo import demo_task_names
-from talo_export.demo.bundled import ITEMS, held_out_questions
+from talo_export.demo.bundled import ITEMS, demo_task_names, held_out_questions
 from talo_export.demo.drawing import Scene
 from talo_export.demo.questions import (
     TRAINED_KINDS,

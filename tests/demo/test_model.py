@@ -11,8 +11,12 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from talo_export.demo import demo_model_directory, demo_task_names, load_demo_task
-from talo_export.demo.bundled import user_text
+from talo_export.demo.bundled import (
+    demo_model_directory,
+    demo_task_names,
+    load_demo_task,
+    user_text,
+)
 from talo_export.tasks.item import LETTERS
 
 SCORES = Path(__file__).parents[2] / "examples" / "demo_model" / "scores.json"

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from talo_export.demo import demo_task_descriptions, demo_task_names, load_demo_task
+from talo_export.demo.bundled import demo_task_descriptions, demo_task_names, load_demo_task
 from talo_export.errors import UsageError
 
 TASKS = demo_task_names()
@@ -61,14 +61,17 @@ def test_items_with_the_same_picture_share_a_group_and_only_those() -> None:
 
 
 def test_a_task_is_the_same_in_another_process() -> None:
-    line = "from talo_export.demo import load_demo_task; print(load_demo_task('maps').fingerprint)"
+    line = (
+        "from talo_export.demo.bundled import load_demo_task as load;"
+        "print(load('maps').fingerprint)"
+    )
     other = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == load_demo_task("maps").fingerprint
 
 
 def test_the_demo_needs_no_torch_to_be_asked_for_its_tasks() -> None:
     line = (
-        "import sys; from talo_export.demo import load_demo_task; load_demo_task('count'); "
+        "import sys; from talo_export.demo.bundled import load_demo_task; load_demo_task('count'); "
         "print('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     other = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)

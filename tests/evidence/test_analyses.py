@@ -11,10 +11,11 @@ import pyarrow.parquet
 import pytest
 
 from talo_export.errors import TaloError, UsageError
+from talo_export.evidence.alternatives import compare
 from talo_export.evidence.analyses.cases import cases
 from talo_export.evidence.analyses.clusters import adjusted_rand, cluster_tasks, silhouette
-from talo_export.evidence.analyses.fills import compare_fills
-from talo_export.evidence.analyses.modules import compare_modules
+from talo_export.evidence.analyses.fills import FILLS
+from talo_export.evidence.analyses.modules import MODULES
 from talo_export.evidence.analyses.pairs import pairs
 from talo_export.evidence.analyses.shots import shots_curve
 from talo_export.evidence.analyses.side_effects import side_effects
@@ -212,7 +213,7 @@ class TestAlternatives:
             f"t{seed}": simulate([*gains, *gains, *[-0.2] * 6], seed=seed, knockouts=knockouts)
             for seed in range(4)
         }
-        found = compare_fills(tables, seed=0)
+        found = compare("fill", tables, FILLS, seed=0)
         zero, uniform, mean = found.alternatives
         assert found.correlation["zero-uniform"] > 0.8
         assert abs(found.correlation["zero-mean"]) < 0.6
@@ -224,13 +225,14 @@ class TestAlternatives:
     def test_modules_compare_on_the_layers_all_were_measured_on(self, simulate):
         knockouts = [Knockout(0), Knockout(1), Knockout(1, "mlp"), Knockout(2, "mlp")]
         tables = {"t": simulate([0.1, 0.0, -0.1, 0.0], knockouts=knockouts)}
-        found = compare_modules(tables, seed=0, scopes=("attention", "mlp"))
+        two = {name: MODULES[name] for name in ("attention", "mlp")}
+        found = compare("module", tables, two, seed=0)
         assert found.layers == (1,)
         assert found.names == ("attention", "mlp")
 
     def test_a_fill_that_was_never_swept_is_an_error(self, simulate):
         with pytest.raises(TaloError, match="uniform"):
-            compare_fills({"t": simulate([0.1])}, seed=0)
+            compare("fill", {"t": simulate([0.1])}, FILLS, seed=0)
 
 
 class TestPairs:

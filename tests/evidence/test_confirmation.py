@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from talo_export.errors import TaloError, UsageError
+from talo_export.errors import TaloError
 from talo_export.evidence.confirmation import confirm
 from talo_export.knockout import Knockout
 
@@ -71,11 +71,6 @@ def test_a_table_without_items_is_an_error(make_table):
     empty = make_table(answers(3), [answers(4)]).take_items([])
     with pytest.raises(TaloError, match="no item in common"):
         confirm(empty, Knockout(0), seed=0)
-
-
-def test_a_level_outside_0_and_1_is_a_usage_error(make_table):
-    with pytest.raises(UsageError, match="95"):
-        confirm(make_table(answers(3), [answers(4)]), Knockout(0), seed=0, level=95)
 
 
 def test_without_any_effect_at_most_a_fortieth_of_runs_is_confirmed(make_table):

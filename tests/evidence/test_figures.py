@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from talo_export.evidence.alternatives import draw_alternatives
+from talo_export.evidence.alternatives import compare, draw_alternatives
 from talo_export.evidence.analyses.answers import calibrate_answers, draw_answers
 from talo_export.evidence.analyses.cases import cases, draw_cases
 from talo_export.evidence.analyses.clusters import cluster_tasks, draw_clusters
-from talo_export.evidence.analyses.fills import compare_fills
+from talo_export.evidence.analyses.fills import FILLS
 from talo_export.evidence.analyses.pairs import draw_pairs, pairs
 from talo_export.evidence.analyses.shots import draw_shots, shots_curve
 from talo_export.evidence.analyses.side_effects import draw_side_effects, side_effects
@@ -120,7 +120,7 @@ def test_shots_fills_and_side_effects_are_drawn(plant, random_table, tmp_path):
     assert "60 items" in text
     fills = [Knockout(k, "attention", f) for f in ("zero", "uniform", "mean") for k in range(4)]
     tables = {f"task {i}": random_table(12, seed=i, knockouts=fills) for i in range(2)}
-    found = compare_fills(tables, seed=0)
+    found = compare("fill", tables, FILLS, seed=0)
     text = drawn(draw_alternatives(found, tmp_path / "f.png", title="Fills", svg=True))
     assert "80 items" in text
     assert "cross-validated" in text

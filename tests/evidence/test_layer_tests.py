@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
-from talo_export.errors import UsageError
 from talo_export.evidence.layer_tests import correct_over_layers
 
 
@@ -98,12 +95,3 @@ def test_a_layer_that_changes_nothing_has_p_value_one(plant):
     sweep.accuracy[:, 1] = 0
     tests = correct_over_layers(sweep, seed=0, permutations=200)
     assert tests.layers[1].p_change == 1.0
-
-
-def test_another_measure_can_be_tested_where_it_exists(plant):
-    sweep = plant(np.random.default_rng(1), 100, [0.2, 0.0])
-    tests = correct_over_layers(sweep, measure="margin", seed=0, permutations=500)
-    assert tests.layers[0].p_gain < 0.05
-    assert json.loads(json.dumps(tests.to_json()))["layers"][1]["layer"] == 1
-    with pytest.raises(UsageError, match="likelihood"):
-        correct_over_layers(_only(sweep, 0), measure="margin", seed=0)

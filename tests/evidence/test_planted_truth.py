@@ -15,10 +15,10 @@ import pytest
 from score_tables import table_of
 
 from talo_export.evidence.confirmation import Confirmation, confirm
-from talo_export.evidence.criteria import CRITERIA, LayerMoments, choose
+from talo_export.evidence.criteria import CRITERIA, WITH_SCORES, LayerMoments, choose
 from talo_export.evidence.paired import cluster, gain_interval
 from talo_export.evidence.power import power
-from talo_export.evidence.selection import WITH_SCORES, paired_moment
+from talo_export.evidence.selection import paired_moment
 from talo_export.knockout import Knockout
 
 RUNS, PROBED, UNSEEN, CHANGED = 4000, 20, 60, 0.2
@@ -52,8 +52,8 @@ def simulate(gains: tuple[float, ...], rule: str, probed: int = PROBED) -> Outco
     accuracy, margin = (
         paired_moment(np.moveaxis(values, 1, -1)) for values in (probing, 2 * probing + noise)
     )
-    moments = LayerMoments(accuracy, None, margin, np.array(float(probed)))
-    chosen = choose(CRITERIA[rule], moments, np.ones(len(gains), dtype=bool))
+    moments = LayerMoments(accuracy, None, margin)
+    chosen = choose(CRITERIA[rule], moments)
     acts = np.flatnonzero(chosen >= 0)
     layer = chosen[acts]
     unseen = changes(rng, UNSEEN, gains)[acts, :, layer]

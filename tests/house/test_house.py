@@ -74,6 +74,22 @@ def test_evidence_never_sees_torch_and_tasks_never_transformers() -> None:
             assert f"from {library}" not in text, path
 
 
+UNTYPED = {
+    "publish/patience.py": "a response of whichever HTTP library huggingface_hub speaks through"
+}
+"""Files that take in what has no type of ours, each with what that is."""
+
+
+def test_what_is_recorded_published_and_shown_has_types_but_for_what_is_foreign() -> None:
+    untyped = set()
+    for room in ("runs", "publish", "commands"):
+        for path in (PACKAGE / room).rglob("*.py"):
+            nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if any(isinstance(node, ast.Name) and node.id == "Any" for node in nodes):
+                untyped.add(path.relative_to(PACKAGE).as_posix())
+    assert untyped == set(UNTYPED)
+
+
 @pytest.mark.parametrize("arguments", [("--help",), ("probe", "--help"), ("--version",)])
 def test_help_imports_no_heavy_library(arguments: tuple[str, ...]) -> None:
     code = (

@@ -14,9 +14,9 @@ from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
 from talo_export.probing.cost import metered
 from talo_export.probing.encoding import Encoded
+from talo_export.probing.engines.checking import disagreement, distance
 from talo_export.probing.engines.naive import Naive
 from talo_export.probing.engines.passes import SharedModel
-from talo_export.probing.engines.rounding import disagreement, distance
 from talo_export.probing.engines.shared import Shared
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import all_knockouts

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from talo_export.probing.engines.last_positions import feed_forward, for_last_positions
+from talo_export.probing.engines.passes import feed_forward, for_last_positions
 from talo_export.probing.settings import Scoring
 from talo_export.probing.sweep import all_knockouts, sweep
 

@@ -6,7 +6,7 @@ import torch
 from probe_models import loaded_llama
 
 from talo_export.probing.answers import Answered
-from talo_export.probing.engines.rounding import disagreement, nudged_embeddings
+from talo_export.probing.engines.checking import disagreement, nudged_embeddings
 from talo_export.probing.scores import Outcome
 
 PLAIN = torch.tensor([0.0, 1.0, 2.0, 3.0])

@@ -58,6 +58,6 @@ def export(
         revision=revision,
         extra=eval_result_files(record),
         describe=lambda manifest: render_card(Subject(manifest, card)).encode(),
-        **record.fields(),
+        about=record.to_json(),
     )
     return out

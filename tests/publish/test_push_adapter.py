@@ -35,7 +35,7 @@ def adapter(base: Path, out: Path, *, hub_id: str | None = None) -> Path:
         base=hub_id or str(base),
         revision="d" * 40 if hub_id else None,
         describe=lambda manifest: render_card(Subject(manifest, card)).encode(),
-        **replace(RECORD, model=model).fields(),
+        about=replace(RECORD, model=model).to_json(),
     )
     return out
 

@@ -69,7 +69,7 @@ def test_the_gain_after_calibration_is_kept_with_the_confirmation() -> None:
 
 
 def test_a_record_is_read_back_as_it_was_written() -> None:
-    manifest = replace(MANIFEST, **RECORD.fields())
+    manifest = replace(MANIFEST, **RECORD.to_json())
     assert record_of_manifest(parse_manifest(json.loads(manifest.to_bytes()), "it")) == RECORD
 
 

@@ -12,7 +12,7 @@ from talo_export.errors import TaloError
 from talo_export.tasks.benchmark import benchmarks
 from talo_export.tasks.item import Task
 from talo_export.tasks.prompts import render
-from talo_export.tasks.sources import load_examples, load_task, load_tasks, task_references
+from talo_export.tasks.sources import load_examples, load_task, task_references
 from talo_export.tasks.split_files import missing_shards, split_files
 from talo_export.tasks.splits import split_task
 
@@ -213,7 +213,7 @@ def test_mme_pairs_two_questions_of_a_picture(copies: Path) -> None:
 
 
 def test_a_pattern_loads_many_tasks(copies: Path) -> None:
-    tasks = load_tasks("pope/*", data=copies)
+    tasks = [load_task(reference, data=copies) for reference in task_references("pope/*")]
     assert [task.name for task in tasks] == ["pope/adversarial", "pope/popular", "pope/random"]
 
 

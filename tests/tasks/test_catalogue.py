@@ -92,7 +92,7 @@ def test_a_pattern_without_a_match_is_wrong_usage(pattern: str) -> None:
 
 def test_the_list_tells_size_chance_scoring_and_source() -> None:
     (info,) = list_tasks("mmbench/ocr")
-    assert (info.name, info.size, info.chance) == ("mmbench/ocr", 39, None)
+    assert (info.name, info.items, info.chance) == ("mmbench/ocr", 39, None)
     assert info.source == "lmms-lab-encoder/MMBench en dev"
     assert info.scoring == "generate"
     assert "ocr" in info.description

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from talo_export.tasks.check import check_task
-from talo_export.tasks.sources import load_tasks
+from talo_export.tasks.sources import load_task, task_references
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "tasks"
 
 
 def test_the_quiz_has_two_categories_and_no_warnings() -> None:
-    tasks = load_tasks(f"{EXAMPLES / 'quiz.csv'}:*")
+    tasks = [load_task(reference) for reference in task_references(f"{EXAMPLES / 'quiz.csv'}:*")]
     assert [(task.name, len(task)) for task in tasks] == [("quiz/metals", 3), ("quiz/planets", 3)]
     assert check_task(str(EXAMPLES / "quiz.csv")).warnings == ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from talo_export.errors import UsageError
-from talo_export.tasks.sources import load_task, load_tasks
+from talo_export.tasks.sources import load_task, task_references
 
 ROWS = [
     {"id": "1", "question": "?", "answer": "x", "category": "warm"},
@@ -21,7 +21,8 @@ def test_a_file_is_a_task(write_rows) -> None:
 
 def test_a_star_gives_several_tasks(write_rows) -> None:
     path = write_rows(*ROWS)
-    assert [task.name for task in load_tasks(f"{path}:*")] == ["quiz/cold", "quiz/warm"]
+    tasks = [load_task(reference) for reference in task_references(f"{path}:*")]
+    assert [task.name for task in tasks] == ["quiz/cold", "quiz/warm"]
 
 
 def test_a_file_that_is_not_there_is_told_as_a_file(tmp_path) -> None:

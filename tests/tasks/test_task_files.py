@@ -14,7 +14,9 @@ import pytest
 from small_pictures import encoded
 
 from talo_export.errors import TaloError, UsageError
-from talo_export.tasks.files import load_task_file, load_task_files
+from talo_export.tasks.files import load_task_file
+from talo_export.tasks.item import Task
+from talo_export.tasks.sources import load_task, task_references
 
 QUIZ = [
     {"id": "one", "question": "Which is red?", "choices": ["rose", "leaf"], "answer": 0},
@@ -230,17 +232,21 @@ def test_a_category_is_picked_by_its_text_or_its_slug(write_rows) -> None:
         task = load_task_file(f"{path}:{name}")
         assert task.name == "quiz/warm-red"
         assert [item.id for item in task.items] == ["one"]
-    assert load_task_file(path, category="cold").items[0].id == "two"
+    assert load_task_file(f"{path}:cold").items[0].id == "two"
+
+
+def every_task(pattern: str) -> list[Task]:
+    return [load_task(reference) for reference in task_references(pattern)]
 
 
 def test_a_star_makes_every_category_its_own_task(write_rows) -> None:
-    tasks = load_task_files(f"{write_rows(*CATEGORIES)}:*")
+    tasks = every_task(f"{write_rows(*CATEGORIES)}:*")
     assert [(task.name, len(task)) for task in tasks] == [("quiz/warm-red", 1), ("quiz/cold", 1)]
 
 
 def test_categories_that_would_share_a_name_keep_apart(write_rows) -> None:
     rows = [row | {"category": c} for row, c in zip(QUIZ, ("Cold", "cold"), strict=True)]
-    names = {task.name for task in load_task_files(f"{write_rows(*rows)}:*")}
+    names = {task.name for task in every_task(f"{write_rows(*rows)}:*")}
     assert len(names) == 2
 
 
@@ -252,7 +258,7 @@ def test_an_unknown_category_suggests_the_nearest(write_rows) -> None:
 def test_a_category_of_a_file_without_any_is_wrong_usage(write_rows) -> None:
     for category in ("cold", "*"):
         with pytest.raises(UsageError, match="no field 'category'"):
-            load_task_files(f"{write_rows(*QUIZ)}:{category}")
+            every_task(f"{write_rows(*QUIZ)}:{category}")
 
 
 def test_a_picture_comes_from_a_path_a_uri_base64_or_bytes(tmp_path: Path) -> None:

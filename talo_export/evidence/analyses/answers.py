@@ -26,16 +26,11 @@ from talo_export.evidence.canvas import (
     LOSS,
     NEUTRAL,
     figure,
+    note,
     span_at_least,
     zero_line,
 )
-from talo_export.evidence.paired import (
-    Clusters,
-    cluster,
-    gain_interval,
-    right,
-    sign_flip_p_value,
-)
+from talo_export.evidence.paired import cluster, judged_gain, right
 from talo_export.evidence.runs import Analysed, Runs
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
@@ -177,25 +172,19 @@ def _always_the_same_text(table: ScoreTable, kept: NDArray[np.intp]) -> bool:
 
 def _calibrated_choice(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     """(N,) preferred choice after each choice's mean log-probability is subtracted."""
+    from scipy.special import log_softmax
+
     known = np.isfinite(scores)
-    top = np.where(known, scores, -np.inf).max(axis=1, keepdims=True)
-    total = np.where(known, np.exp(scores - top), 0.0).sum(axis=1, keepdims=True)
-    logs = np.where(known, scores - top - np.log(total), 0.0)
-    mean = logs.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    logs = log_softmax(np.where(known, scores, -np.inf), axis=1)
+    mean = logs.sum(axis=0, where=known) / np.maximum(known.sum(axis=0), 1)
     chosen: NDArray[np.int64] = np.where(known, logs - mean, -np.inf).argmax(axis=1)
     return chosen
 
 
 def _paired(answers: NDArray[np.bool_], groups: list[str], seed: int) -> PairedGain:
     change = answers[1].astype(np.int64) - answers[0]
-    clusters: Clusters = cluster(change, groups)
-    return PairedGain(
-        base_accuracy=float(answers[0].mean()),
-        accuracy=float(answers[1].mean()),
-        gain=clusters.mean,
-        ci95=gain_interval(clusters, seed=seed),
-        p_value=sign_flip_p_value(clusters),
-    )
+    base_accuracy, accuracy = answers.mean(axis=1).tolist()
+    return PairedGain(base_accuracy, accuracy, *judged_gain(cluster(change, groups), seed=seed))
 
 
 def _shares(choices: NDArray, width: int) -> tuple[float, ...]:
@@ -245,8 +234,7 @@ def draw_answers(result: AnswerCalibration, path: Path, *, title: str, svg: bool
         for i, (name, values, colour) in enumerate(bars):
             left.bar(at + 0.27 * (i - 1), [100 * share for share in values], width=0.25,
                      color=colour, label=name, zorder=2)  # fmt: skip
-        left.set_xticks(at)
-        left.set_xticklabels(list(LETTERS[: len(at)]))
+        left.set_xticks(at, list(LETTERS[: len(at)]))
         left.set_xlabel("choice")
         left.set_ylabel("share of items (%)")
         left.set_title(f"{result.n} items", fontsize=8.5)
@@ -257,12 +245,11 @@ def draw_answers(result: AnswerCalibration, path: Path, *, title: str, svg: bool
             colour = CHOSEN if low > 0 else LOSS if high < 0 else NEUTRAL
             right.vlines([i], low, high, color=colour, linewidth=2)
             right.plot([i], [100 * gain.gain], "o", color=colour, markersize=7)
-            right.annotate(signed(gain.gain), (i, 100 * gain.gain), xytext=(8, 0),
-                           textcoords="offset points", va="center", fontweight="bold")  # fmt: skip
+            note(right, signed(gain.gain), (i, 100 * gain.gain), (8, 0), va="center",
+                 fontweight="bold")  # fmt: skip
         zero_line(right)
         right.set_xlim(-0.5, 1.7)
-        right.set_xticks([0, 1])
-        right.set_xticklabels(["as it\nstands", "preference\ntaken out"])
+        right.set_xticks([0, 1], ["as it\nstands", "preference\ntaken out"])
         span_at_least(right, -5, 5)
         right.set_ylabel("gain (points), paired 95 % interval")
         right.set_title(f"the gain {result.fate}" if result.fate != "no gain" else "no gain",

@@ -128,12 +128,10 @@ def draw_cases(result: Cases, path: Path, *, title: str, svg: bool = False) -> P
             zero_line(axes)
             span_at_least(axes, -1, 1)
             axes.set_xlim(-0.3, 3.5)
-            axes.set_xticks([0, 1, 2.2, 3.2])
-            axes.set_xticklabels(["base", f"without\nlayer {result.layer}"] * 2)
+            axes.set_xticks([0, 1, 2.2, 3.2], ["base", f"without\nlayer {result.layer}"] * 2)
             axes.set_ylabel("margin of the right choice (nats)")
         else:
-            axes.set_xticks([0, 1])
-            axes.set_xticklabels([name for _, _, name in groups])
+            axes.set_xticks([0, 1], [name for _, _, name in groups])
             axes.set_ylabel("items")
             axes.yaxis.set_major_locator(
                 MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from scipy.spatial.distance import squareform
 from scipy.special import comb
 
 from talo_export.codec import Field, Recorded, derived
-from talo_export.errors import TaloError, UsageError
+from talo_export.errors import TaloError
 from talo_export.evidence.analyses.vectors import (
     InteractionVectors,
     draw_vectors,
@@ -36,8 +36,10 @@ from talo_export.evidence.runs import Analysed, Runs
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Linkage = Literal["average", "complete", "single"]
-"""Linkages that are defined for any distance (Ward's needs Euclidean ones)."""
+LINKAGE = "average"
+"""Defined for any distance (Ward's needs Euclidean ones)."""
+MOST = 8
+"""Clusters at most."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class ClusteredTask:
 class Clusters(Recorded):
     """T tasks clustered by their vectors."""
 
-    linkage: Linkage
+    linkage: str
     tasks: tuple[ClusteredTask, ...]
     """As the leaves of the tree, left to right."""
     clusters: int
@@ -88,17 +90,12 @@ class Clusters(Recorded):
 
 
 def cluster_tasks(
-    sweeps: Mapping[str, Differences],
-    *,
-    seed: int,
-    link: Linkage = "average",
-    count: int | None = None,
-    resamples: int = 200,
+    sweeps: Mapping[str, Differences], *, seed: int, resamples: int = 200
 ) -> Clusters:
-    """Cluster tasks by the accuracy vectors of their full sweeps.
+    """Cluster tasks by the accuracy vectors of their full sweeps, into the number of clusters
+    (2 to `MOST`) with the largest silhouette.
 
-    `count` clusters, or the number (2 to 8) with the largest silhouette. Raises TaloError for
-    fewer than three tasks or sweeps of different layers.
+    Raises TaloError for fewer than three tasks or sweeps of different layers.
     """
     if len(sweeps) < 3:
         raise TaloError(f"Clustering needs at least three tasks, not {len(sweeps)}.")
@@ -107,21 +104,18 @@ def cluster_tasks(
             "The runs do not cover the same layers, so their vectors cannot be compared. "
             "Use full sweeps of one model."
         )
-    if count is not None and not 2 <= count < len(sweeps):
-        raise UsageError(f"{count} clusters of {len(sweeps)} tasks: use 2 to {len(sweeps) - 1}.")
     vectors = np.stack([sweep.accuracy.mean(axis=0) for sweep in sweeps.values()])
     distance = correlation_distance(vectors)
-    flat = squareform(distance, checks=False)
-    tree = linkage(flat, method=link)
-    tried = [count] if count else list(range(2, min(8, len(sweeps) - 1) + 1))
+    tree = _tree(distance)
+    tried = range(2, min(MOST, len(sweeps) - 1) + 1)
     silhouettes = {k: silhouette(distance, _cut(tree, k)) for k in tried}
     best = max(silhouettes, key=lambda k: (silhouettes[k], -k))
     order = leaves_list(tree)
     labels = _renumbered(_cut(tree, best), order)
-    copheneticity, _ = cophenet(tree, flat)
+    copheneticity, _ = cophenet(tree, squareform(distance, checks=False))
     names = list(sweeps)
     return Clusters(
-        linkage=link,
+        linkage=LINKAGE,
         tasks=tuple(
             ClusteredTask(names[leaf], int(labels[leaf]), sweeps[names[leaf]].n_items)
             for leaf in order
@@ -130,7 +124,7 @@ def cluster_tasks(
         cophenetic_correlation=float(np.nan_to_num(copheneticity)),
         silhouette=silhouettes[best],
         silhouettes=silhouettes,
-        stability=_stability(list(sweeps.values()), labels, best, link, resamples, seed),
+        stability=_stability(list(sweeps.values()), labels, best, resamples, seed),
         distances=distance,
         tree=tree,
     )
@@ -171,9 +165,12 @@ def adjusted_rand(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
     return 1.0 if most == expected else float((pairs - expected) / (most - expected))
 
 
+def _tree(distance: Array) -> Array:
+    return linkage(squareform(distance, checks=False), method=LINKAGE)
+
+
 def _cut(tree: Array, count: int) -> NDArray[np.int64]:
-    labels: NDArray[np.int64] = fcluster(tree, count, criterion="maxclust").astype(np.int64)
-    return labels
+    return fcluster(tree, count, criterion="maxclust").astype(np.int64)
 
 
 def _renumbered(labels: NDArray[np.int64], order: NDArray) -> NDArray[np.int64]:
@@ -185,28 +182,21 @@ def _renumbered(labels: NDArray[np.int64], order: NDArray) -> NDArray[np.int64]:
 
 
 def _stability(
-    sweeps: list[Differences],
-    labels: NDArray[np.int64],
-    count: int,
-    link: Linkage,
-    resamples: int,
-    seed: int,
+    sweeps: list[Differences], labels: NDArray[np.int64], count: int, resamples: int, seed: int
 ) -> float:
     """Recluster after resampling every task's groups."""
     rng = np.random.default_rng(seed)
     vectors = np.stack([_resampled(sweep, resamples, rng) for sweep in sweeps], axis=1)
     agreement = 0.0
     for drawn in vectors:
-        tree = linkage(squareform(correlation_distance(drawn), checks=False), method=link)
-        agreement += adjusted_rand(labels, _cut(tree, count))
+        agreement += adjusted_rand(labels, _cut(_tree(correlation_distance(drawn)), count))
     return agreement / resamples
 
 
 def _resampled(sweep: Differences, resamples: int, rng: np.random.Generator) -> Array:
     """(R, L) vectors of bootstrap samples of one task's groups."""
     weights = bootstrap(sweep, resamples, rng)
-    means: Array = (weights @ sweep.accuracy) / weights.sum(axis=1, keepdims=True)
-    return means
+    return (weights @ sweep.accuracy) / weights.sum(axis=1, keepdims=True)
 
 
 def analyse(runs: Runs) -> Analysed:

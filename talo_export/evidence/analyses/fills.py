@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
+from typing import get_args
 
-from talo_export.evidence.alternatives import Alternatives, compare, draw_alternatives
+from talo_export.evidence.alternatives import analyse_by
 from talo_export.evidence.runs import Analysed, Runs
 from talo_export.knockout import Fill, Scope
-from talo_export.probing.scores import ScoreTable
 
-FILLS: tuple[Fill, ...] = ("zero", "uniform", "mean")
-
-
-def compare_fills(
-    tables: Mapping[str, ScoreTable],
-    *,
-    seed: int,
-    scope: Scope = "attention",
-    fills: Sequence[Fill] = FILLS,
-) -> Alternatives:
-    """What stands in the attention's place; every table must hold every fill."""
-    return compare("fill", tables, {fill: (scope, fill) for fill in fills}, seed)
+FILLS: Mapping[str, tuple[Scope, Fill]] = {fill: ("attention", fill) for fill in get_args(Fill)}
 
 
 def analyse(runs: Runs) -> Analysed:
     """Of one run or many."""
-    tables = runs.more.probed_with([("attention", fill) for fill in FILLS])
-    result = compare_fills(tables, seed=runs.seed)
-    return Analysed(
-        result, partial(draw_alternatives, result, title="Zero against uniform against mean")
-    )
+    return analyse_by("fill", FILLS, runs, "Zero against uniform against mean")

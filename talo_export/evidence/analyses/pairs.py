@@ -15,14 +15,9 @@ import numpy as np
 
 from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError
-from talo_export.evidence.canvas import INK, diverging, figure, symmetric_limit
+from talo_export.evidence.canvas import INK, colour_bar, figure, heat_map
 from talo_export.evidence.grid import Array, Grid
-from talo_export.evidence.paired import (
-    accuracy_clusters,
-    gain_interval,
-    right,
-    sign_flip_p_value,
-)
+from talo_export.evidence.paired import accuracy_clusters, judged_gain, knockouts_of, right
 from talo_export.evidence.runs import Analysed, Runs
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
@@ -106,24 +101,21 @@ def pairs(
     if not second:
         raise TaloError("No sweep of a second layer is at hand. Run the pairs sweep first.")
     kind = next(iter(second))
-    singles = [
-        k for k in single.variants if k is not None and (k.scope, k.fill) == (kind.scope, kind.fill)
-    ]
+    singles = knockouts_of(single, kind.scope, kind.fill)
     layers = sorted({k.layer for k in singles})
     at = {layer: i for i, layer in enumerate(layers)}
-    base = float(right(single)[single.row(None)].mean())
+    base = _accuracy(single, None)
     gains = np.full((len(layers), len(layers)), np.nan)
     for knockout in singles:
         i = at[knockout.layer]
-        gains[i, i] = float(right(single)[single.row(knockout)].mean()) - base
+        gains[i, i] = _accuracy(single, knockout) - base
     measured: set[frozenset[int]] = set()
     for first, table in second.items():
         for other in table.variants:
             if other is None or other.layer == first.layer or other.layer not in at:
                 continue
-            gain = float(right(table)[table.row(other)].mean()) - base
             i, j = at[first.layer], at[other.layer]
-            gains[i, j] = gains[j, i] = gain
+            gains[i, j] = gains[j, i] = _accuracy(table, other) - base
             measured.add(frozenset((i, j)))
     if not measured:
         raise TaloError("The second sweeps hold no second layer: nothing was paired.")
@@ -138,6 +130,10 @@ def pairs(
         layer_evaluations=layer_evaluations,
         seconds=seconds,
     )
+
+
+def _accuracy(table: ScoreTable, knockout: Knockout | None) -> float:
+    return float(right(table)[table.row(knockout)].mean())
 
 
 def _greedy(
@@ -156,17 +152,17 @@ def _greedy(
         )
     table = second[first]
     others = [k for k in table.variants if k is not None and k.layer != first.layer]
-    best = max(others, key=lambda k: (float(right(table)[table.row(k)].mean()), -k.layer))
-    clusters = accuracy_clusters(table, best)
+    best = max(others, key=lambda k: (_accuracy(table, k), -k.layer))
+    more, ci95, p_value = judged_gain(accuracy_clusters(table, best), seed=seed)
     first_gain = float(gains[at[first.layer], at[first.layer]])
     return SecondLayer(
         first=first.layer,
         second=best.layer,
         first_gain=first_gain,
-        pair_gain=first_gain + clusters.mean,
-        more=clusters.mean,
-        ci95=gain_interval(clusters, seed=seed),
-        p_value=sign_flip_p_value(clusters),
+        pair_gain=first_gain + more,
+        more=more,
+        ci95=ci95,
+        p_value=p_value,
     )
 
 
@@ -174,9 +170,7 @@ def analyse(runs: Runs) -> Analysed:
     """Of one run: the best layer with all others, or, with `full`, every layer with every other."""
     run = runs.only("pairs")
     table = run.probed
-    singles = [
-        v for v in table.variants if v is not None and (v.scope, v.fill) == (run.scope, run.fill)
-    ]
+    singles = knockouts_of(table, run.scope, run.fill)
     best = max(singles, key=lambda single: table.accuracy[table.row(single)])
     swept = {
         first: runs.more.second_sweep(
@@ -204,10 +198,9 @@ def draw_pairs(result: Pairs, path: Path, *, title: str, svg: bool = False) -> P
     depth = len(result.layers)
     side = min(8.0, max(4.2, 0.095 * depth))
     shown = 100 * result.gains
-    limit = symmetric_limit(shown)
     with figure(path, side + 1.9, side + 1.0, title=title, svg=svg) as drawing:
         axes = drawing.add_subplot()
-        image = axes.imshow(shown, cmap=diverging(), vmin=-limit, vmax=limit, origin="lower")
+        image = heat_map(axes, shown, origin="lower")
         step = max(1, -(-depth // 16))
         ticks = range(0, depth, step)
         for axis in (axes.xaxis, axes.yaxis):
@@ -234,7 +227,5 @@ def draw_pairs(result: Pairs, path: Path, *, title: str, svg: bool = False) -> P
         axes.set_xlabel("decoder layer knocked out")
         axes.set_ylabel("and this one (diagonal: alone)")
         drawing.legend(loc="outside lower center", ncols=2)
-        bar = drawing.colorbar(image, ax=axes, shrink=0.7, extend="both", pad=0.02)
-        bar.set_label("gain against the base (points)", fontsize=8)
-        bar.outline.set_visible(False)
+        colour_bar(drawing, image, "gain against the base (points)", shrink=0.7, pad=0.02)
     return path

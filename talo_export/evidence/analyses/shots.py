@@ -27,10 +27,9 @@ from talo_export.evidence.canvas import (
     span_at_least,
     zero_line,
 )
-from talo_export.evidence.criteria import Criterion, choose, criterion_of
-from talo_export.evidence.differences import Differences, moments_of_subsets, random_subsets
+from talo_export.evidence.criteria import WITH_SCORES, Criterion, criterion_of
+from talo_export.evidence.differences import Differences, choices, random_subsets
 from talo_export.evidence.runs import Analysed, Runs
-from talo_export.evidence.selection import WITH_SCORES
 from talo_export.wording import percent, points
 
 SERIES = (GAIN, LOSS, CHOSEN, "#CC79A7", "#E69F00", "#56B4E9", INK)
@@ -114,7 +113,6 @@ def simulate_selection(
     *,
     runs: int,
     seed: int,
-    min_gain: float | None = None,
 ) -> Trials:
     """Choose on `runs` random probing sets of `shots` items, judge each on the other items.
 
@@ -126,8 +124,7 @@ def simulate_selection(
         )
     rng = np.random.default_rng(seed)
     probing = random_subsets(sweep.members, shots, runs, rng)
-    moments = moments_of_subsets(sweep, probing)
-    chosen = choose(criterion, moments, np.ones(len(sweep.layers), dtype=bool), min_gain)
+    chosen = choices(sweep, probing, criterion)
     unseen = 1.0 - probing
     gains = (unseen @ sweep.accuracy) / unseen.sum(axis=1, keepdims=True)
     picked = np.take_along_axis(gains, np.maximum(chosen, 0)[:, None], axis=1)[:, 0]
@@ -158,7 +155,7 @@ def shots_curve(
     curve = []
     for name in criteria:
         rule = criterion_of(name)
-        if rule.measure not in sweep.measures():
+        if getattr(sweep, rule.measure) is None:
             raise UsageError(
                 f"Criterion {name!r} needs log-likelihoods of the choices, but only text was "
                 "generated. Use accuracy, or probe with --scoring likelihood."
@@ -167,20 +164,10 @@ def shots_curve(
             if sweep.n_items - size < LEAST_UNSEEN_SHARE * sweep.n_items:
                 continue
             trials = simulate_selection(sweep, size, rule, runs=runs, seed=seed)
-            low, high = np.quantile(trials.gain, [0.025, 0.975])
-            curve.append(
-                ShotsPoint(
-                    criterion=name,
-                    shots=size,
-                    runs=runs,
-                    mean_gain=float(trials.gain.mean()),
-                    low=float(low),
-                    high=float(high),
-                    hurts=trials.hurts,
-                    acts=trials.acts,
-                    regret=trials.regret,
-                )
-            )
+            low, high = np.quantile(trials.gain, [0.025, 0.975]).tolist()
+            mean = float(trials.gain.mean())
+            shares = trials.hurts, trials.acts, trials.regret
+            curve.append(ShotsPoint(name, size, runs, mean, low, high, *shares))
     if not curve:
         raise TaloError(
             f"{sweep.n_items} items are too few for {min(shots)} shots with a quarter of the "
@@ -226,8 +213,7 @@ def draw_shots(curve: ShotsCurve, path: Path, *, title: str, svg: bool = False) 
         for axes in (left, right):
             axes.grid(color=FAINT, linewidth=0.6, zorder=0)
             axes.set_xscale("log")
-            axes.set_xticks(shots)
-            axes.set_xticklabels(map(str, shots))
+            axes.set_xticks(shots, list(map(str, shots)))
             axes.minorticks_off()
             axes.set_xlabel("shots (probing items)")
     return path

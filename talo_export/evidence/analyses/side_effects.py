@@ -109,8 +109,7 @@ def side_effects(
 def _variance(table: ScoreTable, knockout: Knockout) -> float:
     """Squared standard error of a task's gain, with one group added each way (see `paired`)."""
     clusters = accuracy_clusters(table, knockout)
-    sizes = clusters.sizes.astype(np.float64)
-    _, error = mean_and_error(clusters.sums, sizes, one_each_way=True)
+    _, error = mean_and_error(clusters.sums, clusters.sizes.astype(np.float64))
     return float(error) ** 2
 
 
@@ -146,12 +145,9 @@ def draw_side_effects(effects: SideEffects, path: Path, *, title: str, svg: bool
         low, high = (100 * bound for bound in effects.macro_ci95)
         axes.hlines(count + 0.4, low, high, color=INK, linewidth=2, zorder=2)
         axes.plot([100 * effects.macro_gain], [count + 0.4], "D", color=INK, markersize=5, zorder=3)
-        axes.set_yticks([*range(count), count + 0.4])
-        axes.set_yticklabels(
-            [*(f"{shortened(name)} ({task.n})" for name, task in effects.tasks.items()),
-             "macro average"],
-            fontsize=8 if count <= 40 else 6.5,
-        )  # fmt: skip
+        names = [f"{shortened(name)} ({task.n})" for name, task in effects.tasks.items()]
+        ticks, size = [*range(count), count + 0.4], 8 if count <= 40 else 6.5
+        axes.set_yticks(ticks, [*names, "macro average"], fontsize=size)
         axes.get_yticklabels()[-1].set_fontweight("bold")
         axes.set_ylim(count + 1.1, -0.7)
         zero_line(axes, vertical=True)

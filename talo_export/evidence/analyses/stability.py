@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from talo_export.codec import Recorded, derived
 from talo_export.evidence.canvas import CHOSEN, FAINT, GAIN, NEUTRAL, figure, layer_ticks
-from talo_export.evidence.criteria import choose, criterion_of
+from talo_export.evidence.criteria import criterion_of
 from talo_export.evidence.differences import (
     Differences,
     bootstrap,
-    moments_of_subsets,
+    choice_of_all,
+    choices,
     random_subsets,
 )
 from talo_export.evidence.runs import Analysed, Runs
@@ -79,19 +80,20 @@ def stability(
     min_gain: float | None = None,
 ) -> Stability:
     """Bootstrap the probing set (groups with replacement), and draw smaller ones from it."""
-    rule, allowed = criterion_of(criterion), np.ones(len(sweep.layers), dtype=bool)
-    rng = np.random.default_rng(seed)
+    rule, rng = criterion_of(criterion), np.random.default_rng(seed)
 
-    def choices(weights: NDArray[np.float64]) -> NDArray[np.int64]:
-        return choose(rule, moments_of_subsets(sweep, weights), allowed, min_gain)
+    def count(weights: NDArray[np.float64]) -> NDArray[np.int64]:
+        """(L+1,) votes, those for the base first."""
+        chosen = choices(sweep, weights, rule, min_gain)
+        return np.bincount(chosen + 1, minlength=len(sweep.layers) + 1).astype(np.int64)
 
-    whole = int(choices(np.ones((1, sweep.n_items)))[0])
-    counts = _counts(choices(bootstrap(sweep, runs, rng)), len(sweep.layers))
+    whole = choice_of_all(sweep, rule, min_gain)
+    counts = count(bootstrap(sweep, runs, rng))
     points = []
     for size in shots:
         if size >= sweep.n_items:
             continue
-        votes = _counts(choices(random_subsets(sweep.members, size, runs, rng)), len(sweep.layers))
+        votes = count(random_subsets(sweep.members, size, runs, rng))
         most = int(votes.argmax())
         points.append(
             ShotsAgreement(
@@ -111,11 +113,6 @@ def stability(
         kept_base=float(counts[0] / runs),
         by_shots=tuple(points),
     )
-
-
-def _counts(chosen: NDArray[np.int64], layers: int) -> NDArray[np.int64]:
-    """(L+1,) votes, those for the base first."""
-    return np.bincount(chosen + 1, minlength=layers + 1).astype(np.int64)
 
 
 def analyse(runs: Runs) -> Analysed:
@@ -149,8 +146,8 @@ def _draw_shares(axes: Axes, result: Stability, depth: int) -> None:
     )
     axes.bar([base_at], [100 * result.kept_base], color=CHOSEN if result.layer is None else NEUTRAL,
              width=max(0.8, 0.02 * depth), zorder=2)  # fmt: skip
-    axes.set_xticks([base_at, *layer_ticks(depth, 12)])
-    axes.set_xticklabels(["base", *map(str, layer_ticks(depth, 12))])
+    ticks = layer_ticks(depth, 12)
+    axes.set_xticks([base_at, *ticks], ["base", *map(str, ticks)])
     axes.set_xlabel("decoder layer chosen (green: by the items as they are)")
     axes.set_ylabel("share of resamples (%)")
     axes.set_title(
@@ -170,8 +167,7 @@ def _draw_agreement(axes: Axes, result: Stability) -> None:
                   color=NEUTRAL, label="base kept", linestyle="--", zorder=2,
                   clip_on=False)  # fmt: skip
         axes.set_xscale("log")
-        axes.set_xticks(shots)
-        axes.set_xticklabels(map(str, shots))
+        axes.set_xticks(shots, list(map(str, shots)))
         axes.minorticks_off()
         axes.legend(loc="best")
     axes.set_ylim(0, 100)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError
-from talo_export.evidence.canvas import INK, diverging, figure, shortened, symmetric_limit
+from talo_export.evidence.canvas import INK, colour_bar, figure, heat_map, shortened
 from talo_export.evidence.confirmation import Verdict, verdict_of
 from talo_export.evidence.grid import Array, Counts, Grid
 from talo_export.evidence.paired import cluster, gain_interval, right
@@ -170,22 +170,17 @@ def draw_transfer(result: Transfer, path: Path, *, title: str, svg: bool = False
 
     count = len(result.tasks)
     shown = 100 * result.gains
-    limit = symmetric_limit(shown)
     cell = 0.42 if count <= MOST_NUMBERED else max(0.13, 6.5 / count)
     width, height = 3.6 + cell * count, 3.0 + cell * count
     with figure(path, max(width, 6.2), max(height, 4.2), title=title, svg=svg) as drawing:
         axes = drawing.add_subplot()
-        image = axes.imshow(shown, cmap=diverging(), vmin=-limit, vmax=limit, aspect="auto")
+        image = heat_map(axes, shown, aspect="auto")
         size = 8 if count <= 40 else 6
         labels = [shortened(task, 28) for task in result.tasks]
         chosen = ["base" if layer is None else f"layer {layer}" for layer in result.layers]
-        axes.set_yticks(range(count))
-        axes.set_yticklabels(
-            [f"{label} · {layer}" for label, layer in zip(labels, chosen, strict=True)],
-            fontsize=size,
-        )
-        axes.set_xticks(range(count))
-        axes.set_xticklabels(labels, rotation=90, fontsize=size)
+        rows = [f"{label} · {layer}" for label, layer in zip(labels, chosen, strict=True)]
+        axes.set_yticks(range(count), rows, fontsize=size)
+        axes.set_xticks(range(count), labels, rotation=90, fontsize=size)
         axes.tick_params(length=2)
         for side in axes.spines.values():
             side.set_visible(False)
@@ -196,7 +191,7 @@ def draw_transfer(result: Transfer, path: Path, *, title: str, svg: bool = False
                     continue
                 certain = verdict in ("confirmed", "harmful")
                 if count <= MOST_NUMBERED:
-                    strong = abs(shown[a, b]) > 0.75 * limit
+                    strong = abs(shown[a, b]) > 0.75 * image.get_clim()[1]
                     axes.text(b, a, _points(result.gains[a, b]), ha="center", va="center",
                               fontsize=7, color="white" if strong else INK,
                               fontweight="bold" if certain else "normal")  # fmt: skip
@@ -208,19 +203,15 @@ def draw_transfer(result: Transfer, path: Path, *, title: str, svg: bool = False
         axes.set_xlabel("applied to, unseen items only", fontsize=8.5)
         axes.set_ylabel("layer chosen on", fontsize=8.5)
         mark = "bold" if count <= MOST_NUMBERED else "dot"
-        known = result.n[result.n > 0]
-        items = _items(known)
+        items = _items(result.n[result.n > 0])
         axes.set_title(
             f"own task {_points(result.mean_gain_own)}, other tasks "
             f"{_points(result.mean_gain_abroad)} points on average · {items}\n"
             f"{mark}: paired 95 % interval excludes 0 · framed: own task · grey: not scored",
             fontsize=8.5,
         )
-        bar = drawing.colorbar(
-            image, ax=axes, shrink=min(0.6, 3.5 / height), aspect=25, extend="both", pad=0.01
-        )
-        bar.set_label("gain (points)", fontsize=8)
-        bar.outline.set_visible(False)
+        shrink = min(0.6, 3.5 / height)
+        colour_bar(drawing, image, "gain (points)", shrink=shrink, aspect=25, pad=0.01)
     return path
 
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError, UsageError
-from talo_export.evidence.canvas import INK, diverging, figure, shortened, symmetric_limit
+from talo_export.evidence.canvas import INK, colour_bar, figure, heat_map, shortened
 from talo_export.evidence.grid import Array
-from talo_export.evidence.paired import right
+from talo_export.evidence.paired import knockouts_of, right
 from talo_export.evidence.runs import Analysed, Runs
 from talo_export.evidence.selection import layer_moments
 from talo_export.foreign_text import csv_cell
@@ -98,7 +98,7 @@ def interaction_vectors(
         raise TaloError("There are no scores to make vectors of. Name at least one finished run.")
     by_task: dict[str, dict[int, tuple[float, float]]] = {}
     for task, table in tables.items():
-        wanted = [k for k in table.variants if k is not None and (k.scope, k.fill) == (scope, fill)]
+        wanted = knockouts_of(table, scope, fill)
         if not wanted:
             raise TaloError(
                 f"The run of {task!r} holds no knockout of scope {scope!r} and fill {fill!r}. "
@@ -193,38 +193,30 @@ def draw_vectors(
         for row in range(1, len(groups)):
             if groups[row] != groups[row - 1]:
                 axes.axhline(row - 0.5, color=INK, linewidth=1.1)
-        image = axes.images[0]
-        bar = drawing.colorbar(
-            image, ax=axes, location="bottom", extend="both", aspect=40, shrink=0.6,
-            pad=0.12 / height,
-        )  # fmt: skip
         grey = "" if np.isfinite(shown).all() else "; grey: not measured"
-        bar.set_label(
+        means = (
             "gain in accuracy when the layer is knocked out (points)\n"
-            f"ring: the task's best layer; in brackets: items{grey}",
-            fontsize=8,
+            f"ring: the task's best layer; in brackets: items{grey}"
         )
-        bar.outline.set_visible(False)
+        colour_bar(drawing, axes.images[0], means, location="bottom", aspect=40, shrink=0.6,
+                   pad=0.12 / height)  # fmt: skip
     return path
 
 
 def _draw_cells(
     axes: Axes, layers: Sequence[int], tasks: Sequence[TaskVector], shown: Array
 ) -> None:
-    limit = symmetric_limit(shown)
-    axes.imshow(shown, cmap=diverging(), vmin=-limit, vmax=limit, aspect="auto",
-                interpolation="nearest")  # fmt: skip
+    heat_map(axes, shown, aspect="auto", interpolation="nearest")
     best = np.where(np.isfinite(shown), shown, -np.inf).argmax(axis=1)
     gains = shown[np.arange(len(tasks)), best] > 0
     axes.plot(best[gains], np.flatnonzero(gains), "o", markersize=3.2, markerfacecolor="none",
               markeredgecolor=INK, markeredgewidth=0.8)  # fmt: skip
     size = 8 if len(tasks) <= 40 else 6.5
-    axes.set_yticks(range(len(tasks)))
-    axes.set_yticklabels([f"{shortened(row.task)} ({row.n})" for row in tasks], fontsize=size)
+    names = [f"{shortened(row.task)} ({row.n})" for row in tasks]
+    axes.set_yticks(range(len(tasks)), names, fontsize=size)
     axes.yaxis.tick_right()
     step = max(1, -(-len(layers) // 20))
-    axes.set_xticks(range(0, len(layers), step))
-    axes.set_xticklabels([str(layer) for layer in layers[::step]])
+    axes.set_xticks(range(0, len(layers), step), [str(layer) for layer in layers[::step]])
     axes.tick_params(length=2)
     axes.set_xlabel("decoder layer knocked out")
     for side in axes.spines.values():

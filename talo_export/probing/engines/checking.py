@@ -3,16 +3,18 @@
 The first item of every kind (what inputs it has, whether anything follows its prompt) is answered
 the plain way too, variant by variant. That proves the knockouts and checks the shared engine. Where
 it cannot run the model or disagrees, it goes on one variant at a time, and at last the plain way;
-each change is said once.
+each change is said once. "Disagrees" means by more than the number format rounds.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Literal
 
 import torch
+from torch import Tensor, nn
 
 from talo_export.errors import TaloError
 from talo_export.models.loading import LoadedModel
@@ -23,7 +25,6 @@ from talo_export.probing.encoding import Encoded
 from talo_export.probing.engines.naive import Naive, Todo, one_token_each
 from talo_export.probing.engines.passes import SharedModel
 from talo_export.probing.engines.plan import Variant
-from talo_export.probing.engines.rounding import disagreement, nudged_embeddings
 from talo_export.probing.engines.shared import Shared
 from talo_export.probing.engines.walk import CannotShareError
 from talo_export.probing.engines.width import Widths
@@ -41,6 +42,14 @@ FEWEST_FOR_STOCK_SHAPED = 4
 """Items of a confirmation: the first is answered twice, for checking."""
 LIBRARY_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError)
 """What a model's code raises when it is run in a way it was not written for."""
+
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 3e-2, torch.bfloat16: 1e-1}
+"""Largest distance of two logit vectors, relative to the spread of one. Measured on models run in
+other batch shapes: about 1e-6 in float32 and 1e-2 in bfloat16; a wrong engine is off by 0.1 to 1.
+"""
+AMPLIFIED = 3
+"""How many times what a nudge of one rounding step does to the plain way's own answer still counts
+as rounding."""
 
 
 def best_way(engine: EngineName, variants: int, items: int) -> Way:
@@ -210,3 +219,65 @@ class CheckedEngine:
 def kind_of(encoded: Encoded) -> Kind:
     """What makes two items the same work: which inputs they have, and what follows the prompt."""
     return (frozenset(encoded.inputs), not one_token_each(encoded))
+
+
+def disagreement(
+    fast: Answered, plain: Answered, dtype: torch.dtype, nudged: Answered | None = None
+) -> str | None:
+    """One phrase saying how `fast` differs from `plain` beyond rounding, None where it does not.
+
+    Compared are the logits after the prompt, the choices' scores, and in full precision the text
+    itself (in half precision two tokens of equal logits are common, and either may come first).
+    A deep model without one of its first layers can make much of a last bit. `nudged`, the plain
+    answer after such a nudge, says how much it is here.
+    """
+    tolerance = TOLERANCE.get(dtype, TOLERANCE[torch.bfloat16])
+    if fast.outcome.finite != plain.outcome.finite:
+        return "one has a NaN or Inf among its logits and the other has not"
+    if not plain.outcome.finite:
+        return None
+    allowed = tolerance
+    if nudged is not None:
+        allowed = max(allowed, AMPLIFIED * distance(nudged.logits, plain.logits))
+    apart = distance(fast.logits, plain.logits)
+    if not apart <= allowed:
+        return f"their logits are {apart:.2g} of their spread apart"
+    if (fast.outcome.scores is None) != (plain.outcome.scores is None):
+        return "only one has scores"
+    own = 0.0 if nudged is None else AMPLIFIED * largest_change(nudged, plain)
+    for score, usual in zip(fast.outcome.scores or (), plain.outcome.scores or (), strict=True):
+        if not math.isclose(score, usual, rel_tol=tolerance, abs_tol=max(tolerance, own)):
+            return f"a choice scores {score:.6g} and {usual:.6g} nats"
+    exact = dtype in (torch.float32, torch.float64)
+    if exact and fast.outcome.scores is None and fast.outcome.answer != plain.outcome.answer:
+        return f"they say {fast.outcome.answer!r} and {plain.outcome.answer!r}"
+    return None
+
+
+@contextmanager
+def nudged_embeddings(model: nn.Module) -> Iterator[None]:
+    """The model with every number of its word embeddings off by one rounding step, up or down.
+
+    The same signs each time.
+    """
+
+    def nudge(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        signs = torch.randint(0, 2, output.shape, generator=generator).to(output) * 2 - 1
+        return output * (1 + torch.finfo(output.dtype).eps * signs)
+
+    with model.get_input_embeddings().register_forward_hook(nudge):
+        yield
+
+
+def largest_change(first: Answered, second: Answered) -> float:
+    """Largest difference of a choice's scores in nats, 0 where there are none."""
+    pairs = zip(first.outcome.scores or (), second.outcome.scores or (), strict=False)
+    return max((abs(a - b) for a, b in pairs), default=0.0)
+
+
+def distance(logits: Tensor, usual: Tensor) -> float:
+    """|logits - usual| / |usual - its mean|, Euclidean."""
+    first, second = logits.double().cpu(), usual.double().cpu()
+    spread = (second - second.mean()).norm().clamp_min(1e-30)
+    return float((first - second).norm() / spread)

@@ -171,13 +171,13 @@ def read_generated(loaded: LoadedModel, encoded: Encoded, made: Any) -> list[Out
     return outcomes
 
 
-def end_tokens(loaded: LoadedModel) -> set[int]:
-    """The tokens that end a generation."""
+def end_tokens(loaded: LoadedModel) -> list[int]:
+    """The tokens that end a generation, the model's first one first."""
     ends = loaded.model.generation_config.eos_token_id
-    return set(ends) if isinstance(ends, (list, tuple)) else {ends}
+    return [ends] if isinstance(ends, int) else list(ends or ())
 
 
-def up_to_end(tokens: list[int], ends: set[int]) -> list[int]:
+def up_to_end(tokens: list[int], ends: list[int]) -> list[int]:
     """A row's own tokens: what follows its end is padding for the rows that go on."""
     for at, token in enumerate(tokens):
         if token in ends:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,9 +18,8 @@ from transformers import Cache
 
 from talo_export.models.anatomy import Decoder
 from talo_export.models.switching import silenced
-from talo_export.probing.engines.caches import cache_of, select_rows
-from talo_export.probing.engines.last_positions import feed_forward, for_last_positions
 from talo_export.probing.engines.plan import Pass
+from talo_export.probing.engines.rows import cache_of, select_rows
 from talo_export.probing.engines.walk import CannotShareError, ItemState, PassEndedError, Walk
 from talo_export.probing.forwards import Forward, Place, all_replaced
 from talo_export.probing.vision import vision_entries
@@ -29,26 +27,6 @@ from talo_export.probing.vision import vision_entries
 Made = TypeVar("Made")
 ALL = 2**31
 """Of a pass's positions: every one, through every module."""
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """What a pass ends with: logits (answers wanted, positions, vocabulary) and their cache."""
-
-    logits: Tensor
-    cache: Cache | None
-
-
-@dataclass
-class _Running:
-    """A pass under way, and how it ends: the rows and positions whose logits are wanted."""
-
-    walk: Walk
-    wanted: list[int]
-    keep: int
-    first_forward: bool
-    """Whether the pass ends with the model's first forward, and what follows runs as it is."""
-    headed: bool = False
 
 
 class SharedModel:
@@ -69,7 +47,7 @@ class SharedModel:
         self._width = int(config.hidden_size)
         self._sizes = {1, 2, 3, 4} | {n for n in config.to_dict().values() if isinstance(n, int)}
         self._lengths: dict[int, int | None] = {}
-        self._running: _Running | None = None
+        self._walk: Walk | None = None
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -83,7 +61,7 @@ class SharedModel:
             for index, layer in enumerate(self._layers)
         ]
         places += [
-            (module, method, self._stand_in(partial(self._look, id(module))))
+            (module, method, self._stand_in(partial(Walk.look, entry=id(module))))
             for module, method in vision_entries(self.model, self.decoder)
         ]
         last = feed_forward(self.decoder)
@@ -101,12 +79,12 @@ class SharedModel:
         *,
         keep: int = 1,
         cache: bool = False,
-    ) -> Passed | None:
+    ) -> tuple[Tensor, Cache | None] | None:
         """Run one pass over an item's `inputs` (a batch of one).
 
-        Returns the last `keep` positions' logits of the answers wanted, in the plan's order;
-        nothing for a pass that stops at its handover. `cache` keeps key/values too. Raises
-        CannotShareError where the model does not fit.
+        Returns (answers wanted, last `keep` positions, vocabulary) logits in the plan's order, and
+        the cache of the same rows under `cache`; nothing for a pass that stops at its handover.
+        Raises CannotShareError where the model does not fit.
         """
         output = self._carry_out(
             plan, state, keep, False, lambda: self.model(**inputs, use_cache=cache)
@@ -117,8 +95,8 @@ class SharedModel:
         if cache:
             if kept is None:
                 raise CannotShareError(f"{self._name} keeps no cache")
-            select_rows(kept, [plan.rows.index(variant) for variant in plan.wanted])
-        return Passed(output.logits[:, -keep:], kept)
+            select_rows(kept, plan.ends)
+        return output.logits[:, -keep:], kept
 
     def generate(self, plan: Pass, state: ItemState, generate: Callable[[], Made]) -> Made | None:
         """What a stock generation on a batch of one gives, its first forward being this pass.
@@ -141,17 +119,15 @@ class SharedModel:
             variant: torch.arange(count) == place
             for variant, (place, count) in plan.silence().items()
         }
-        wanted = [plan.rows.index(variant) for variant in plan.wanted]
-        walk = Walk(plan, state, self._lengths)
-        running = self._running = _Running(walk, wanted, keep, first_forward)
+        walk = self._walk = Walk(plan, state, self._lengths, keep, first_forward)
         try:
             with silenced(self.model, self.decoder, masks):
                 made = call()
         except PassEndedError:
             return None
         finally:
-            self._running = None
-        if not walk.rows or not running.headed:
+            self._walk = None
+        if not walk.rows or not walk.headed:
             raise CannotShareError(f"{self._name} passes its stack of layers by")
         return made
 
@@ -160,38 +136,73 @@ class SharedModel:
 
         def wrap(forward: Forward) -> Forward:
             def stand_in(*args: Any, **kwargs: Any) -> Any:
-                if self._running is None:
+                if self._walk is None:
                     return forward(*args, **kwargs)
-                return enter(self._running, forward, args, kwargs)
+                return enter(self._walk, forward, args, kwargs)
 
             return stand_in
 
         return wrap
 
-    def _enter_stack(self, running: _Running, forward: Forward, args: Any, kwargs: Any) -> Any:
-        args, kwargs = running.walk.widen(self._sizes, self._width, args, kwargs)
+    def _enter_stack(self, walk: Walk, forward: Forward, args: Any, kwargs: Any) -> Any:
+        args, kwargs = walk.widen(self._sizes, self._width, args, kwargs)
         return forward(*args, **kwargs)
 
-    def _enter_layer(
-        self, index: int, running: _Running, forward: Forward, args: Any, kwargs: Any
-    ) -> Any:
-        if not running.walk.rows:
+    def _enter_layer(self, index: int, walk: Walk, forward: Forward, args: Any, kwargs: Any) -> Any:
+        if not walk.rows:
             raise CannotShareError(f"{self.decoder.path} is not where its layers are called")
-        return running.walk.through(index, forward, args, kwargs)
+        return walk.through(index, forward, args, kwargs)
 
-    def _look(self, entry: int, running: _Running, forward: Forward, args: Any, kwargs: Any) -> Any:
-        return running.walk.look(entry, forward, args, kwargs)
-
-    def _enter_head(self, running: _Running, forward: Forward, args: Any, kwargs: Any) -> Any:
+    def _enter_head(self, walk: Walk, forward: Forward, args: Any, kwargs: Any) -> Any:
         hidden, *others = args
-        if hidden.shape[0] != running.walk.rows:
+        if hidden.shape[0] != walk.rows:
             return forward(*args, **kwargs)
-        running.headed = True
-        if running.first_forward:
-            self._running = None
-        index = torch.tensor(running.wanted, device=hidden.device)
-        return forward(hidden[:, -running.keep :].index_select(0, index), *others, **kwargs)
+        walk.headed = True
+        if walk.first_forward:
+            self._walk = None
+        index = torch.tensor(walk.plan.ends, device=hidden.device)
+        return forward(hidden[:, -walk.keep :].index_select(0, index), *others, **kwargs)
 
     def _kept(self) -> int | None:
         """How many positions' logits the pass under way is read at."""
-        return None if self._running is None else self._running.keep
+        return None if self._walk is None else self._walk.keep
+
+
+def feed_forward(decoder: Decoder) -> str | None:
+    """Path of the child of the last layer that ends its feed-forward block, None without one.
+
+    The block can be run for the positions whose logits are read alone: no layer comes after it that
+    would look at the others, and it treats every position by itself. All variants reach the last
+    layer, so of a sweep of L layers this is L + 1 of its L(L+1)/2 + L evaluations: a fifth of them
+    for eight layers, one in sixteen for thirty.
+
+    A child that holds a token mixer too is none: it does look at other positions.
+    """
+    layer = decoder.layers[-1]
+    below = {name.removeprefix(f"{layer.path}.").split(".")[0] for name in layer.mlp_output}
+    paths = [f"{layer.path}.{child}" for child in below]
+    if len(paths) != 1 or any(
+        mixer.path == paths[0] or mixer.path.startswith(f"{paths[0]}.") for mixer in layer.mixers
+    ):
+        return None
+    return paths[0]
+
+
+def for_last_positions(kept: Callable[[], int | None], forward: Forward) -> Forward:
+    """A forward of (rows, tokens, width) states that computes the last `kept()` tokens alone.
+
+    The others come out as zeros. With None, and for states of another shape, it is the same.
+    """
+
+    def enter(hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
+        keep = kept()
+        if keep is None or hidden.dim() != 3 or hidden.shape[1] <= keep:
+            return forward(hidden, *args, **kwargs)
+        output = forward(hidden[:, -keep:], *args, **kwargs)
+        first, rest = (output[0], output[1:]) if isinstance(output, tuple) else (output, None)
+        rows, tokens = hidden.shape[:2]
+        whole = first.new_zeros(rows, tokens, *first.shape[2:])
+        whole[:, -keep:] = first
+        return whole if rest is None else (whole, *rest)
+
+    return enter

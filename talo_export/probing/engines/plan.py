@@ -37,6 +37,11 @@ class Pass:
         return (None, *self.variants) if self.trunk else self.variants
 
     @property
+    def ends(self) -> list[int]:
+        """The rows of the batch whose answers are wanted, in that order."""
+        return [self.rows.index(variant) for variant in self.wanted]
+
+    @property
     def stops(self) -> bool:
         """Whether it ends at its handover."""
         return self.handover is not None and not self.wanted

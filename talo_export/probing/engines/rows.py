@@ -1,18 +1,29 @@
-"""Rows of the batch inside whatever a model passes from layer to layer.
+"""Rows of the batch inside whatever a model passes from layer to layer, its cache too.
 
 During a shared pass the batch has a number of rows that no other dimension of the model has
 (`distinct_row_count`), so the axis of the rows shows in a tensor's shape: the first one, or the
 second one where a few streams or kinds of position come first.
+
+The layers of a transformers `Cache` are taken whatever they keep (keys and values, sliding windows,
+convolution and recurrent states), by the tensors in them: each has the batch first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+import copy
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from dataclasses import is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import Cache
+
+ARGUMENTS = ("cache", "past_key_values")
+"""What models call their cache, the newer name first: transformers renamed it."""
+GROWING = ("keys", "values")
+"""The states that grow with every token."""
 
 
 def row_axis(tensor: Tensor, rows: int) -> int | None:
@@ -144,3 +155,90 @@ def spread_output(output: Any, hidden: Tensor, count: int, places: Tensor) -> An
     first, rest = (output[0], output[1:]) if isinstance(output, tuple) else (output, None)
     spread = first.index_select(hidden_row_axis(hidden), places)
     return spread if rest is None else (spread, *spread_rows(rest, count, places))
+
+
+def cache_argument(forward: Callable[..., Any], cache: Cache) -> dict[str, Cache]:
+    """The cache as a keyword argument, for a model with this `forward`, of it and of `generate`."""
+    parameters = inspect.signature(forward).parameters
+    name = next((name for name in ARGUMENTS if name in parameters), ARGUMENTS[-1])
+    return {name: cache}
+
+
+def cache_of(output: Any) -> Cache | None:
+    """The cache in a model's output, None where it holds none."""
+    values = (getattr(output, name, None) for name in ARGUMENTS)
+    return next((cache for cache in values if isinstance(cache, Cache)), None)
+
+
+def stored_rows(layer: Any) -> int | None:
+    """Batch rows of one cache layer, None where it holds nothing yet."""
+    return next((states[key].shape[0] for states, key in _states(layer)), None)
+
+
+def take_rows(layer: Any, index: Tensor) -> Any:
+    """A cache layer that holds these rows, independent of the given one."""
+    taken = _fork_layer(layer)
+    for states, key in _states(taken):
+        states[key] = states[key].index_select(0, index.to(states[key].device))
+    return taken
+
+
+def select_rows(cache: Cache, rows: list[int]) -> None:
+    """Keep only these rows, in this order, of every layer."""
+    index = torch.tensor(rows)
+    for at, layer in enumerate(cache.layers):
+        if stored_rows(layer) is not None:
+            cache.layers[at] = take_rows(layer, index)
+
+
+def spread_layer(cache: Cache, count: int, places: Tensor) -> None:
+    """Give what a layer has just stored for `count` active rows to all rows, by their places."""
+    for at, layer in enumerate(cache.layers):
+        if stored_rows(layer) == count:
+            cache.layers[at] = take_rows(layer, places)
+
+
+def put_layer(cache: Cache, at: int, layer: Any) -> None:
+    """Set layer `at`, where the cache may not have grown that far yet."""
+    while len(cache.layers) <= at:
+        assert cache.layer_class_to_replicate is not None
+        cache.layers.append(cache.layer_class_to_replicate())
+    cache.layers[at] = layer
+
+
+def fork(cache: Cache) -> Cache:
+    """A cache that can be continued without touching the given one."""
+    twin = copy.copy(cache)
+    twin.layers = [_fork_layer(layer) for layer in cache.layers]
+    for states, key in _all_states(twin):
+        # Keys and values grow by concatenation, which makes new tensors; other states are
+        # overwritten in place and need a copy of their own.
+        if key not in GROWING:
+            states[key] = states[key].clone()
+    return twin
+
+
+def has_overwritten_states(cache: Cache) -> bool:
+    """Whether some layer keeps states of fixed size instead of growing keys and values."""
+    return any(key not in GROWING for _, key in _all_states(cache))
+
+
+def _fork_layer(layer: Any) -> Any:
+    twin = copy.copy(layer)
+    for name, value in vars(layer).items():
+        if isinstance(value, dict):
+            setattr(twin, name, dict(value))
+    return twin
+
+
+def _all_states(cache: Cache) -> list[tuple[dict[Any, Any], Any]]:
+    return [state for layer in cache.layers for state in _states(layer)]
+
+
+def _states(layer: Any) -> Iterator[tuple[dict[Any, Any], Any]]:
+    """Where every state with a batch axis is: (the attributes or a dict among them, its key)."""
+    own = vars(layer)
+    for states in (own, *(value for value in own.values() if isinstance(value, dict))):
+        for key, value in states.items():
+            if isinstance(value, Tensor) and value.dim() > 1:
+                yield states, key

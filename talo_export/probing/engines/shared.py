@@ -3,7 +3,9 @@
 An item's variants are dealt out over passes of at most `width` variants. With many, each layer is
 entered once a pass, with every variant that has reached it as one batch, which is what short
 prompts and offloaded weights ask for. With one there are at most two copies of an item's
-activations beside the model's own, and never more than one row, so it suits whatever model.
+activations beside the model's own, and never more than one row, so it suits whatever model. What
+follows the prompt, the choices' remaining tokens or greedy decoding, is read from its cache, all
+variants at once.
 
 *Stock-shaped* passes are for a confirmation: each variant runs alone, every position through every
 module, so that all products have the shapes of stock passes and their very bits, to which an
@@ -18,22 +20,27 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import Cache
 
 from talo_export.models.loading import LoadedModel
-from talo_export.models.switching import filled
+from talo_export.models.switching import filled, silenced
 from talo_export.probing.answers import Answered, by_likelihood
 from talo_export.probing.cost import Meter
-from talo_export.probing.encoding import Encoded
-from talo_export.probing.engines.finish import (
-    answers_by_likelihood,
-    answers_by_text,
-    needs_cache,
-    prompt_inputs,
+from talo_export.probing.encoding import Encoded, is_per_token, without_last
+from talo_export.probing.engines.naive import (
+    generate,
+    greedy,
+    log_probabilities,
+    one_token_each,
+    read_generated,
+    sequences,
+    summed,
 )
-from talo_export.probing.engines.naive import generate, sequences, summed
 from talo_export.probing.engines.passes import ALL, SharedModel
 from talo_export.probing.engines.plan import Pass, Variant, schedule
-from talo_export.probing.engines.walk import ItemState
+from talo_export.probing.engines.rows import cache_argument, fork, has_overwritten_states
+from talo_export.probing.engines.walk import CannotShareError, ItemState
+from talo_export.probing.scores import Outcome
 from talo_export.probing.settings import Scoring
 
 AnswerPass = Callable[[Pass], list[Answered]]
@@ -48,6 +55,7 @@ class Shared:
     ) -> None:
         self._loaded = loaded
         self._scoring = scoring
+        self._generates = scoring.kind == "generate"
         self._meter = meter
         self._model = model
 
@@ -62,45 +70,41 @@ class Shared:
     ) -> Iterator[list[Answered]]:
         """The `missing` answers (None: all) of one item, pass by pass as each ends.
 
-        At most `width` variants run at once, in stock-shaped passes one.
+        At most `width` variants run at once; it is 1 for stock-shaped passes.
         """
+        length = encoded.length
         if not stock_shaped:
-            answer_pass, length = self._from_prompt(encoded)
-        elif self._scoring.kind == "generate":
-            answer_pass, length = self._by_stock_generation(encoded), encoded.length
+            answer_pass = self._from_prompt(encoded)
+            length -= self._generates
+        elif self._generates:
+            answer_pass = self._by_stock_generation(encoded)
         else:
-            answer_pass, length = self._by_stock_likelihood(encoded), encoded.length
-        for plan in schedule(variants, 1 if stock_shaped else width, missing):
+            answer_pass = self._by_stock_likelihood(encoded)
+        for plan in schedule(variants, width, missing):
             with torch.inference_mode(), self._meter.item(length), self._filled(plan):
                 answers = answer_pass(plan)
             if answers:
                 yield [answer for answer in answers if missing is None or answer.variant in missing]
 
-    def _from_prompt(self, encoded: Encoded) -> tuple[AnswerPass, int]:
-        """One pass over the prompt; what follows it is read from the cache, all variants at once.
-
-        And the number of tokens that is.
-        """
-        loaded, scoring, state = self._loaded, self._scoring, ItemState()
-        inputs, cache = prompt_inputs(encoded, scoring), needs_cache(encoded, scoring)
+    def _from_prompt(self, encoded: Encoded) -> AnswerPass:
+        """One pass over the prompt; what follows it is read from the cache, all variants at once"""
+        state, inputs = ItemState(), prompt_inputs(encoded, self._scoring)
+        goes_on = self._generates or not one_token_each(encoded)
 
         def answer_pass(plan: Pass) -> list[Answered]:
-            passed = self._model.run(inputs, plan, state, cache=cache)
+            passed = self._model.run(inputs, plan, state, cache=goes_on)
             if passed is None:
                 return []
-            logits = passed.logits[:, -1]
-            if scoring.kind == "generate":
-                assert passed.cache is not None
-                outcomes, logits = answers_by_text(
-                    loaded, encoded, plan.wanted, passed.cache, scoring
-                )
+            logits, cache = passed
+            if self._generates:
+                assert cache is not None
+                outcomes, first = self._by_text(encoded, plan.wanted, cache)
             else:
-                outcomes = answers_by_likelihood(
-                    loaded, encoded, plan.wanted, logits, passed.cache, scoring
-                )
-            return list(map(Answered, plan.wanted, outcomes, logits))
+                first = logits[:, -1]
+                outcomes = self._by_likelihood(encoded, plan.wanted, first, cache)
+            return list(map(Answered, plan.wanted, outcomes, first))
 
-        return answer_pass, int(inputs["input_ids"].shape[1])
+        return answer_pass
 
     def _by_stock_generation(self, encoded: Encoded) -> AnswerPass:
         """Stock `generate`, whose first forward is the pass."""
@@ -125,7 +129,7 @@ class Shared:
             for (inputs, keep), state in zip(runs, states, strict=True):
                 passed = self._model.run(inputs, plan, state, keep=ALL)
                 if passed is not None:
-                    logits.append(passed.logits[0, -keep:].float())
+                    logits.append(passed[0][0, -keep:].float())
             if not logits:
                 return []
             sums, first = summed(encoded, logits)
@@ -140,3 +144,89 @@ class Shared:
             if variant is not None and variant.fill != "zero":
                 return filled(self._loaded.model, self._loaded.decoder, variant)
         return nullcontext()
+
+    def _silenced(self, variants: Sequence[Variant]) -> AbstractContextManager[None]:
+        """Each variant silenced in a row of its own."""
+        numbers = torch.arange(len(variants))
+        masks = {v: numbers == row for row, v in enumerate(variants) if v is not None}
+        return silenced(self._loaded.model, self._loaded.decoder, masks)
+
+    def _by_likelihood(
+        self, encoded: Encoded, variants: Sequence[Variant], logits: Tensor, cache: Cache | None
+    ) -> list[Outcome]:
+        """Each variant's outcome from its logits (variants, vocabulary) after the prompt."""
+        first = log_probabilities(logits.float())
+        sums = torch.stack([first[:, ids[0]].double() for ids in encoded.continuations], dim=1)
+        for column, ids in enumerate(encoded.continuations):
+            if len(ids) > 1:
+                assert cache is not None
+                following = self._continued(encoded, variants, cache, ids[:-1])
+                wanted = torch.tensor(ids[1:], device=following.device)
+                rows = log_probabilities(following.float())
+                picked = rows.gather(2, wanted.view(1, -1, 1).expand(len(variants), -1, 1))
+                sums[:, column] += picked[:, :, 0].double().sum(dim=1)
+        return [by_likelihood(encoded, row, self._scoring.normalise) for row in sums.tolist()]
+
+    def _continued(
+        self, encoded: Encoded, variants: Sequence[Variant], cache: Cache, tokens: Sequence[int]
+    ) -> Tensor:
+        """(variants, tokens, vocabulary) logits of tokens that follow a cached prompt.
+
+        States that are overwritten, as convolutions and recurrences keep them, are continued a
+        token at a time: reading several from where they stand is something many models cannot do.
+        """
+        model = self._loaded.model
+        taken = cache_argument(model.forward, fork(cache))
+        step = 1 if has_overwritten_states(cache) else len(tokens)
+        logits = []
+        # Without a mask over tokens every model derives the positions from its cache, for nothing
+        # is padded here. What a token may see of a picture has to be said again.
+        inputs = {
+            name: value[:, encoded.length :]
+            for name, value in _repeated(encoded.extended(tokens), len(variants)).items()
+            if name == "input_ids" or value.dim() > 2
+        }
+        with self._silenced(variants):
+            for at in range(0, len(tokens), step):
+                part = {name: value[:, at : at + step] for name, value in inputs.items()}
+                logits.append(model(**part, **taken, use_cache=True).logits)
+        return torch.cat(logits, dim=1)
+
+    def _by_text(
+        self, encoded: Encoded, variants: Sequence[Variant], cache: Cache
+    ) -> tuple[list[Outcome], Tensor]:
+        """Each variant's generated answer, and logits (variants, vocabulary) of its first token.
+
+        Stock `generate` on one row a variant, continuing the prompt's cache.
+        """
+        loaded = self._loaded
+        if cache.get_seq_length() != encoded.length - 1:
+            name = type(loaded.model).__name__
+            raise CannotShareError(f"{name}'s cache does not know its length")
+        with self._silenced(variants):
+            made = loaded.model.generate(
+                **_repeated(encoded.inputs, len(variants)),
+                **cache_argument(loaded.model.forward, cache),
+                **greedy(loaded, self._scoring.new_tokens(encoded.item)),
+            )
+        return read_generated(loaded, encoded, made), made.logits[0]
+
+
+def prompt_inputs(encoded: Encoded, scoring: Scoring) -> dict[str, Any]:
+    """What the shared passes read: the prompt, less its last token where text is generated.
+
+    `generate` goes on from a cache by reading the tokens that are not in it, and there must be
+    one: it reads the last and thereby does everything, first token included, as it always does.
+    """
+    if scoring.kind == "likelihood":
+        return encoded.inputs
+    return without_last(encoded.inputs, 1, encoded.item)
+
+
+def _repeated(inputs: dict[str, Any], rows: int) -> dict[str, Tensor]:
+    """What of the inputs has an entry for each token, as so many equal rows."""
+    return {
+        name: value.expand(rows, *[-1] * (value.dim() - 1))
+        for name, value in inputs.items()
+        if is_per_token(value, inputs["input_ids"])
+    }

@@ -19,7 +19,6 @@ from torch import Tensor
 from transformers import Cache
 
 from talo_export.errors import TaloError
-from talo_export.probing.engines.caches import put_layer, spread_layer, stored_rows, take_rows
 from talo_export.probing.engines.plan import Pass
 from talo_export.probing.engines.rows import (
     changed_entries,
@@ -31,9 +30,13 @@ from talo_export.probing.engines.rows import (
     map_tensors,
     narrow_rows,
     places_of,
+    put_layer,
+    spread_layer,
     spread_output,
     spread_rows,
+    stored_rows,
     take_hidden,
+    take_rows,
 )
 from talo_export.probing.forwards import Forward
 
@@ -89,12 +92,18 @@ class ItemState:
 
 @dataclass
 class Walk:
-    """A pass on its way through a model's stack of layers. `lengths` outlives it."""
+    """A pass on its way through a model. `lengths` outlives it."""
 
     plan: Pass
     state: ItemState
     lengths: dict[int, int | None]
     """Layer -> how many values it returns, None for hidden states alone; filled as layers run."""
+    keep: int
+    """How many last positions' logits are read."""
+    first_forward: bool
+    """Whether it ends with the model's first forward, and what follows runs as it is."""
+    headed: bool = False
+    """Whether it has come to the output embeddings."""
     rows: int = 0
     """The batch inside the stack, 0 before it is entered. Rows beyond the plan's are never read."""
     looks: dict[int, int] = field(default_factory=dict)
@@ -150,7 +159,7 @@ class Walk:
             state.keep(index, caches, wrote)
         return output if whole else spread_output(output, hidden, len(active), places)
 
-    def look(self, entry: int, forward: Forward, args: Any, kwargs: Any) -> Any:
+    def look(self, forward: Forward, args: Any, kwargs: Any, *, entry: int) -> Any:
         """What the vision tower gives: run once for an item, then the same again."""
         seen = self.state.vision.setdefault(entry, [])
         at = self.looks.get(entry, 0)
