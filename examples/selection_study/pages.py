@@ -12,6 +12,9 @@ import numpy as np
 from talo_export.evidence.analyses.shots import MARKERS, SERIES
 from talo_export.evidence.canvas import FAINT, INK, NEUTRAL, figure, zero_line
 
+MODELS = {"gemma3": "Gemma 3 270M", "smollm2": "SmolLM2-135M-Instruct"}
+"""By the names of their directories."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -54,17 +57,43 @@ class Full:
 def write_pages(lines: Sequence[Line], full: Sequence[Full], out: Path) -> None:
     """`families.md`, `families.json` and `families.png`."""
     models = list(dict.fromkeys(line.model for line in lines))
-    parts = []
+    parts = [f"### In short\n\n{in_short(lines, models)}"]
     for model in models:
         for shots in sorted({line.shots for line in lines}):
             own = [x for x in lines if (x.model, x.shots) == (model, shots)]
             if own:
-                parts.append(f"### {model}, {shots} shots\n\n{by_family(own)}")
-    parts += [f"### {model}, task by task\n\n{by_task(model, lines, full)}" for model in models]
+                parts.append(f"### {named(model)}, {shots} shots\n\n{by_family(own)}")
+    for model in models:
+        parts.append(f"### {named(model)}, task by task\n\n{by_task(model, lines, full)}")
     (out / "families.md").write_text("\n\n".join(parts) + "\n")
     facts = {"lines": [asdict(x) for x in lines], "full": [asdict(x) for x in full]}
     (out / "families.json").write_text(json.dumps(facts, indent=1).replace("NaN", "null") + "\n")
     draw(lines, models, out / "families.png")
+
+
+def named(model: str) -> str:
+    """What a model's directory stands for."""
+    return MODELS.get(model, model)
+
+
+def in_short(lines: Sequence[Line], models: Sequence[str]) -> str:
+    """Markdown, a column a model and number of shots: gain / harms / confirmed / whole."""
+    columns = [(model, shots) for model in models for shots in sorted({x.shots for x in lines})]
+    heads = " | ".join(f"{named(model)}, {shots} shots" for model, shots in columns)
+    rows = [f"| what is tried | {heads} |", "|---" * (1 + len(columns)) + "|"]
+    for family in dict.fromkeys(line.family for line in lines):
+        cells = []
+        for column in columns:
+            own = [x for x in lines if x.family == family and (x.model, x.shots) == column]
+            cells.append(
+                f"{with_error([x.gain for x in own])} / {np.mean([x.hurts for x in own]):.0f} % / "
+                f"{np.mean([x.confirmed for x in own]):.1f} % / "
+                f"{np.mean([x.whole for x in own]):+.2f}"
+                if own
+                else ""
+            )
+        rows.append(f"| {family} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
 
 
 def by_family(lines: Sequence[Line]) -> str:
@@ -154,7 +183,7 @@ def draw(lines: Sequence[Line], models: Sequence[str], path: Path) -> None:
                 axes.plot(np.mean([x.whole for x in own]), at, MARKERS[2], color=SERIES[1],
                           markersize=5)  # fmt: skip
             zero_line(axes, vertical=True)
-            axes.set_title(model, fontsize=9)
+            axes.set_title(named(model), fontsize=9)
             axes.grid(axis="x", color=FAINT, linewidth=0.6)
             axes.set_xlabel(f"gain in points, {most} shots", color=INK)
         panels[0].set_yticks(range(len(families)), families)
