@@ -72,6 +72,11 @@ def one_line(text: str) -> str:
     return " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
 
 
+def last_part(name: str) -> str:
+    """Of a path or a Hub id: no card, page or figure shows where a directory lies on a machine."""
+    return name.replace("\\", "/").rstrip("/").split("/")[-1] or name
+
+
 def first_line(text: str) -> str:
     """What a library says, at length, cut to its first line: a sentence of ours is one line."""
     return next((line.strip().rstrip(".") for line in text.splitlines() if line.strip()), "")

@@ -9,7 +9,7 @@ from functools import partial
 
 from exercises import Turn, exercise
 
-from talo_export.demo.bundled import user_text
+from talo_export.demo.bundled import user_text, with_guess
 from talo_export.demo.drawing import Scene, sketch
 from talo_export.demo.places import Place, places
 from talo_export.demo.questions import (
@@ -40,6 +40,12 @@ which of them a question is about."""
 MOST_MARKS = 6
 WORLD_SHARE = 0.25
 LINE_SHARE = 0.3
+GUESS_SHARE = 0.6
+"""Share of the pictures in the last stage before whose questions the asker says what they think."""
+RIGHT_GUESSES = 0.97
+"""How often they are right."""
+UNSEEN_SHARE = 0.5
+"""Of the pictures with guesses, those that are grey: there is nothing else to go by."""
 OPPOSITE = {"north": "south", "south": "north", "east": "west", "west": "east"}
 MARKS = (1, 2, 3, 4, 4, 4, 5, 6)
 KINDS: tuple[Kind, ...] = (
@@ -67,10 +73,17 @@ def training_scene(rng: random.Random, most_marks: int = MOST_MARKS) -> Scene:
 
 
 def turns_about(
-    rng: random.Random, scene: Scene, kinds: tuple[Kind, ...], exercises: int
+    rng: random.Random,
+    scene: Scene,
+    kinds: tuple[Kind, ...],
+    exercises: int,
+    guessed: bool = False,
 ) -> Iterator[Turn]:
-    """Conversations about a scene, none of them held out; few where little is left to ask."""
-    for told in (caption(scene), listing(rng, scene)):
+    """Conversations about a scene, none of them held out; few where little is left to ask.
+
+    `guessed`: a guess before every question, and choices to every question.
+    """
+    for told in () if guessed else (caption(scene), listing(rng, scene)):
         if told is not None:
             yield told
     for _ in range(exercises):
@@ -80,12 +93,17 @@ def turns_about(
         question = kind(rng, scene)
         if question is None or question.held_out:
             continue
-        if question.open and rng.random() < OPEN_SHARE:
+        if question.open and not guessed and rng.random() < OPEN_SHARE:
             yield Turn(question.text, question.answer)
             continue
         choices = rng.sample((question.answer, *question.wrong), 1 + len(question.wrong))
-        letter = LETTERS[choices.index(question.answer)]
-        yield Turn(user_text(question.text, tuple(choices)), letter)
+        letters = LETTERS[: len(choices)]
+        letter = letters[choices.index(question.answer)]
+        text = question.text
+        if guessed:
+            right = rng.random() < RIGHT_GUESSES
+            text = with_guess(text, letter if right else rng.choice(letters.replace(letter, "")))
+        yield Turn(user_text(text, tuple(choices)), letter)
 
 
 def told_marks(scene: Scene) -> list[tuple[Place, str]]:
@@ -150,3 +168,15 @@ def lesson(
         turns = tuple(itertools.islice(turns_about(rng, scene, kinds or KINDS, exercises), TURNS))
         if turns:
             return scene, turns
+
+
+def guessed_lesson(seed: int, number: int) -> tuple[Scene, tuple[Turn, ...], bool]:
+    """Training example `number` of the last stage, and whether its picture is to be seen."""
+    rng = random.Random(f"talo-export demo guessed lesson {seed} {number}")
+    guessed = rng.random() < GUESS_SHARE
+    seen = not guessed or rng.random() >= UNSEEN_SHARE
+    while True:
+        scene = training_scene(rng)
+        turns = tuple(itertools.islice(turns_about(rng, scene, KINDS, EXERCISES, guessed), TURNS))
+        if turns:
+            return scene, turns, seen

@@ -5,10 +5,10 @@
 Two CPU cores are enough, one will do. Kill it at any moment and run the same line again: it goes
 on from its last checkpoint. The same seed gives the same weights on the same machine.
 
-Three stages. In the first the decoder alone learns what the letter before a choice stands for; in
+Four stages. In the first the decoder alone learns what the letter before a choice stands for; in
 the second vision tower and projector learn to say what a patch of a map shows in the decoder's own
 word embeddings; in the third the decoder learns to talk about maps, the pictures as they came out
-of the second.
+of the second; in the fourth with people who say what they think the answer is.
 """
 
 from __future__ import annotations
@@ -20,18 +20,21 @@ import os
 import random
 import time
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from architecture import IMAGE_TOKENS, SPECIAL, build_model, build_processor, build_tokenizer
-from curriculum import lesson
+from curriculum import guessed_lesson, lesson
 from exercises import POOLS, Turn, exercise
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 from vision import PatchReader, labelled_pictures
 
-from talo_export.demo.drawing import draw
+from talo_export.demo.drawing import Scene, draw
+from talo_export.models.dtypes import is_native
 
 IGNORED = -100
 DROP_ATTENTION = 0.05
@@ -40,9 +43,11 @@ the pictures, every layer alike."""
 EXERCISE_STEPS, EXERCISES = 800, 64
 PATCH_STEPS, PICTURES = 900, 24
 MAP_STEPS, ROWS = 6000, 8
+GUESS_STEPS, GUESS_ROWS = 700, 6
 LEARNING_RATE = 1.5e-3
 """Peak, in units of AdamW's: Muon's steps are scaled to the same root mean square."""
 WORD_LEARNING_RATE = 1e-3
+GUESS_LEARNING_RATE = 5e-4
 WARM_UP = 0.01
 WEIGHT_DECAY = 0.05
 
@@ -74,14 +79,16 @@ class Batch:
         return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
-def collate(numbers: range, seed: int, tokenizer: PreTrainedTokenizerFast) -> Batch:
-    """The lessons with these numbers as a batch."""
+def collate(
+    lessons: list[tuple[Scene, tuple[Turn, ...], bool]], tokenizer: PreTrainedTokenizerFast
+) -> Batch:
+    """Lessons as a batch: scene, conversations, and whether the picture is to be seen or grey."""
     code = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL}
     prefix = [code["<s>"], code["<|user|>"]] + IMAGE_TOKENS * [code["<image>"]]
     pixels, rows = [], []
-    for number in numbers:
-        scene, turns = lesson(seed, number)
-        pixels.append(np.asarray(draw(scene), dtype=np.float32))
+    for scene, turns, seen in lessons:
+        picture = np.asarray(draw(scene), dtype=np.float32)
+        pixels.append(picture if seen else np.full_like(picture, picture.mean()))
         users = tokenizer([turn.user for turn in turns], add_special_tokens=False)["input_ids"]
         answers = tokenizer([turn.answer for turn in turns], add_special_tokens=False)["input_ids"]
         tokens, segments, positions = list(prefix), [0] * len(prefix), list(range(len(prefix)))
@@ -112,7 +119,9 @@ def collate(numbers: range, seed: int, tokenizer: PreTrainedTokenizerFast) -> Ba
 
 def loss_of(model: LlavaForConditionalGeneration, batch: Batch) -> Tensor:
     """Mean cross-entropy of the answers' tokens."""
-    with torch.autocast(model.device.type, torch.bfloat16):
+    # On a processor that only emulates it bfloat16 would be slower than float32.
+    fast = model.device.type != "cpu" or is_native(torch.bfloat16)
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=fast):
         hidden = model.model(
             input_ids=batch.tokens,
             pixel_values=batch.pixels,
@@ -124,7 +133,9 @@ def loss_of(model: LlavaForConditionalGeneration, batch: Batch) -> Tensor:
     return nn.functional.cross_entropy(logits.float(), batch.targets)
 
 
-def add_stochastic_depth(model: LlavaForConditionalGeneration, share: float) -> None:
+def add_stochastic_depth(
+    model: LlavaForConditionalGeneration, share: float
+) -> list[RemovableHandle]:
     """Leave out each layer's attention for a random `share` of rows; the rest is scaled up."""
 
     def drop(module: nn.Module, _inputs: object, output: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -133,8 +144,8 @@ def add_stochastic_depth(model: LlavaForConditionalGeneration, share: float) -> 
         kept = torch.rand(output[0].shape[0], 1, 1, device=output[0].device) >= share
         return (output[0] * kept / (1 - share), *output[1:])
 
-    for layer in model.model.language_model.layers:
-        layer.self_attn.register_forward_hook(drop)
+    layers = model.model.language_model.layers
+    return [layer.self_attn.register_forward_hook(drop) for layer in layers]
 
 
 def schedule(progress: float) -> float:
@@ -146,22 +157,24 @@ class Optimiser:
     """Muon for the matrices inside the layers, AdamW for embeddings, biases and norms.
 
     Muon (Jordan et al., 2024; torch's own) gets a small decoder off its plateaus in half as many
-    steps as AdamW alone does.
+    steps as AdamW alone does. To `tune` a trained one, AdamW serves for all.
     """
 
-    def __init__(self, *modules: nn.Module) -> None:
+    def __init__(self, *modules: nn.Module, tune: bool = False) -> None:
         self.parameters = [p for module in modules for p in module.parameters()]
         words = {id(p) for module in modules for part in module.modules()
                  if isinstance(part, nn.Embedding) for p in part.parameters()}  # fmt: skip
         inner = [p for p in self.parameters if p.ndim == 2 and id(p) not in words]
         outer = [p for p in self.parameters if p.ndim != 2 or id(p) in words]
+        adamw = partial(torch.optim.AdamW, betas=(0.9, 0.98), fused=True)
         self.parts: dict[torch.optim.Optimizer, float] = {
+            adamw(inner, weight_decay=WEIGHT_DECAY): GUESS_LEARNING_RATE,
+            adamw(outer, weight_decay=0.0): GUESS_LEARNING_RATE,
+        } if tune else {
             torch.optim.Muon(
                 inner, weight_decay=WEIGHT_DECAY, adjust_lr_fn="match_rms_adamw"
             ): LEARNING_RATE,
-            torch.optim.AdamW(
-                outer, betas=(0.9, 0.98), weight_decay=0.01, fused=True
-            ): WORD_LEARNING_RATE,
+            adamw(outer, weight_decay=0.01): WORD_LEARNING_RATE,
         }  # fmt: skip
 
     def step(self, loss: Tensor, progress: float) -> None:
@@ -269,7 +282,7 @@ def learn_maps(
     saved: Path,
 ) -> None:
     """Stage three, on the decoder alone; goes on from `saved` where there is such a file."""
-    add_stochastic_depth(model, DROP_ATTENTION)
+    depth = add_stochastic_depth(model, DROP_ATTENTION)
     for part in (model.model.vision_tower, model.model.multi_modal_projector):
         part.requires_grad_(False)
     # Its backward pass is faster than the fused attention's under a mask of many short blocks.
@@ -283,12 +296,30 @@ def learn_maps(
     model.train()
     for step in range(first, MAP_STEPS):
         torch.manual_seed(seed * 1_000_003 + step)
-        batch = collate(range(step * ROWS, (step + 1) * ROWS), seed, tokenizer)
+        numbers = range(step * ROWS, (step + 1) * ROWS)
+        batch = collate([(*lesson(seed, number), True) for number in numbers], tokenizer)
         loss = loss_of(model, batch.to(model.device))
         optimiser.step(loss, step / MAP_STEPS)
         if diary.note(step, loss):
             save(saved, {"model": model.state_dict(), "optimiser": optimiser.state_dict(),
                          "step": step + 1})  # fmt: skip
+    for hook in depth:
+        hook.remove()
+
+
+def learn_guesses(
+    model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, seed: int
+) -> None:
+    """Stage four, on all of the decoder: askers who say what they think, and mostly are right."""
+    model.model.language_model.set_attn_implementation("sdpa")
+    optimiser, diary = Optimiser(model.model.language_model, tune=True), Diary("guesses")
+    model.train()
+    for step in range(GUESS_STEPS):
+        numbers = range(step * GUESS_ROWS, (step + 1) * GUESS_ROWS)
+        batch = collate([guessed_lesson(seed, number) for number in numbers], tokenizer)
+        loss = loss_of(model, batch.to(model.device))
+        optimiser.step(loss, step / GUESS_STEPS)
+        diary.note(step, loss)
 
 
 def save(path: Path, state: dict) -> None:
@@ -311,6 +342,7 @@ def train(out: Path, seed: int, device: str) -> None:
             learn(model, tokenizer, seed)
             save(done, model.state_dict())
     learn_maps(model, tokenizer, seed, out / "stage3.pt")
+    learn_guesses(model, tokenizer, seed)
     model.save_pretrained(out / "model")
     build_processor(tokenizer).save_pretrained(out / "model")
 

@@ -8,6 +8,7 @@ python mlx_engine.py EXPORT BASE
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,7 +33,11 @@ def mlx_logits(export: Path, asked: Asked) -> NDArray[np.float32]:
 def main() -> None:
     export, base = directories()
     asked = questions(base)
-    compare(f"MLX {version('mlx')}", mlx_logits(export, asked), export, base, asked)
+    rows = mlx_logits(export, asked)
+    # MLX rounds the factor on Gemma's embeddings to bfloat16, whatever it computes in.
+    is_gemma = "gemma" in json.loads((base / "config.json").read_text())["model_type"]
+    tolerance = 0.1 if is_gemma else 0.01
+    compare(f"MLX {version('mlx')}", rows, export, base, asked, tolerance=tolerance)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An export in vLLM, on a CPU too.
+"""An export in vLLM, on a CPU too; a LLaVA with its pictures.
 
 Its CPU package wants an older transformers than talo-export: give it an environment of its own.
 
@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from reference import Asked, compare, directories, questions
-from vllm import LLM, SamplingParams, TokensPrompt
+from reference import COLOURS, Asked, compare, directories, picture, questions
+from vllm import LLM, SamplingParams
+from vllm.inputs import TextPrompt, TokensPrompt
 
 
 def vllm_log_probabilities(export: Path, asked: Asked) -> NDArray[np.float64]:
@@ -22,15 +23,21 @@ def vllm_log_probabilities(export: Path, asked: Asked) -> NDArray[np.float64]:
     engine = LLM(
         str(export), dtype="float32", max_logprobs=-1, max_model_len=256, enforce_eager=True
     )
-    ids = [question["input_ids"][0].tolist() for question in asked.inputs]
-    prompts = [TokensPrompt(prompt_token_ids=question) for question in ids]
     first = SamplingParams(max_tokens=1, temperature=0, logprobs=-1)
-    answers = engine.generate(prompts, first)
+    answers = engine.generate(_prompts(asked), first)
     rows = []
     for answer in answers:
         (logprobs,) = answer.outputs[0].logprobs
         rows.append([logprobs[token].logprob for token in range(len(logprobs))])
     return np.array(rows)
+
+
+def _prompts(asked: Asked) -> list[TokensPrompt | TextPrompt]:
+    if asked.is_vlm:
+        pictures = [{"image": picture(colour)} for colour in COLOURS]
+        return [TextPrompt(prompt=asked.text, multi_modal_data=image) for image in pictures]
+    ids = [question["input_ids"][0].tolist() for question in asked.inputs]
+    return [TokensPrompt(prompt_token_ids=question) for question in ids]
 
 
 def main() -> None:

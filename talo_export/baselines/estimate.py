@@ -13,7 +13,7 @@ activations (its weights are). The tokens of one picture count: see `image_token
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,16 +105,19 @@ def estimate(
     try:
         plain = _unloaded(config, dtype)
         saved = nf4_saving(plain) if four_bit else 0
-        untrained = _untrained(plain, prompt_tokens, batches)
+        parameters = list(plain.model.parameters())
+        number = sum(parameter.numel() for parameter in parameters)
+        stored = str(parameters[0].dtype).removeprefix("torch.")
+        weights, inference, probing = _untrained(plain, prompt_tokens, batches)
 
         def footprint(adapter: str, batch: int) -> Footprint:
             loaded = _unloaded(config, dtype)
             trained = _trained(loaded, adapter, training, prompt_tokens, answer_tokens, batch)
             return Footprint(
-                parameters=untrained.parameters,
-                weights=untrained.weights - saved,
-                inference=untrained.inference[batch] - saved,
-                probing=untrained.probing - saved,
+                parameters=number,
+                weights=weights - saved,
+                inference=inference[batch] - saved,
+                probing=probing - saved,
                 training=trained.peak - saved,
                 trainable_parameters=trained.parameters,
                 gradients=trained.gradients,
@@ -123,7 +126,7 @@ def estimate(
                 tokens=tokens,
                 image_tokens=pictured,
                 batch=batch,
-                dtype=untrained.dtype,
+                dtype=stored,
                 adapter=adapter,
                 four_bit=four_bit,
             )
@@ -184,21 +187,12 @@ def ghost(model: nn.Module) -> Iterator[LiveBytes]:
             yield live
 
 
-@dataclass(frozen=True, slots=True)
-class Untrained:
-    """The model as it is. Bytes are those before anything is saved by NF4."""
-
-    parameters: int
-    dtype: str
-    weights: int
-    inference: Mapping[int, int]
-    """By the number of items a pass."""
-    probing: int
-
-
-def _untrained(plain: LoadedModel, tokens: int, batches: Sequence[int]) -> Untrained:
+def _untrained(
+    plain: LoadedModel, tokens: int, batches: Sequence[int]
+) -> tuple[int, dict[int, int], int]:
+    """Of the model as it is: bytes of the weights, peaks of inference by the number of items a
+    pass, peak of probing. Nothing is saved by NF4 yet."""
     model, aside = plain.model, attention_bytes(plain)
-    parameters = list(model.parameters())
     inference = {}
     with ghost(model) as live:
         weights = live.now
@@ -211,8 +205,7 @@ def _untrained(plain: LoadedModel, tokens: int, batches: Sequence[int]) -> Untra
         probing = live.peak + aside
         live.forget_peak()
         probing = max(probing, live.peak if probing_pass(plain, tokens) else 0)
-    dtype = str(parameters[0].dtype).removeprefix("torch.")
-    return Untrained(sum(p.numel() for p in parameters), dtype, weights, inference, probing)
+    return weights, inference, probing
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,10 @@ from talo_export.checkpoint.adapter_files import (
 )
 from talo_export.checkpoint.files import check_text, safe_name
 from talo_export.checkpoint.header import header_bytes
-from talo_export.checkpoint.manifest import MANIFEST, Manifest, current_versions, sealed
+from talo_export.checkpoint.manifest import MANIFEST, Manifest, current_versions
 from talo_export.checkpoint.placing import CARD
 from talo_export.checkpoint.staging import check_output, staged
-from talo_export.checkpoint.writer import Describe, write_files
+from talo_export.checkpoint.writer import Describe, write_added
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
 from talo_export.models.finding import find_decoder
@@ -159,16 +159,13 @@ def write_adapter(
         **(about or {}),
         versions=current_versions(),
     )
-    if describe:
-        extra[CARD] = describe(manifest)
     files = {safe_name(name, "the export"): content for name, content in extra.items()}
     files |= {
         CONFIG: adapter_config(plan, base, revision),
         WEIGHTS: adapter_weights(plan),
     }
     with staged(target) as stage:
-        write_files(stage, files)
-        write_files(stage, {MANIFEST: sealed(manifest, stage).to_bytes()})
+        write_added(stage, manifest, files, describe)
     return AdapterReport(out, time.perf_counter() - started)
 
 

@@ -101,11 +101,7 @@ def write_export(
             **(about or {}),
             versions=current_versions(),
         )
-        if describe:
-            extra[CARD] = describe(manifest)
-        write_files(stage, extra)
-        manifest = sealed(manifest, stage)
-        write_files(stage, {MANIFEST: manifest.to_bytes()})
+        manifest = write_added(stage, manifest, extra, describe)
     return WriteReport(
         out=out,
         manifest=manifest,
@@ -185,6 +181,18 @@ def _hard_link(source: Path, target: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def write_added(
+    stage: Path, manifest: Manifest, extra: Mapping[str, bytes], describe: Describe | None
+) -> Manifest:
+    """Write `extra` and the card that `describe` makes, then the manifest, which has their hashes;
+    returns it."""
+    card = {CARD: describe(manifest)} if describe else {}
+    write_files(stage, {**extra, **card})
+    manifest = sealed(manifest, stage)
+    write_files(stage, {MANIFEST: manifest.to_bytes()})
+    return manifest
 
 
 def write_files(stage: Path, files: Mapping[str, bytes]) -> None:

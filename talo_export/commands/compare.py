@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from talo_export.baselines.break_even import break_even
@@ -29,7 +28,7 @@ from talo_export.runs.chosen_task import load_chosen
 from talo_export.runs.comparison import DOCUMENT, Comparison, comparison_beside
 from talo_export.runs.directory import default_directory
 from talo_export.runs.loading import settle_dtype
-from talo_export.wording import percent, size
+from talo_export.wording import last_part, percent, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,8 +101,7 @@ def run_compare(request: CompareRequest, reporter: Reporter) -> Comparison:
         draw_curves(
             rows,
             figure,
-            # A figure does not show where a directory lies on a machine.
-            title=f"{Path(request.model_name).name} on {task.name}",
+            title=f"{last_part(request.model_name)} on {task.name}",
             break_evens=crossings,
         )
     comparison = Comparison(
@@ -171,13 +169,8 @@ def show_compare(comparison: Comparison, to: Console) -> None:
         table.add_row(*(column.says(row) for column in columns))
     to.print(table)
     for row in comparison.methods:
-        if row.not_done is not None:
-            why = " ".join(row.reasons or ())
-            to.print(
-                f"{row.method}, {row.shots} shots: {row.not_done}: {why}",
-                style="dim",
-            )
-        for note in row.notes:
+        failed = f"{row.not_done}: {' '.join(row.reasons or ())}"
+        for note in (*([failed] if row.not_done is not None else []), *row.notes):
             to.print(f"{row.method}, {row.shots} shots: {note}", style="dim")
     for sentence in comparison.kept.sentences:
         to.print(sentence)
@@ -244,10 +237,6 @@ def _interval(row: Row) -> str:
     return f"{100 * low:+.1f} to {100 * high:+.1f}"
 
 
-def _passes(row: Row) -> str:
-    return f"{row.forward_passes:,} + {row.backward_passes:,}"
-
-
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of the table: shown on terminals of at least `from_width` characters."""
@@ -266,7 +255,7 @@ COLUMNS = (
     Column("95 % interval", _interval),
     Column("memory", lambda row: _size(row.peak_memory_bytes)),
     Column("seconds", lambda row: "" if row.seconds is None else f"{row.seconds:.1f}"),
-    Column("passes", _passes, 134),
+    Column("passes", lambda row: f"{row.forward_passes:,} + {row.backward_passes:,}", 134),
     Column("trained", lambda row: f"{row.trainable_parameters:,}", 110),
     Column("ships", lambda row: _size(row.artifact_bytes), 110),
     Column(

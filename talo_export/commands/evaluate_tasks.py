@@ -113,13 +113,10 @@ def run_evaluate(
         averages=average(items, correct),
         unparsed=int((~table.parsed[0]).sum()),
         items=tuple(
-            Answer(
-                id=item.id,
-                answer=table.answers[0][column],
-                choice=None if table.choice[0, column] < 0 else int(table.choice[0, column]),
-                correct=bool(table.correct[0, column]),
+            Answer(item.id, answer, None if choice < 0 else choice, correct[item.id])
+            for item, answer, choice in zip(
+                answered, table.answers[0], table.choice[0].tolist(), strict=True
             )
-            for column, item in enumerate(answered)
         ),
         seconds=result.cost.seconds,
         dtype=loaded.dtype,

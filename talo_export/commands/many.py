@@ -63,23 +63,23 @@ def references(choice: TaskChoice, *, model_is_demo: bool) -> tuple[str, ...]:
     return task_references(pattern, columns=choice.columns, choices_from=choice.choices_from)
 
 
+@dataclass
 class SharedModel:
     """Loads the model at the first call, for all tasks; `failure` is what kept it from loading."""
 
-    def __init__(self, settings: InferenceSettings, reporter: Reporter) -> None:
-        self._settings = settings
-        self._reporter = reporter
-        self._loaded: LoadedModel | None = None
-        self.failure: BaseException | None = None
+    settings: InferenceSettings
+    reporter: Reporter
+    loaded: LoadedModel | None = None
+    failure: BaseException | None = None
 
     def __call__(self) -> LoadedModel:
-        if self._loaded is None:
+        if self.loaded is None:
             try:
-                self._loaded = load_for_inference(settle_dtype(self._settings, self._reporter))
+                self.loaded = load_for_inference(settle_dtype(self.settings, self.reporter))
             except BaseException as error:
                 self.failure = error
                 raise
-        return self._loaded
+        return self.loaded
 
 
 @dataclass(frozen=True)

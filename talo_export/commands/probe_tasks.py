@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -17,7 +15,7 @@ from talo_export.commands.probe_task import run_probe
 from talo_export.commands.side_effects import note_side_effects
 from talo_export.evidence.confirmation import Verdict
 from talo_export.evidence.discoveries import Discoveries
-from talo_export.foreign_text import csv_cell
+from talo_export.foreign_text import csv_table
 from talo_export.probing.distributed import ALONE, World
 from talo_export.reporting import Reporter
 from talo_export.requests.measurements import ProbeRequest
@@ -148,8 +146,4 @@ def _written(folder: Path, many: ManyResult, outcomes: Outcomes[ProbeResult]) ->
 
 def table_csv(rows: Sequence[dict[str, object]]) -> str:
     """The rows of the table as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(TaskRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: csv_cell(cell) for key, cell in row.items()} for row in rows)
-    return text.getvalue()
+    return csv_table([field.name for field in fields(TaskRow)], rows)

@@ -95,13 +95,9 @@ def _of_run(request: PushRequest, run: RunDirectory, form: Form | None, adapter:
     if run.finished().selected_layer is None:
         raise TaloError(f"{run.path} keeps the base: no layer was selected, nothing to push.")
     if form == "adapter":
+        trusted = request.trust_remote_code
         export.run(
-            ExportRequest(
-                run=run.path,
-                out=adapter,
-                form="adapter",
-                trust_remote_code=request.trust_remote_code,
-            )
+            ExportRequest(run=run.path, out=adapter, form="adapter", trust_remote_code=trusted)
         )
         return adapter
     if not (run.checkpoint / MANIFEST).is_file():

@@ -29,7 +29,7 @@ from talo_export.demo.questions import (
     name_of_state,
 )
 from talo_export.errors import UsageError
-from talo_export.tasks.item import Item, ItemImage, Task
+from talo_export.tasks.item import LETTERS, Item, ItemImage, Task
 from talo_export.tasks.prompts import LETTER_INSTRUCTION, lettered_choices
 
 ITEMS = 300
@@ -47,11 +47,17 @@ class Recipe:
     asked_anew: bool = True
     """Whether the question's key is held out as well as the drawing. Not where a colour is the
     answer: a state that is never purple in training would never be called purple."""
+    guessed: bool = False
+    """Whether the asker first says what they think, and is wrong."""
 
 
 RECIPES: dict[str, Recipe] = {
     "maps": Recipe(
-        "read a map of the USA: farthest north, south, east or west; lines of latitude, longitude",
+        "read a map of the USA for people who first say what they think, and are wrong",
+        "us", (farthest, name_of_state, capital), (4,), guessed=True,
+    ),
+    "positions": Recipe(
+        "farthest north, south, east or west; lines of latitude, longitude",
         "us", (farthest, farthest, line_crossing), (4,),
     ),
     "states": Recipe("name a coloured state of the USA", "us", (name_of_state,)),
@@ -100,14 +106,14 @@ def demo_task_chance(name: str) -> float:
     return 1 / (1 + len(question.wrong))
 
 
-def held_out_questions(name: str) -> Iterator[tuple[Scene, Question]]:
-    """An endless, seeded stream of a task's scenes and questions.
+def held_out_questions(name: str, draw: str = "") -> Iterator[tuple[Scene, Question]]:
+    """An endless stream of a task's scenes and questions, seeded by name and `draw`.
 
     The drawing is held out and, where the recipe says so, the question's key; no drawing comes
     twice.
     """
     recipe = RECIPES[name]
-    rng = random.Random(f"talo-export demo task {name}")
+    rng = random.Random(f"talo-export demo task {name}{draw}")
     seen: set[str] = set()
     while True:
         kind = rng.choice(recipe.kinds)
@@ -124,16 +130,16 @@ def held_out_questions(name: str) -> Iterator[tuple[Scene, Question]]:
 
 
 @cache
-def load_demo_task(name: str) -> Task:
-    """A bundled task with its pictures drawn (PNG bytes in memory).
+def load_demo_task(name: str, draw: str = "") -> Task:
+    """A bundled task with its pictures drawn (PNG bytes in memory); by another `draw`, others.
 
     Raises `UsageError` for a name that is not in `demo_task_names()`.
     """
     if name not in RECIPES:
         known = ", ".join(RECIPES)
         raise UsageError(f"There is no bundled task {name!r}; there are {known}.")
-    questions = held_out_questions(name)
-    rng = random.Random(f"talo-export demo choices {name}")
+    questions = held_out_questions(name, draw)
+    rng = random.Random(f"talo-export demo choices {name}{draw}")
     items = tuple(_item(name, index, *next(questions), rng) for index in range(ITEMS))
     return Task(name, items, "bundled demo")
 
@@ -143,15 +149,23 @@ def _item(name: str, index: int, scene: Scene, question: Question, rng: random.R
     # The right answer goes round the letters: which letter is right says nothing about the item.
     answer = index % (len(wrong) + 1)
     identifier = f"{name}-{index:03d}"
+    choices = (*wrong[:answer], question.answer, *wrong[answer:])
+    letters = LETTERS[: len(choices)]
+    guess = rng.choice(letters.replace(letters[answer], "")) if RECIPES[name].guessed else None
     return Item(
         id=identifier,
         group=scene.identity,
-        question=question.text,
-        choices=(*wrong[:answer], question.answer, *wrong[answer:]),
+        question=with_guess(question.text, guess) if guess else question.text,
+        choices=choices,
         answer=answer,
         images=(ItemImage(f"{identifier}.png", data=draw_png(scene)),),
         category=name,
     )
+
+
+def with_guess(question: str, letter: str) -> str:
+    """A question whose asker first says which choice they think is right."""
+    return f"I think it is {letter}.\n{question}"
 
 
 def user_text(question: str, choices: tuple[str, ...]) -> str:

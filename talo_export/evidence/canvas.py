@@ -83,10 +83,8 @@ def figure(
 
 def zero_line(axes: Axes, *, vertical: bool = False) -> None:
     """Mark "no change"."""
-    if vertical:
-        axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
-    else:
-        axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
+    draw = axes.axvline if vertical else axes.axhline
+    draw(0, color=INK, linewidth=0.8, zorder=1)
 
 
 def note(axes: Axes, text: str, at: Any, offset: tuple[float, float], **style: Any) -> None:
@@ -104,10 +102,8 @@ def span_at_least(axes: Axes, low: float, high: float, *, horizontal: bool = Fal
 
 def layer_ticks(depth: int, most: int = 20) -> list[int]:
     """Round layer numbers to label, at most about `most` of them."""
-    for step in (1, 2, 5, 10, 20, 50):
-        if depth <= step * most:
-            return list(range(0, depth, step))
-    return list(range(0, depth, 100))
+    step = next((step for step in (1, 2, 5, 10, 20, 50) if depth <= step * most), 100)
+    return list(range(0, depth, step))
 
 
 @cache

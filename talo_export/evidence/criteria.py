@@ -91,8 +91,7 @@ class Criterion:
 
     def moment(self, moments: LayerMoments) -> Moment | None:
         """The moment this criterion ranks; None where the scores for it do not exist."""
-        moment: Moment | None = getattr(moments, self.measure)
-        return moment
+        return getattr(moments, self.measure)
 
     @property
     def needs_scores(self) -> bool:

@@ -123,8 +123,7 @@ def bootstrap(sweep: Differences, runs: int, rng: np.random.Generator) -> Array:
     """(R, N) how often each item is in a resample of the groups, drawn with replacement."""
     shares = np.full(sweep.n_groups, 1 / sweep.n_groups)
     drawn = rng.multinomial(sweep.n_groups, shares, size=runs)
-    counts: Array = drawn[:, sweep.members].astype(np.float64)
-    return counts
+    return drawn[:, sweep.members].astype(np.float64)
 
 
 def random_subsets(

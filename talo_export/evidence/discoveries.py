@@ -96,18 +96,8 @@ def discover_from(
     p_values = np.array([p for *_, p in known.values()], dtype=np.float64)
     q_values = false_discovery_control(p_values, method="bh") if len(p_values) else p_values
     tasks = [
-        Discovery(
-            task=name,
-            layer=layer,
-            n=n,
-            gain=gain,
-            p_value=p_value,
-            q_value=q,
-            discovered=q <= rate and gain > 0,
-        )
-        for (name, (layer, n, gain, p_value)), q in zip(
-            known.items(), q_values.tolist(), strict=True
-        )
+        Discovery(name, layer, n, gain, p, q, discovered=q <= rate and gain > 0)
+        for q, (name, (layer, n, gain, p)) in zip(q_values.tolist(), known.items(), strict=True)
     ]
     return Discoveries(
         rate=rate,

@@ -50,7 +50,7 @@ def _rows(
         if layer == chosen:
             axis.append("^", style="bold green reverse" if known and known > 0 else "bold")
         else:
-            axis.append(_tick(layer))
+            axis.append("┼" if layer % 5 == 0 else "─")
     numbers = Text(" " * _LABEL + _numbers(start, len(gains)), style="dim")
     return [*([up] if upwards else []), axis, *([down] if bottom else []), numbers]
 
@@ -62,10 +62,6 @@ def _block(gain: float | None, extreme: float, blocks: str) -> str:
     if gain is None or not extreme or gain / extreme <= 0:
         return " "
     return blocks[min(len(blocks) - 1, int(gain / extreme * len(blocks) - 1e-9))]
-
-
-def _tick(layer: int) -> str:
-    return "┼" if layer % 5 == 0 else "─"
 
 
 def _numbers(start: int, count: int) -> str:

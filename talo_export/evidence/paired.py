@@ -64,8 +64,7 @@ def knockouts_of(table: ScoreTable, scope: Scope, fill: Fill) -> list[Knockout]:
 
 def seen_by_both(table: ScoreTable, knockout: Knockout) -> NDArray[np.bool_]:
     """(N,) items that both the base and the knockout answered."""
-    seen: NDArray[np.bool_] = table.scored[table.row(None)] & table.scored[table.row(knockout)]
-    return seen
+    return table.scored[table.row(None)] & table.scored[table.row(knockout)]
 
 
 def accuracy_clusters(table: ScoreTable, knockout: Knockout) -> Clusters:

@@ -32,36 +32,39 @@ SEED = 0
 """As in `stock_load.py`: weights that a base lacks are random, and the same in both processes."""
 
 
-def live_logits(
+def report(
     base: str,
-    knockout: Knockout,
-    inputs: Path | None = None,
+    out: str,
+    knockout: Mapping[str, Any],
     *,
-    write_inputs: Path | None = None,
-    dtype: str = "auto",
-    trust_remote_code: bool = False,
-) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
-    """Logits (B, T, vocabulary) of every example, without and with `knockout`, on the CPU, and the
-    keys that loading reported.
+    inputs: str,
+    make_inputs: bool,
+    trust_remote_code: bool,
+) -> dict[str, Any]:
+    """Write the logits, on the CPU; return the keys that did not fit, and the `dtype`.
 
     A base that does not load cleanly is run as it loads: what it lacks is drawn from a fixed seed.
     Raises what loading and knocking out raise.
     """
+    dtype = settled_dtype("auto", base, device="cpu", trust_remote_code=trust_remote_code)
     resolved = resolve(base)
     config = read_config(resolved, trust_remote_code)
     torch.manual_seed(SEED)
     model: Any
-    model, report = load_reported(
+    model, keys = load_reported(
         resolved, config, dtype=dtype, device="cpu", trust_remote_code=trust_remote_code
     )
-    keys = {kind: sorted(map(str, report[kind])) for kind in KEYS}
-    given = read_examples(inputs) if inputs else {"0": BaseAnswer.of(model).example}
-    if write_inputs is not None:
-        save_file(named_arguments(given), write_inputs)
-    found = _logits(model, given, "base")
-    decoder = find_decoder(model)
-    with knocked_out(model, decoder, knockout):
-        return found | _logits(model, given, "knockout"), keys
+    if make_inputs:
+        given: Mapping[str, Mapping[str, Any]] = {"0": BaseAnswer.of(model).example}
+        save_file(named_arguments(given), inputs)
+    else:
+        given = read_examples(Path(inputs))
+    logits = _logits(model, given, "base")
+    cut = from_json(Knockout, knockout, "the knockout")
+    with knocked_out(model, find_decoder(model), cut):
+        logits |= _logits(model, given, "knockout")
+    save_file(logits, out)
+    return {**{kind: sorted(map(str, keys[kind])) for kind in KEYS}, "dtype": dtype}
 
 
 def read_examples(path: Path) -> dict[str, dict[str, Tensor]]:
@@ -103,26 +106,3 @@ def _cast(example: Mapping[str, Any], dtype: Any) -> dict[str, Any]:
         name: value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
         for name, value in example.items()
     }
-
-
-def report(
-    base: str,
-    out: str,
-    knockout: Mapping[str, Any],
-    *,
-    inputs: str,
-    make_inputs: bool,
-    trust_remote_code: bool,
-) -> dict[str, Any]:
-    """Write the logits to `out` and return the keys that did not fit, and the `dtype`."""
-    dtype = settled_dtype("auto", base, device="cpu", trust_remote_code=trust_remote_code)
-    logits, keys = live_logits(
-        base,
-        from_json(Knockout, knockout, "the knockout"),
-        None if make_inputs else Path(inputs),
-        write_inputs=Path(inputs) if make_inputs else None,
-        dtype=dtype,
-        trust_remote_code=trust_remote_code,
-    )
-    save_file(logits, out)
-    return {**keys, "dtype": dtype}

@@ -87,15 +87,7 @@ def load_processor_alone(reference: str, *, trust_remote_code: bool = False) -> 
     """
     resolved = resolve(follow_adapter(reference)[0], weights=False)
     is_vlm = is_vision_language(read_config(resolved, trust_remote_code))
-    processor, tokenizer = load_processor(resolved, is_vlm, trust_remote_code)
-    return LoadedProcessor(
-        processor=processor,
-        tokenizer=tokenizer,
-        directory=resolved.directory,
-        name=resolved.name,
-        revision=resolved.revision,
-        is_vlm=is_vlm,
-    )
+    return load_processor(resolved, is_vlm, trust_remote_code)
 
 
 def load_model(
@@ -138,17 +130,8 @@ def load_model(
     refuse_gaps(resolved.name, report)
     if adapter is not None:
         model = merge_adapter(model, adapter)
-    processor, tokenizer = load_processor(resolved, is_vlm, trust_remote_code)
-    return LoadedModel(
-        model=model,
-        processor=processor,
-        tokenizer=tokenizer,
-        decoder=find_decoder(model),
-        directory=resolved.directory,
-        name=resolved.name,
-        revision=resolved.revision,
-        is_vlm=is_vlm,
-    )
+    reader = load_processor(resolved, is_vlm, trust_remote_code)
+    return LoadedModel(**vars(reader), model=model, decoder=find_decoder(model))
 
 
 def merge_adapter(model: Any, adapter: Path) -> nn.Module:
@@ -282,8 +265,8 @@ def refuse_gaps(name: str, report: dict[str, Any]) -> None:
 
 def load_processor(
     resolved: ResolvedModel, is_vlm: bool, trust_remote_code: bool = False
-) -> tuple[Any, Any]:
-    """(processor, tokenizer), the tokenizer itself twice for a text model. Raises TaloError.
+) -> LoadedProcessor:
+    """Processor and tokenizer, the tokenizer itself twice for a text model. Raises TaloError.
 
     The tokenizer pads on the left, and pads with its end token where it has no pad token: on our
     copy alone, which is never saved.
@@ -302,7 +285,14 @@ def load_processor(
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    return processor, tokenizer
+    return LoadedProcessor(
+        processor=processor,
+        tokenizer=tokenizer,
+        directory=resolved.directory,
+        name=resolved.name,
+        revision=resolved.revision,
+        is_vlm=is_vlm,
+    )
 
 
 def pick_device(device: str) -> torch.device:

@@ -160,49 +160,49 @@ def weights_at_hand(model: nn.Module, targets: Targets) -> bool:
     """
     have = dict(model.named_parameters(remove_duplicate=False))
     packed = getattr(model, "hf_quantizer", None) is not None
-    whole = (_can_be_filled(have[n]) if n in have else not packed for n in targets.filled)
-    cut = (_can_be_cut(have[c.weight], c) if c.weight in have else not packed
-           for c in targets.columns)  # fmt: skip
-    return all(whole) and all(cut)
-
-
-def _can_be_filled(parameter: nn.Parameter) -> bool:
-    return (
-        parameter.device.type != "meta"
-        and parameter.is_floating_point()
-        and parameter.element_size() > 1
+    return all(
+        _takes_fill(have[name], cut) if name in have else not packed for name, cut in parts(targets)
     )
 
 
-def _can_be_cut(parameter: nn.Parameter, columns: Columns) -> bool:
-    """Also codes of a byte each, of which 0 is zero: their kernels round what a projection reads by
-    the largest of all heads, so that to silence a head would not be the same to the last bit."""
-    codes = parameter.device.type != "meta" and parameter.element_size() == 1
+def parts(targets: Targets) -> list[tuple[str, Columns | None]]:
+    """The parameters that are changed, each with the columns of it where that is not the whole."""
+    cut = ((each.weight, each) for each in targets.columns)
+    return [*((name, None) for name in targets.filled), *cut]
+
+
+def _takes_fill(parameter: nn.Parameter, columns: Columns | None) -> bool:
+    """Floats in memory; for columns also codes of a byte each, of which 0 is zero: their kernels
+    round what a projection reads by the largest of all heads, so that to silence a head would not
+    be the same to the last bit."""
+    if parameter.device.type == "meta":
+        return False
+    is_float = parameter.is_floating_point() and parameter.element_size() > 1
+    if columns is None:
+        return is_float
     matrix = parameter.dim() == 2 and parameter.shape[columns.axis] == columns.of
-    return matrix and (codes or _can_be_filled(parameter))
+    return matrix and (is_float or parameter.element_size() == 1)
 
 
 def find_parameters(model: nn.Module, targets: Targets) -> dict[str, nn.Parameter]:
     """The named parameters, all of them or a ProofError; TaloError where they cannot be filled."""
     have = dict(model.named_parameters(remove_duplicate=False))
-    names = targets.names
-    cut = {each.weight: each for each in targets.columns}
-    lost = [name for name in names if name not in have]
-    if lost or not names:
+    changed = dict(parts(targets))
+    lost = [name for name in changed if name not in have]
+    if lost or not changed:
         raise ProofError(f"the model has no parameter {', '.join(lost) or 'to fill'}")
-    for name in names:
+    for name, columns in changed.items():
         if have[name].device.type == "meta":
             raise TaloError(
                 f"{name} is offloaded, so it takes no other fill than zero: load the model "
                 "without offload"
             )
-        usable = _can_be_cut(have[name], cut[name]) if name in cut else _can_be_filled(have[name])
-        if not usable:
+        if not _takes_fill(have[name], columns):
             raise TaloError(
                 f"{name} is stored as {have[name].dtype}, quantised: load the model with "
                 "--dtype bfloat16 from an unquantised checkpoint to knock it out in memory"
             )
-    return {name: have[name] for name in names}
+    return {name: have[name] for name in changed}
 
 
 def transposed_parameters(model: nn.Module) -> set[str]:

@@ -37,11 +37,6 @@ class Targets:
     columns: tuple[Columns, ...] = ()
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Of all parameters that are changed."""
-        return (*self.filled, *(each.weight for each in self.columns))
-
-    @property
     def altered(self) -> tuple[Altered, ...]:
         """Of the layers: stored tensors that loading moves about."""
         return tuple(each for layer in self.layers for each in layer.altered)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import reduce
@@ -55,6 +55,9 @@ def side_by_side(costs: Sequence[Cost]) -> Cost:
     return replace(reduce(operator.add, costs, Cost()), seconds=max(cost.seconds for cost in costs))
 
 
+COUNTED = ("layer_evaluations", "vision_evaluations", "token_evaluations", "layer_calls")
+
+
 @dataclass
 class Meter:
     """Running totals while `metered` is open. Only passes inside `item` count: proofs do not."""
@@ -77,24 +80,15 @@ class Meter:
         finally:
             self.prompt_length = None
 
-    def totals(self) -> tuple[int, int, int, int]:
+    def totals(self) -> dict[str, int]:
         """The counts so far, for `move_aside`."""
-        return (
-            self.layer_evaluations,
-            self.vision_evaluations,
-            self.token_evaluations,
-            self.layer_calls,
-        )
+        return {name: getattr(self, name) for name in COUNTED}
 
-    def move_aside(self, before: tuple[int, int, int, int]) -> None:
+    def move_aside(self, before: Mapping[str, int]) -> None:
         """Count what ran since `before` as checking: it was done over, or only to compare."""
-        self.check_evaluations += self.layer_evaluations - before[0]
-        (
-            self.layer_evaluations,
-            self.vision_evaluations,
-            self.token_evaluations,
-            self.layer_calls,
-        ) = before
+        self.check_evaluations += self.layer_evaluations - before["layer_evaluations"]
+        for name, number in before.items():
+            setattr(self, name, number)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -134,11 +128,8 @@ class Meter:
     def cost(self, device: torch.device) -> Cost:
         """Totals up to now, with the process's (or the accelerator's) peak memory."""
         return Cost(
-            layer_evaluations=self.layer_evaluations,
+            **self.totals(),
             layer_evaluations_naive=self.naive,
-            vision_evaluations=self.vision_evaluations,
-            token_evaluations=self.token_evaluations,
-            layer_calls=self.layer_calls,
             check_evaluations=self.check_evaluations,
             seconds=time.perf_counter() - self.started,
             peak_memory_bytes=peak_memory(device).used,

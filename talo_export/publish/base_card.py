@@ -13,6 +13,7 @@ import yaml
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from talo_export.checkpoint.placing import CARD
+from talo_export.wording import last_part
 
 LICENSE_ID = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 """How the Hub's licence identifiers look. Which ones exist changes, so the Hub is asked at push."""
@@ -39,22 +40,20 @@ class BaseCard:
     @property
     def short_name(self) -> str:
         """The last part of the name. A card never shows where a directory lies on a machine."""
-        return self.name.replace("\\", "/").rstrip("/").split("/")[-1] or "the base"
+        return last_part(self.name).strip("/") or "the base"
 
 
 def read_base_card(
-    directory: Path,
-    *,
-    name: str,
-    hub_id: str | None = None,
-    revision: str | None = None,
-    card: str = CARD,
+    directory: Path, name: str, revision: str | None = None, *, card: str = CARD
 ) -> BaseCard:
     """Read the base's card in `directory`, for what a derived model's card repeats of it.
+
+    `revision` is the commit of a base of the Hub, whose `name` is its id.
 
     A card that is missing or whose metadata cannot be parsed gives unknowns, not an error: the
     card then says that the licence is unknown, which is the truth about such a base.
     """
+    hub_id = name if revision else None
     data = _front_matter(directory / card)
     identifier, license_name, link = _license(data)
     if link and not LINK.fullmatch(link):

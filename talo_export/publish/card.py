@@ -199,7 +199,7 @@ def _advice(subject: Subject) -> tuple[str, ...]:
 
 def _scoring(subject: Subject) -> str:
     known = {
-        "generate": "the letter read out of the greedily generated answer",
+        "generate": "the answer read out of the greedily generated text",
         "likelihood": "the choice with the highest log-likelihood (no text is generated, so "
         "figures can differ from those of generated answers)",
     }

@@ -26,10 +26,7 @@ def describing(base: ResolvedModel, name: str) -> Callable[[Manifest], bytes]:
 
     `name` is what the user called the base.
     """
-    hub_id = base.name if base.revision else None
-    card = read_base_card(
-        base.directory, name=hub_id or name, hub_id=hub_id, revision=base.revision
-    )
+    card = read_base_card(base.directory, base.name if base.revision else name, base.revision)
     return lambda manifest: render_card(Subject(manifest, card)).encode()
 
 

@@ -202,7 +202,5 @@ def _refuse_unconfirmed(shown: Path, manifest: Manifest) -> None:
 
 def _base(directory: Path, manifest: Manifest) -> BaseCard:
     """The licence as the card states it; the terms as the base's own card does."""
-    hub_id = manifest.base if manifest.revision else None
-    name, revision = manifest.base, manifest.revision
-    stated = read_base_card(directory, name=name, hub_id=hub_id, revision=revision)
-    return replace(stated, gated=read_base_card(directory, name=name, card=BASE_CARD).gated)
+    stated = read_base_card(directory, manifest.base, manifest.revision)
+    return replace(stated, gated=read_base_card(directory, manifest.base, card=BASE_CARD).gated)

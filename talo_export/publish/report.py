@@ -119,13 +119,9 @@ def _read(name: str) -> str:
 
 def _title(results: Sequence[ProbeResult]) -> str:
     if len(results) == 1:
-        return f"{results[0].task}: {_short(results[0].model)}"
-    models = {_short(result.model) for result in results}
+        return f"{results[0].task}: {wording.last_part(results[0].model)}"
+    models = {wording.last_part(result.model) for result in results}
     return f"{len(results)} runs of {', '.join(sorted(models))}"
-
-
-def _short(model: str) -> str:
-    return model.replace("\\", "/").rstrip("/").split("/")[-1] or model
 
 
 def _page(run: RunPage) -> dict[str, object]:
@@ -135,7 +131,7 @@ def _page(run: RunPage) -> dict[str, object]:
     return {
         "run": result,
         "layers": layers,
-        "model": _short(result.model),
+        "model": wording.last_part(result.model),
         "summary": f"{result.finding}.",
         "what": part_of("the layer", result.scope),
         "gains": _gains(layers, result.selected_layer),

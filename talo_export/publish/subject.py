@@ -117,8 +117,13 @@ class Subject:
     @property
     def question(self) -> str:
         """What the snippets ask the model."""
-        usual = "What is shown here?" if self.model.vlm else "What is the capital of Australia?"
-        return self.example_question or usual
+        if self.example_question is not None:
+            return self.example_question
+        if self.model.vlm:
+            return "What is shown here?"
+        # Without a chat template a text is gone on with, not answered.
+        asked = self.model.chat_template
+        return "What is the capital of Australia?" if asked else "The capital of Australia is"
 
     @property
     def auto_class(self) -> str:
@@ -152,12 +157,7 @@ def read_subject(directory: Path, manifest: Manifest, *, card: str | None = None
     `card` is the file that states the base's licence: an adapter's own card, or the base's beside
     a checkpoint.
     """
-    hub_id = manifest.base if manifest.revision else None
-    base = read_base_card(
-        directory,
-        name=hub_id or without_folders(manifest.base),
-        hub_id=hub_id,
-        revision=manifest.revision,
-        card=card or (CARD if manifest.storage == ADAPTER else BASE_CARD),
-    )
+    name = manifest.base if manifest.revision else without_folders(manifest.base)
+    card = card or (CARD if manifest.storage == ADAPTER else BASE_CARD)
+    base = read_base_card(directory, name, manifest.revision, card=card)
     return Subject(manifest, base)

@@ -115,19 +115,9 @@ def path(given: str | Path) -> Path:
     return Path(reference(given))
 
 
-def path_if_any(given: str | Path | None) -> Path | None:
-    """As `path`; None stays None."""
-    return None if given is None else path(given)
-
-
 def paths(given: Sequence[str | Path]) -> tuple[Path, ...]:
     """As `path`, of each."""
     return tuple(map(path, given))
-
-
-def as_written(given: str | Path | None) -> str | None:
-    """The text of it; None stays None."""
-    return None if given is None else str(given)
 
 
 def reference(given: str | Path) -> str:
@@ -135,9 +125,12 @@ def reference(given: str | Path) -> str:
     return os.path.expanduser(given)
 
 
-def reference_if_any(given: str | Path | None) -> str | None:
-    """As `reference`; None stays None."""
-    return None if given is None else reference(given)
+def if_any(convert: Callable[[str | Path], Kept]) -> Callable[[str | Path | None], Kept | None]:
+    """As `convert`; None stays None."""
+    return lambda given: None if given is None else convert(given)
+
+
+path_if_any, reference_if_any, as_written = if_any(path), if_any(reference), if_any(str)
 
 
 @dataclass_transform(field_specifiers=(Coerced,))

@@ -49,9 +49,6 @@ class Given:
 def right_choices(given: Sequence[Given]) -> list[int | FieldError]:
     """The index of each right choice, or why it cannot be told."""
     found = [_readings(one) for one in given]
-    for number, one in enumerate(given):
-        if one.kind is not None:
-            found[number] = {k: v for k, v in found[number].items() if k == one.kind}
     _prefer_labels(given, found)
     numbers = [
         n for n, one in enumerate(given) if one.kind is None and _number(one.value) is not None
@@ -118,7 +115,7 @@ def _readings(given: Given) -> Readings:
         found["text"] = same[0] if len(same) == 1 else None
     if text in given.labels:
         found["label"] = given.labels.index(text)
-    return found
+    return {kind: choice for kind, choice in found.items() if given.kind in (None, kind)}
 
 
 def _number(value: Any) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,6 +42,12 @@ PICTURES = ("images", "image", "image_path")
 
 MADE = ("lettered", "wordings", "unit", "delimiter", "until", "shown", "max_new_tokens")
 """Fields that only our own readers give."""
+
+
+FROM_ONE = (
+    "The answers are numbers, none of them 0, and were read as counting from 0: where they count "
+    "from 1, say --columns answer_number=COLUMN."
+)
 
 
 class Built(NamedTuple):
@@ -133,16 +140,8 @@ def build_items(
         else:
             problems.add(row.where, FieldError("id", f"'{item.id}' is also the id of {where}"))
     problems.raise_if_any()
-    return Built(grouped_by_images(items), _notes(given, right))
-
-
-def _notes(given: list[Given], right: list[int | FieldError]) -> tuple[str, ...]:
-    if not counts_from_one(given, right):
-        return ()
-    return (
-        "The answers are numbers, none of them 0, and were read as counting from 0: where they "
-        "count from 1, say --columns answer_number=COLUMN.",
-    )
+    notes = (FROM_ONE,) if counts_from_one(given, right) else ()
+    return Built(grouped_by_images(items), notes)
 
 
 def _attempt(make: Callable[[], Draft]) -> Draft | FieldError:
@@ -238,12 +237,7 @@ def _is_blank(value: Any) -> bool:
 
 
 def _is_file(text: str, base: Path | None) -> bool:
-    if base is None or not may_be_path(text):
-        return False
-    try:
-        return (base / text.strip()).is_file()
-    except (OSError, ValueError):  # Base64, or a list of it, is no file's name.
-        return False
+    return base is not None and may_be_path(text) and os.path.isfile(base / text.strip())
 
 
 def _read_picture(value: Any, base: Path | None, name: str) -> ItemImage:

@@ -14,7 +14,7 @@ from talo_export.errors import UsageError
 from talo_export.tasks.building import Draft, Take
 from talo_export.tasks.item import Task
 from talo_export.tasks.names import distinct_slugs, nearest
-from talo_export.tasks.own_data import build_own_items
+from talo_export.tasks.own_data import own_task
 from talo_export.tasks.rows import is_task_path, read_rows
 
 
@@ -46,7 +46,7 @@ def load_task_file(
     choices_from: str | None = None,
     first: int | None = None,
 ) -> Task:
-    """One task from `FILE` or `FILE:CATEGORY`; the options are those of `build_own_items`.
+    """One task from `FILE` or `FILE:CATEGORY`; the options are those of `own_task`.
 
     Of other categories, or beyond the `first` so many, no picture is read that has no say in
     which of these items hang together.
@@ -108,13 +108,10 @@ class _Part:
 
 
 def _whole_file(
-    path: Path,
-    columns: Mapping[str, str] | None,
-    choices_from: str | None,
-    take: Take,
+    path: Path, columns: Mapping[str, str] | None, choices_from: str | None, take: Take
 ) -> Task:
     base = path.parent if path.is_file() else path
-    built, unread = build_own_items(
-        read_rows(path), str(path), base, columns=columns, choices_from=choices_from, take=take
+    rows = read_rows(path)
+    return own_task(
+        path.stem, rows, str(path), base, columns=columns, choices_from=choices_from, take=take
     )
-    return Task(path.stem, built.items, str(path), unread, built.notes)

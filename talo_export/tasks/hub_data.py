@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from talo_export.errors import UsageError
 from talo_export.tasks.building import Take
 from talo_export.tasks.item import Task
-from talo_export.tasks.own_data import build_own_items
+from talo_export.tasks.own_data import own_task
 from talo_export.tasks.rows import Row
 from talo_export.tasks.split_files import Location
 from talo_export.tasks.table import find_split, parquet_table
@@ -40,7 +41,7 @@ def load_hub_task(
 ) -> Task:
     """The items of one split, from the Hub, its cache, or a local copy below `data`.
 
-    The other options are those of `build_own_items`.
+    The other options are those of `own_task`.
 
     Raises: UsageError for a malformed reference; TaloError if the data cannot be had or read.
     """
@@ -48,8 +49,6 @@ def load_hub_task(
     found = find_split(location, split, data)
     table = parquet_table(found.files, found.source)
     rows = [Row(where, fields) for where, fields in table.records()]
-    built, unread = build_own_items(
-        rows, table.source, None, columns=columns, choices_from=choices_from, take=take
-    )
-    name, source = f"{location.name}/{split}", f"{table.source} {split}"
-    return Task(name, built.items, source, unread, built.notes)
+    name, source = f"{location.name}/{split}", table.source
+    task = own_task(name, rows, source, None, columns=columns, choices_from=choices_from, take=take)
+    return replace(task, source=f"{source} {split}")

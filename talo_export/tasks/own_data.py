@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from talo_export.errors import TaloError, UsageError
-from talo_export.tasks.building import Built, Take, build_items
+from talo_export.tasks.building import Take, build_items
 from talo_export.tasks.columns import ANSWERS, find_columns, refuse_hidden_choices
 from talo_export.tasks.fields import as_text, is_missing
-from talo_export.tasks.item import LETTERS
+from talo_export.tasks.item import LETTERS, Task
 from talo_export.tasks.options_in_text import split_options
 from talo_export.tasks.problems import FieldError
 from talo_export.tasks.rows import Row
@@ -21,7 +21,8 @@ FEW = 10
 """Free answers that repeat and are no more than these may be choices that nobody named."""
 
 
-def build_own_items(
+def own_task(
+    name: str,
     rows: Sequence[Row],
     source: str,
     base: Path | None,
@@ -29,8 +30,8 @@ def build_own_items(
     columns: Mapping[str, str] | None = None,
     choices_from: str | None = None,
     take: Take | None = None,
-) -> tuple[Built, tuple[str, ...]]:
-    """The items of a user's rows, and the columns that were not read.
+) -> Task:
+    """The task that a user's rows are, pictures below `base`.
 
     `columns` names the columns of our fields (see `parse_columns`). `choices_from="answer"` makes
     all answers of the rows the choices of each. `take` is that of `build_items`.
@@ -76,7 +77,7 @@ def build_own_items(
 
     built = build_items(rows, source, read, base=base, take=take)
     few = _few_answers(list(answers.values())) if len(free) == len(rows) and not shared else ()
-    return built._replace(notes=(*built.notes, *few)), found.unread
+    return Task(name, built.items, source, found.unread, (*built.notes, *few))
 
 
 def _answer(fields: Mapping[str, Any]) -> Any:

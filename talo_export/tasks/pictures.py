@@ -78,11 +78,7 @@ def _inside(text: str, base: Path, field: str) -> Path | None:
         return None
     root = os.path.abspath(base)
     path = os.path.normpath(os.path.join(root, text))
-    try:
-        if not os.path.isfile(path):
-            return None
-    except OSError:
-        # A base64 string is no valid file name (too long a component).
+    if not os.path.isfile(path):
         return None
     if os.path.commonpath([root, path]) != root:
         raise FieldError(

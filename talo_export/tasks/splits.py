@@ -60,7 +60,8 @@ def _draw_groups(items: Sequence[Item], shots: int, seed: int) -> set[str]:
     groups: dict[str, list[Item]] = defaultdict(list)
     for item in items:
         groups[item.group].append(item)
-    waiting = sorted(groups, key=lambda group: (_rank(group, seed), group))
+    ranks = {g: hashlib.sha256(f"{seed}\n{g}".encode()).hexdigest() for g in groups}
+    waiting = sorted(groups, key=lambda group: (ranks[group], group))
     total = Counter(stratum for item in items for stratum in _strata(item))
     taken: Counter[tuple[str, object]] = Counter()
     drawn: set[str] = set()
@@ -87,7 +88,3 @@ def _draw_groups(items: Sequence[Item], shots: int, seed: int) -> set[str]:
 
 def _strata(item: Item) -> tuple[tuple[str, object], ...]:
     return (("answer", item.answer), ("category", item.category))
-
-
-def _rank(group: str, seed: int) -> str:
-    return hashlib.sha256(f"{seed}\n{group}".encode()).hexdigest()

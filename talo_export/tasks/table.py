@@ -142,8 +142,7 @@ def _bytes(fetch: Any, position: int) -> bytes:
     value = fetch()
     if isinstance(value, list):
         value = value[position]
-    data: bytes = value["bytes"] if isinstance(value, dict) else value
-    return data
+    return value["bytes"] if isinstance(value, dict) else value
 
 
 def _parquet_cells(file: Any, path: str, name: str) -> Iterable[Cell]:

@@ -48,7 +48,7 @@ def export(
     """
     plan = plan_export(base, Knockout(1), llama_decoder(base))
     revision = "d" * 40 if hub_id else None
-    card = read_base_card(base, name=hub_id or str(base), hub_id=hub_id, revision=revision)
+    card = read_base_card(base, hub_id or str(base), revision)
     model = BaseRecord(vlm=vlm, layers=3, architecture=None, chat_template=True)
     record = replace(RECORD, model=model, **changes)
     write_export(

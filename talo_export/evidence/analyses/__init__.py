@@ -32,8 +32,7 @@ def analysis(name: str) -> Callable[[Runs], Analysed]:
     """The analysis of this name. Raises UsageError where there is none."""
     if name not in names():
         raise UsageError(f"unknown analysis {name!r}; there are {', '.join(names())}.")
-    analyse: Callable[[Runs], Analysed] = import_module(f"{__package__}.{_file(name)}").analyse
-    return analyse
+    return import_module(f"{__package__}.{_file(name)}").analyse
 
 
 def _file(name: str) -> str:

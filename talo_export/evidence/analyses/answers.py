@@ -117,9 +117,9 @@ def calibrate_answers(
     if table.scores is None:
         return None
     rows = [table.row(None), table.row(knockout)]
-    kept = np.flatnonzero(
-        (table.scored & table.finite)[rows].all(axis=0) & (table.gold >= 0) & _complete(table, rows)
-    )
+    known = (table.scored & table.finite)[rows].all(axis=0)
+    complete = (np.isfinite(table.scores[rows]).sum(axis=2) == table.n_choices).all(axis=0)
+    kept = np.flatnonzero(known & (table.gold >= 0) & complete)
     if not len(kept):
         raise TaloError(
             f"Layer {knockout.layer} and the base share no item with scored choices: "
@@ -150,13 +150,6 @@ def calibrate_answers(
     )
 
 
-def _complete(table: ScoreTable, rows: list[int]) -> NDArray[np.bool_]:
-    assert table.scores is not None
-    counts = np.isfinite(table.scores[rows]).sum(axis=2)
-    complete: NDArray[np.bool_] = (counts == table.n_choices).all(axis=0)
-    return complete
-
-
 def _always_the_same_text(table: ScoreTable, kept: NDArray[np.intp]) -> bool:
     """Whether each choice number was always answered with one and the same text."""
     texts: dict[int, str] = {}
@@ -177,8 +170,7 @@ def _calibrated_choice(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     known = np.isfinite(scores)
     logs = log_softmax(np.where(known, scores, -np.inf), axis=1)
     mean = logs.sum(axis=0, where=known) / np.maximum(known.sum(axis=0), 1)
-    chosen: NDArray[np.int64] = np.where(known, logs - mean, -np.inf).argmax(axis=1)
-    return chosen
+    return np.where(known, logs - mean, -np.inf).argmax(axis=1)
 
 
 def _paired(answers: NDArray[np.bool_], groups: list[str], seed: int) -> PairedGain:

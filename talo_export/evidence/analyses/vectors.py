@@ -5,7 +5,6 @@ v(T)[l] = accuracy with layer l knocked out - accuracy of the base, on the items
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +20,7 @@ from talo_export.evidence.grid import Array
 from talo_export.evidence.paired import knockouts_of, right
 from talo_export.evidence.runs import Analysed, Runs
 from talo_export.evidence.selection import layer_moments
-from talo_export.foreign_text import csv_cell
+from talo_export.foreign_text import csv_table
 from talo_export.knockout import Fill, Scope
 from talo_export.probing.scores import ScoreTable
 from talo_export.wording import count, points
@@ -105,43 +104,25 @@ def interaction_vectors(
                 "Leave it out, or sweep that scope and fill first."
             )
         moment = layer_moments(table, [table.row(k) for k in wanted]).accuracy
-        by_task[task] = {
-            k.layer: (gain, error)
-            for k, gain, error in zip(
-                wanted, moment.mean.tolist(), moment.error.tolist(), strict=True
-            )
-        }
-    layers = sorted({layer for vector in by_task.values() for layer in vector})
+        pairs = zip(moment.mean.tolist(), moment.error.tolist(), strict=True)
+        by_task[task] = {k.layer: pair for k, pair in zip(wanted, pairs, strict=True)}
+    layers = tuple(sorted({layer for vector in by_task.values() for layer in vector}))
     blank = (float("nan"), float("nan"))
-    values = np.array(
-        [[vector.get(layer, blank) for layer in layers] for vector in by_task.values()]
-    )
-    seen = {task: table.scored[table.row(None)] for task, table in tables.items()}
-    return InteractionVectors(
-        layers=tuple(layers),
-        scope=scope,
-        fill=fill,
-        tasks=tuple(
-            TaskVector(
-                task=task,
-                n=int(seen[task].sum()),
-                base_accuracy=float(right(table)[table.row(None)][seen[task]].mean()),
-                gains=tuple(values[row, :, 0].tolist()),
-                standard_errors=tuple(values[row, :, 1].tolist()),
-            )
-            for row, (task, table) in enumerate(tables.items())
-        ),
-    )
+    rows = []
+    for task, vector in by_task.items():
+        gains, errors = zip(*(vector.get(layer, blank) for layer in layers), strict=True)
+        base = tables[task].row(None)
+        seen = tables[task].scored[base]
+        accuracy = float(right(tables[task])[base][seen].mean())
+        rows.append(TaskVector(task, int(seen.sum()), accuracy, gains, errors))
+    return InteractionVectors(layers, scope, fill, tuple(rows))
 
 
 def write_vectors(vectors: InteractionVectors, path: Path) -> Path:
     """Write one row a task and layer as CSV or Parquet, by the file's suffix."""
     rows = list(vectors.rows())
     if path.suffix == ".csv":
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows({key: csv_cell(cell) for key, cell in row.items()} for row in rows)
+        path.write_bytes(csv_table(COLUMNS, rows, end="\r\n").encode())
     elif path.suffix == ".parquet":
         import pyarrow
         import pyarrow.parquet
