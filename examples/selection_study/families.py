@@ -20,14 +20,16 @@ from pathlib import Path
 import numpy as np
 from cuts import BASE, FAMILIES, Cut
 from numpy.typing import NDArray
-from pages import Full, Line, write_pages
+from pages import Best, Full, Line, write_pages
 from tables import Scores, load_scores
 
 from talo_export.evidence.analyses.shots import HURTS
 from talo_export.evidence.confirmation import verdict_of
 from talo_export.evidence.criteria import CRITERIA, WITH_SCORES, LayerMoments, Moment, choose
 from talo_export.evidence.differences import Differences, moments_of_subsets, random_subsets
+from talo_export.evidence.layer_tests import correct_over_layers
 from talo_export.evidence.paired import cluster, gain_interval
+from talo_export.knockout import Knockout
 
 Array = NDArray[np.float64]
 SHOTS = (20, 50)
@@ -66,7 +68,7 @@ class Answers:
         """To the base, as the product's selection takes them."""
         right = self.right.astype(np.float64)
         return Differences(
-            knockouts=(),
+            knockouts=tuple(map(Knockout, range(len(self.cuts) - 1))),
             members=np.arange(len(self.gold)),
             base=self.right[0],
             accuracy=(right[1:] - right[0]).T,
@@ -280,12 +282,16 @@ def full_of(model: str, task: str, scores: Scores) -> Full:
     for family in FAMILIES[1:]:
         if any(cut.family == family for cut in scores.cuts):
             answers = answers_of(scores, (family,))
-            gains = (answers.right[1:].astype(np.float64) - answers.right[0]).mean(axis=1)
-            top = int(gains.argmax())
+            tests = correct_over_layers(answers.differences(), seed=0, permutations=2000).layers
+            top = int(np.argmax([test.gain for test in tests]))
             everything = np.ones((1, len(answers.gold)))
             calibrated = calibrated_gain(answers, everything, np.array([top]), everything)
-            after = np.nan if calibrated is None else points(calibrated)
-            best[family] = (named(answers.cuts[1 + top]), 100 * float(gains[top]), after)
+            best[family] = Best(
+                cut=named(answers.cuts[1 + top]),
+                gain=100 * tests[top].gain,
+                p_gain=min(test.p_gain for test in tests),
+                calibrated=np.nan if calibrated is None else points(calibrated),
+            )
     everything = np.ones((1, len(base.gold)))
     right = calibrated_right(base, everything, np.zeros(1, dtype=np.int64))
     return Full(

@@ -41,6 +41,18 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Best:
+    """A family's best cut on all of its items, which also chose it; points."""
+
+    cut: str
+    gain: float
+    p_gain: float
+    """That no cut of the family gains, corrected over all of them."""
+    calibrated: float
+    """What is left of the gain after calibration; NaN where choices are not shared."""
+
+
+@dataclass(frozen=True)
 class Full:
     """One model and task, all items: points, percent."""
 
@@ -50,8 +62,8 @@ class Full:
     base: float
     calibrated_base: float
     """NaN where choices are not shared."""
-    best: Mapping[str, tuple[str, float, float]]
-    """Family -> its best cut's name and gain on all items, before and after calibration."""
+    best: Mapping[str, Best]
+    """By family."""
 
 
 def write_pages(lines: Sequence[Line], full: Sequence[Full], out: Path) -> None:
@@ -135,7 +147,10 @@ def with_error(values: Sequence[float]) -> str:
 
 
 def by_task(model: str, lines: Sequence[Line], full: Sequence[Full]) -> str:
-    """Markdown: the base, calibration, and the best cut of each family as it looks and as it is."""
+    """Markdown: base, calibration, and of each family the best cut on all items and what to expect.
+
+    `CUT: GAIN* (AFTER CALIBRATION) / UNSEEN`; * where p < 0.05, corrected over the family.
+    """
     own = [row for row in full if row.model == model]
     families = list(dict.fromkeys(family for row in own for family in row.best))
     rows = [
@@ -149,9 +164,14 @@ def by_task(model: str, lines: Sequence[Line], full: Sequence[Full]) -> str:
                 x.gain for x in lines
                 if (x.model, x.task, x.family, x.shots) == (model, row.task, family, 20)
             ]  # fmt: skip
-            name, gain, _ = row.best.get(family, ("", np.nan, np.nan))
-            told = f"{name}: {gain:+.0f}" if name else ""
-            cells.append(told + "".join(f" / {value:+.1f}" for value in unseen))
+            best = row.best.get(family)
+            if best is None:
+                cells.append("")
+                continue
+            star = "*" if best.p_gain < 0.05 else ""
+            after = "" if best.calibrated != best.calibrated else f" ({best.calibrated:+.0f})"
+            cells.append(f"{best.cut}: {best.gain:+.0f}{star}{after}")
+            cells[-1] += "".join(f" / {value:+.1f}" for value in unseen)
         rows.append(f"| {row.task} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
