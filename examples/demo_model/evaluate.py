@@ -3,9 +3,9 @@
     python examples/demo_model/evaluate.py MODEL_DIRECTORY [--layers]
 
 The answers are generated greedily; an answer counts if it is exactly the right letter. Writes
-`scores.json` beside this file and `README.md` into the model directory. `--layers` also prints
-the accuracy of every task with each decoder layer's attention output zeroed in turn, by the
-likelihood of the letters.
+`scores.json` beside this file and `README.md` into the model directory. `--layers` prints instead
+the accuracy of every task, and what each decoder layer's attention output zeroed in turn adds to
+it, by the likelihood of the letters; of `maps` also without its guesses, and with right ones.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from talo_export.demo.bundled import (
     demo_task_names,
     load_demo_task,
     user_text,
+    with_guess,
 )
 from talo_export.tasks.item import LETTERS, Item
 from talo_export.wording import percent
@@ -83,6 +85,16 @@ def layer_accuracies(model: Any, processor: Any, items: tuple[Item, ...]) -> lis
     return [count / len(items) for count in right]
 
 
+def without_guess(item: Item) -> Item:
+    """An item of `maps` whose asker says nothing."""
+    return replace(item, question=(item.question or "").partition("\n")[2])
+
+
+def rightly_guessed(item: Item) -> Item:
+    """The item asked by somebody who is right."""
+    return replace(item, question=with_guess(item.question or "", LETTERS[item.answer or 0]))
+
+
 def wilson(share: float, n: int) -> tuple[float, float]:
     """95 % interval of a share of n (Wilson, 1927)."""
     z = 1.959964
@@ -116,8 +128,12 @@ def main() -> None:
     processor = AutoProcessor.from_pretrained(arguments.model)
     tasks = {name: load_demo_task(name) for name in demo_task_names()}
     if arguments.layers:
-        for name, task in tasks.items():
-            base, *knocked_out = layer_accuracies(model, processor, task.items)
+        items = {name: task.items for name, task in tasks.items()}
+        plain = tuple(without_guess(item) for item in items["maps"])
+        items["maps, no guess"] = plain
+        items["maps, right guess"] = tuple(map(rightly_guessed, plain))
+        for name, asked in items.items():
+            base, *knocked_out = layer_accuracies(model, processor, asked)
             gains = " ".join(f"{100 * (accuracy - base):+6.1f}" for accuracy in knocked_out)
             print(f"{name:20} {100 * base:5.1f} | {gains}", flush=True)
         return

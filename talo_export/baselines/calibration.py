@@ -48,7 +48,7 @@ def fit_prior(
 
     Raises NotApplicableError where the choices were not scored, or where items do not share them.
     """
-    row = _scores(table, variant)
+    row = _scores(table)[table.row(variant)]
     seen: dict[str, list[float]] = {}
     for column, item in enumerate(items):
         if not item.choices or not np.isfinite(row[column, : len(item.choices)]).all():
@@ -73,9 +73,7 @@ def recalibrate(
 
     Raises NotApplicableError where most of the items' choices were never seen by the prior.
     """  # fmt: skip
-    if table.scores is None:
-        raise NotApplicableError("no log-likelihoods of the choices were taken")
-    scores, choice, correct = table.scores.copy(), table.choice.copy(), table.correct.copy()
+    scores, choice, correct = _scores(table).copy(), table.choice.copy(), table.correct.copy()
     for variant, prior in priors.items():
         known = [label in prior.nats for item in items for label in labels(item, scoring)]
         if sum(known) * 2 < len(known):
@@ -100,11 +98,10 @@ def labels(item: Item, scoring: Scoring) -> tuple[str, ...]:
     return tuple(exact(choice) for choice in item.choices)
 
 
-def _scores(table: ScoreTable, variant: Knockout | None) -> NDArray[np.float64]:
+def _scores(table: ScoreTable) -> NDArray[np.float64]:
     if table.scores is None:
         raise NotApplicableError("no log-likelihoods of the choices were taken")
-    scores: NDArray[np.float64] = table.scores[table.row(variant)]
-    return scores
+    return table.scores
 
 
 def _log_shares(scores: NDArray[np.float64]) -> NDArray[np.float64]:

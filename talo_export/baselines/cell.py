@@ -18,6 +18,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -83,21 +84,13 @@ def in_a_process_of_its_own(path: Path, *, abandoned: Callable[[], bool] = lambd
 def run_request(path: Path) -> None:
     """Load the model, run the cell, write its result. A foreseen failure is a result as well."""
     request = from_json(CellRequest, path.read_bytes(), str(path))
-    source = request.model
+    source = asdict(request.model)
     return_what_is_freed()
-    memory = PeakMemory(pick_device(source.device))
+    memory = PeakMemory(pick_device(request.model.device))
     memory.begin()
     try:
         task = read_items(Path(request.items_file), request.task_fingerprint)
-        loaded = load_model(
-            source.reference,
-            dtype=source.dtype,
-            device=source.device,
-            device_map=source.device_map,
-            offload_folder=None if source.offload_folder is None else Path(source.offload_folder),
-            trust_remote_code=source.trust_remote_code,
-            load_in_4bit=source.load_in_4bit,
-        )
+        loaded = load_model(source.pop("reference"), **source)
         artifact = path.with_name(path.name.replace(".request.json", ".artifact"))
         result = do_cell(request, loaded, task, memory, artifact)
     except NotApplicableError as error:

@@ -124,27 +124,20 @@ def plan_cells(
     trains none, which is therefore not run again for another learning rate.
     """
     untrained = replace(template, training=Training())
+
+    def cell(method: Method, of: Draw, shots: int = 0) -> CellRequest:
+        return replace(
+            untrained if method.adapter is None else template,
+            method=method.name,
+            shots=shots,
+            seed=of.seed,
+            train=tuple(item.id for item in of.train.get(shots, ())),
+            test=tuple(item.id for item in of.test),
+        )
+
     cells: list[CellRequest] = []
     for one in draws:
-        test = tuple(item.id for item in one.test)
-        for method in methods:
-            if not method.learns:
-                cells.append(
-                    replace(
-                        untrained, method=method.name, shots=0, seed=one.seed, train=(), test=test
-                    )
-                )
-        for shots, items in one.train.items():
-            cells += [
-                replace(
-                    untrained if method.adapter is None else template,
-                    method=method.name,
-                    shots=shots,
-                    seed=one.seed,
-                    train=tuple(item.id for item in items),
-                    test=test,
-                )
-                for method in methods
-                if method.learns
-            ]
+        cells += [cell(method, one) for method in methods if not method.learns]
+        for shots in one.train:
+            cells += [cell(method, one, shots) for method in methods if method.learns]
     return tuple(cells)

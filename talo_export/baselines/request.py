@@ -33,7 +33,7 @@ class ModelSource:
     dtype: str = "auto"
     device: str = "auto"
     device_map: str | None = None
-    offload_folder: str | None = None
+    offload_folder: Path | None = None
     trust_remote_code: bool = False
     load_in_4bit: bool = False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
@@ -112,9 +113,7 @@ def _row(
     paired = [(bases[s], cell) for s, cell in tested if s in bases and bases[s].correct]
     gains = [_gain(base, cell) for base, cell in paired]
     clusters = paired_clusters(paired, groups) if paired and method != "base" else None
-    statuses: dict[str, int] = {}
-    for _, cell in cells:
-        statuses[cell.status] = statuses.get(cell.status, 0) + 1
+    statuses = dict(Counter[str](cell.status for _, cell in cells))
     held = [p.peak_reserved_bytes for c in done for p in (c.adapt, c.test) if p]
     overhead = [
         cell.test.seconds / base.test.seconds - 1

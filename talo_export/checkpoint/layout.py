@@ -20,6 +20,7 @@ from typing import Any
 from talo_export.checkpoint.files import GGUF, BaseFile, list_files, safe_name
 from talo_export.checkpoint.header import Header, TensorEntry, read_header
 from talo_export.errors import TaloError, UsageError
+from talo_export.wording import first_of
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -172,10 +173,9 @@ def _choose(directory: Path, names: Mapping[str, BaseFile], explicit: str | None
         if len(found) == 1:
             return found[0]
         if len(found) > 1:
-            shown = ", ".join(found[:4]) + (", ..." if len(found) > 4 else "")
             raise TaloError(
                 f"{directory} holds several weight files and none is {SINGLE} or {INDEX} "
-                f"({shown}): give the directory of one checkpoint."
+                f"({first_of(found, 4)}): give the directory of one checkpoint."
             )
     raise _no_safetensors(directory, names)
 

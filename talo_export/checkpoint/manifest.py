@@ -125,14 +125,18 @@ def sealed(manifest: Manifest, directory: Path) -> Manifest:
 
 
 def current_versions() -> dict[str, str]:
-    """Versions of what makes an export, read without importing any of it."""
-    versions = {"python": platform.python_version()}
-    for package in ("talo-export", "torch", "transformers", "safetensors"):
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
+    """Versions of what makes an export."""
+    packages = ("talo-export", "torch", "transformers", "safetensors")
+    versions = {package: version_of(package) or "not installed" for package in packages}
+    return {"python": platform.python_version(), **versions}
+
+
+def version_of(package: str) -> str | None:
+    """Of a distribution, which is not imported; None where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _no_export(directory: Path) -> str:

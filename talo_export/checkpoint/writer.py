@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,11 +208,10 @@ def write_files(stage: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _main_method(files: Iterable[BaseFile], copied: Mapping[str, Copied]) -> str:
-    bytes_by_method: dict[str, int] = {}
+    bytes_by_method = Counter[str]()
     for file in files:
-        method = copied[file.name].method
-        bytes_by_method[method] = bytes_by_method.get(method, 0) + file.nbytes
-    return max(bytes_by_method, key=lambda method: bytes_by_method[method])
+        bytes_by_method[copied[file.name].method] += file.nbytes
+    return bytes_by_method.most_common(1)[0][0]
 
 
 def _link_warnings(files: Iterable[BaseFile], copied: Mapping[str, Copied]) -> tuple[str, ...]:

@@ -26,12 +26,7 @@ from talo_export.requests.measurements import (
     EvaluateRequest,
     ProbeRequest,
 )
-from talo_export.requests.readings import (
-    AnalyzeRequest,
-    DoctorRequest,
-    ReportRequest,
-    TasksRequest,
-)
+from talo_export.requests.readings import AnalyzeRequest, DoctorRequest, ReportRequest, TasksRequest
 
 
 class Commands(TyperGroup):
@@ -70,8 +65,7 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Options of the program itself."""

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from talo_export.errors import TaloWarning
@@ -49,18 +49,14 @@ class Sink:
         print(f"warning: {visible(text)}", file=sys.stderr)
 
     def result(
-        self,
-        result: Recorded | Mapping[str, Any],
-        *,
-        summary: str | Sequence[str],
-        show: Callable[[Console], None],
+        self, result: Recorded, *, summary: str | Sequence[str], show: Callable[[Console], None]
     ) -> None:
         """The command's result: its document as JSON, `summary` when quiet, `show` for a person.
 
         A summary is one line, or several of which each is given.
         """
         if self.mode == "json":
-            document = result if isinstance(result, Mapping) else result.to_json()
+            document = result.to_json()
             # Whatever the encoding lacks would be no JSON as its escape.
             ascii_only = (sys.stdout.encoding or "utf-8").lower().replace("-", "") != "utf8"
             text = json.dumps(document, indent=1, ensure_ascii=ascii_only, allow_nan=False)

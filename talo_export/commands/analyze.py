@@ -20,10 +20,10 @@ from talo_export.errors import UsageError
 from talo_export.evidence.analyses import analysis
 from talo_export.evidence.analyses.pairs import Pairs
 from talo_export.evidence.analyses.side_effects import SideEffects
-from talo_export.evidence.runs import Result, Runs, SecondSweep, TaskScores
+from talo_export.evidence.runs import Result, Runs, TaskScores
 from talo_export.knockout import Fill, Knockout, Scope, knockout_of
 from talo_export.probing.scores import ScoreTable
-from talo_export.probing.sweep import all_knockouts
+from talo_export.probing.sweep import SweepResult, all_knockouts
 from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.checkpoints import ExportRequest
 from talo_export.requests.fields import command_line
@@ -148,11 +148,9 @@ class _More:
         variants = [one for scope, fill in kinds for one in all_knockouts(decoder, scope, fill)]
         return {t: self._scored(run, variants, probed=True) for t, run in self.runs.items()}
 
-    def second_sweep(self, task: str, first: Knockout, seconds: Sequence[Knockout]) -> SecondSweep:
-        swept = second_sweep(
-            self.runs[task], first, seconds, load=self.load, reporter=self.reporter
-        )
-        return SecondSweep(swept.table, swept.cost.layer_evaluations, swept.cost.seconds)
+    def second_sweep(self, task: str, first: Knockout, seconds: Sequence[Knockout]) -> SweepResult:
+        run = self.runs[task]
+        return second_sweep(run, first, seconds, load=self.load, reporter=self.reporter)
 
     def _scored(
         self, run: FinishedRun, variants: Sequence[Knockout], *, probed: bool

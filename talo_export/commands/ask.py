@@ -8,13 +8,7 @@ from difflib import SequenceMatcher
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
-from talo_export.commands.ask_models import (
-    Answer,
-    Asked,
-    AskResult,
-    SideBySide,
-    sides_of,
-)
+from talo_export.commands.ask_models import Answer, Asked, AskResult, SideBySide, sides_of
 from talo_export.commands.ask_questions import questions_of
 from talo_export.foreign_text import visible, visible_lines
 from talo_export.reporting import SILENT, Reporter

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from talo_export.errors import UsageError
 from talo_export.probing.settings import Scoring
@@ -21,7 +22,6 @@ OWN = "your question"
 """The id of a question that stands in no file."""
 OWN_TOKENS = 256
 """New tokens for its answer."""
-STYLES: tuple[Style, ...] = ("lmms-eval", "vlmevalkit")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def own_question(question: str, images: tuple[ItemImage, ...], request: AskReque
         group=OWN,
         question=question,
         images=images,
-        wordings=tuple((style, question) for style in STYLES),
+        wordings=tuple((style, question) for style in get_args(Style)),
     )
     scoring = Scoring(max_new_tokens=request.max_new_tokens or OWN_TOKENS, system=request.system)
     return Questions((item,), scoring)

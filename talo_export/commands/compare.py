@@ -14,10 +14,11 @@ from talo_export.baselines.estimate import Footprint, config_of, estimate
 from talo_export.baselines.methods import draw, plan_cells
 from talo_export.baselines.request import CellRequest, ModelSource, write_items
 from talo_export.baselines.runner import run_cells
-from talo_export.baselines.summary import summarise, to_csv
+from talo_export.baselines.summary import Row, summarise, to_csv
 from talo_export.baselines.verdict import verdicts
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import Recorded
+from talo_export.commands.tables import table_of
 from talo_export.evidence.criteria import DEFAULT_CRITERION
 from talo_export.models.four_bit import require_bitsandbytes
 from talo_export.models.identity import model_fingerprint
@@ -32,9 +33,6 @@ from talo_export.wording import last_part, percent, size
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from talo_export.baselines.summary import Row
-    from talo_export.runs.comparison import Comparison
 
 
 def run_compare(request: CompareRequest, reporter: Reporter) -> Comparison:
@@ -69,7 +67,7 @@ def run_compare(request: CompareRequest, reporter: Reporter) -> Comparison:
             dtype=request.dtype,
             device=request.device,
             device_map=request.device_map,
-            offload_folder=None if request.offload is None else str(request.offload),
+            offload_folder=request.offload,
             trust_remote_code=request.trust_remote_code,
             load_in_4bit=request.load_in_4bit,
         ),
@@ -158,7 +156,7 @@ def show_compare(comparison: Comparison, to: Console) -> None:
 
     to.print(
         f"{comparison.model} on {comparison.task}, {comparison.test_n} test items a seed, "
-        f"scored by {comparison.scoring}, chance {percent(comparison.chance, 0)}",
+        f"scored by {comparison.scoring}, chance {percent(comparison.chance, 0)}"
     )
     columns = [column for column in COLUMNS if to.width >= column.from_width]
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
@@ -187,19 +185,14 @@ def show_compare(comparison: Comparison, to: Console) -> None:
 
 def show_estimate(estimate: Estimate, to: Console) -> None:
     """Predicted memory, one column a batch."""
-    from rich.table import Table
-
-    first, batches = estimate.footprints[0], {print_.batch for print_ in estimate.footprints}
+    first, batches = estimate.footprints[0], sorted({f.batch for f in estimate.footprints})
     bits = ", decoder in NF4" if first.four_bit else ""
     picture = f" and {first.image_tokens:,} of a picture" if first.image_tokens else ""
     to.print(
         f"{estimate.model}: {_in_words(first.parameters)} parameters, "
-        f"{first.dtype}{bits}, {first.tokens:,} tokens{picture}; predicted, nothing was run",
+        f"{first.dtype}{bits}, {first.tokens:,} tokens{picture}; predicted, nothing was run"
     )
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
-    table.add_column("")
-    for batch in sorted(batches):
-        table.add_column(f"{batch} a pass", justify="right")
+    table = table_of("", *(f">{batch} a pass" for batch in batches))
     shared = (("inference", "inference"), ("probing", "knockout probing"), ("weights", "  weights"))
     training = (
         ("training", "training {}"), ("activations", "  kept activations"),
@@ -210,7 +203,7 @@ def show_estimate(estimate: Estimate, to: Console) -> None:
     rows += [(adapter, *row) for adapter in adapters for row in training]
     for adapter, name, said in rows:
         of_batch = {f.batch: f for f in estimate.footprints if f.adapter == adapter}
-        cells = (_size(getattr(of_batch[batch], name)) for batch in sorted(batches))
+        cells = (_size(getattr(of_batch[batch], name)) for batch in batches)
         table.add_row(said.format(adapter), *cells)
     to.print(table)
 

@@ -29,7 +29,7 @@ def show_evaluate(result: EvaluateResult, to: Console) -> None:
     to.print(
         f"{result.model} on {result.task}: {percent(result.accuracy)} of "
         f"{result.n} items (exact 95 % interval {percent(low)} to {percent(high)}, chance "
-        f"{percent(result.chance, 0)}), scored by {result.scoring}",
+        f"{percent(result.chance, 0)}), scored by {result.scoring}"
     )
     if result.too_long:
         to.print(f"{len(result.too_long)} items longer than the context were left out")

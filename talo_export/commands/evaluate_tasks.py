@@ -62,9 +62,7 @@ class EvaluateResult(Recorded):
 
 
 def run_evaluate(
-    request: EvaluateRequest,
-    reporter: Reporter,
-    load: Callable[[], LoadedModel] | None = None,
+    request: EvaluateRequest, reporter: Reporter, load: Callable[[], LoadedModel] | None = None
 ) -> EvaluateResult:
     """Accuracy on the task's items, or on `limit` of them; `load` gives a model that is shared.
 

@@ -22,12 +22,7 @@ from talo_export.commands.tables import table_of
 from talo_export.errors import TaloError
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.reference import ResolvedModel, resolve
-from talo_export.publish.patched import (
-    added_files,
-    describing,
-    plan_on,
-    write_patched,
-)
+from talo_export.publish.patched import added_files, describing, plan_on, write_patched
 from talo_export.reporting import SILENT, Reporter
 from talo_export.requests.checkpoints import ExportRequest, VerifyRequest
 from talo_export.requests.fields import command_line

@@ -195,7 +195,7 @@ def show(inspection: Inspection, to: Console) -> None:
     """One line a layer and mixer, equal ones folded."""
     to.print(
         f"{inspection.model}: {inspection.architecture}, {len(inspection.layers)} decoder "
-        f"layers at {inspection.decoder}, stored {inspection.storage}",
+        f"layers at {inspection.decoder}, stored {inspection.storage}"
     )
     table = table_of("layers", "mixer", "tensors", "stored as", ">bytes a layer", "knockout")
     for _, run in groupby(inspection.layers, key=_alike):

@@ -10,14 +10,7 @@ from talo_export.knockout import part_of
 from talo_export.publish.next_steps import next_steps
 from talo_export.runs.directory import RunDirectory
 from talo_export.runs.result import Evidence, ProbeResult, sentence
-from talo_export.wording import (
-    interval,
-    one_line,
-    p_value,
-    percent,
-    points,
-    signed,
-)
+from talo_export.wording import interval, one_line, p_value, percent, points, signed
 
 if TYPE_CHECKING:
     from rich.console import Console

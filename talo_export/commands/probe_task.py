@@ -36,16 +36,11 @@ from talo_export.runs.meaning import evidence_of, letters_scored_throughout
 from talo_export.runs.measuring import Findings, measure
 from talo_export.runs.record import record_of_run
 from talo_export.runs.replay import replay
-from talo_export.runs.request import (
-    command_line_of,
-    command_worth_trying,
-    recorded,
-    score_identity,
-)
+from talo_export.runs.request import command_line_of, command_worth_trying, recorded, score_identity
 from talo_export.runs.result import ProbeResult, Proof, RunCost
 from talo_export.tasks.item import Task
 from talo_export.tasks.splits import Split, split_task
-from talo_export.wording import percent
+from talo_export.wording import first_of, percent
 
 
 def run_probe(
@@ -222,7 +217,7 @@ def write_and_prove(
     files = verify_files(run.checkpoint, base.place)
     if not files.ok:
         raise ProofError(
-            f"{run.checkpoint} is not what was planned ({', '.join(files.problems[:5])}). "
+            f"{run.checkpoint} is not what was planned ({first_of(files.problems, 5)}). "
             "Check the disk, then run the same line again."
         )
     known = set(findings.confirmed.table.item_ids)

@@ -66,11 +66,7 @@ class ManyResult(Recorded):
     """Each run's own."""
 
 
-def run_probes(
-    request: ProbeRequest,
-    reporter: Reporter,
-    world: World = ALONE,
-) -> ManyResult:
+def run_probes(request: ProbeRequest, reporter: Reporter, world: World = ALONE) -> ManyResult:
     """Probe every task that `request.task` names; below `request.out` a run for each.
 
     A task that fails is reported in `failed` and does not lose the others. The table is also

@@ -51,9 +51,7 @@ def run(request: ReportRequest, reporter: Reporter = SILENT) -> ReportResult:
         compared = read_comparison(request.comparison, finished[0].result)
         pages[0] = replace(pages[0], comparison=compared)
     page = render_report(
-        pages,
-        versions=current_versions(),
-        date=datetime.now(timezone.utc).date().isoformat(),
+        pages, versions=current_versions(), date=datetime.now(timezone.utc).date().isoformat()
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(target, page)

@@ -90,15 +90,8 @@ def check_tasks(request: TasksRequest) -> TaskCheck:
 
 def _demo_tasks() -> list[TaskSummary]:
     return [
-        TaskSummary(
-            name=f"{DEMO}/{name}",
-            items=ITEMS,
-            chance=demo_task_chance(name),
-            scoring="generate",
-            source="bundled demo",
-            description=words,
-        )
-        for name, words in demo_task_descriptions().items()
+        TaskSummary(f"{DEMO}/{n}", ITEMS, demo_task_chance(n), "generate", "bundled demo", words)
+        for n, words in demo_task_descriptions().items()
     ]
 
 

@@ -9,13 +9,7 @@ import numpy as np
 
 from talo_export.codec import Field, Recorded
 from talo_export.errors import TaloError
-from talo_export.evidence.paired import (
-    LEVEL,
-    accuracy_clusters,
-    judged_gain,
-    right,
-    seen_by_both,
-)
+from talo_export.evidence.paired import LEVEL, accuracy_clusters, judged_gain, right, seen_by_both
 from talo_export.knockout import Knockout
 from talo_export.probing.scores import ScoreTable
 from talo_export.wording import p_value, percent, points, signed

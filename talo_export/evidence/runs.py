@@ -10,12 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from talo_export.errors import TaloError, UsageError
 from talo_export.evidence.differences import Differences, differences
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.probing.scores import ScoreTable
+
+if TYPE_CHECKING:
+    from talo_export.probing.sweep import SweepResult
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,6 @@ class TaskScores:
         return self.knockout
 
 
-@dataclass(frozen=True)
-class SecondSweep:
-    """A sweep of the model that already lacks a layer: its base row is that knockout."""
-
-    table: ScoreTable
-    layer_evaluations: int
-    seconds: float
-
-
 class MoreScores(Protocol):
     """Cells that finished runs lack, scored once and kept."""
 
@@ -74,8 +68,9 @@ class MoreScores(Protocol):
     def probed_with(self, kinds: Sequence[tuple[Scope, Fill]]) -> dict[str, ScoreTable]:
         """Every task's probing items under every layer's knockout of every kind."""
 
-    def second_sweep(self, task: str, first: Knockout, seconds: Sequence[Knockout]) -> SecondSweep:
-        """The probing items under these knockouts, on the model that already lacks `first`."""
+    def second_sweep(self, task: str, first: Knockout, seconds: Sequence[Knockout]) -> SweepResult:
+        """The probing items under these knockouts, on the model that already lacks `first`: the
+        base row is that knockout."""
 
     def contents(self, task: str) -> Mapping[str, str]:
         """Item id -> a fingerprint of what is asked: equal for equal items of two tasks."""

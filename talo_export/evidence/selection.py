@@ -121,6 +121,7 @@ def select(
     allowed = complete & finite & ~guessed
     chosen = int(choose(rule, moments, allowed, min_gain))
     knockout = knockouts[chosen] if chosen >= 0 else None
+    layer = None if knockout is None else knockout.layer
 
     depth = max(n_layers or 0, 1 + max(knockout.layer for knockout in knockouts))
 
@@ -141,7 +142,7 @@ def select(
         knockout=knockout,
         reason=UNREADABLE.format(unparsed=unparsed, n=n)
         if knockout is None and 2 * unparsed >= n
-        else _reason(rule.name, rule.says, knockout, moments, chosen, n, finite),
+        else _reason(rule, layer, moments, chosen, n, int((~finite).sum())),
         base_unparsed=unparsed,
         criterion=rule.name,
         min_gain=min_gain,
@@ -208,26 +209,19 @@ def _refuse_broken_base(table: ScoreTable, base: int) -> None:
 
 
 def _reason(
-    name: str,
-    says: str,
-    knockout: Knockout | None,
-    moments: LayerMoments,
-    chosen: int,
-    n: int,
-    finite: NDArray[np.bool_],
+    rule: Criterion, layer: int | None, moments: LayerMoments, chosen: int, n: int, broken: int
 ) -> str:
     items = f"{n} probing item{'' if n == 1 else 's'}"
-    broken = int((~finite).sum())
     aside = f" ({broken} layers with NaN or Inf logits were left out)" if broken else ""
-    if knockout is None:
-        return f"No layer's knockout earns its place on {items}, judged by {says}{aside}."
+    if layer is None:
+        return f"No layer's knockout earns its place on {items}, judged by {rule.says}{aside}."
     gain = float(moments.accuracy.mean[chosen])
     did = f"gains {points(gain)}" if gain else "leaves accuracy as it is"
     if gain < 0:
         did = f"changes accuracy by {points(gain)}"
     tied = int((np.abs(moments.accuracy.mean - moments.accuracy.mean[chosen]) < 1e-9).sum()) - 1
     tie = ""
-    if name.startswith("accuracy") and tied:
+    if rule.measure == "accuracy" and tied:
         by = "index, the margin being unknown" if moments.margin is None else "margin"
         tie = f", ahead of {tied} layer{'' if tied == 1 else 's'} with the same gain by its {by}"
-    return f"Layer {knockout.layer} {did} on {items}, chosen by {says}{tie}{aside}."
+    return f"Layer {layer} {did} on {items}, chosen by {rule.says}{tie}{aside}."

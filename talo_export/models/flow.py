@@ -6,8 +6,10 @@ record.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Literal, NamedTuple
 
 from torch import nn
@@ -129,6 +131,11 @@ class Trace:
     def named(self, mask: int) -> tuple[str, ...]:
         """The parameters of a mask, in the model's order."""
         return tuple(self.names[bit] for bit in bits(mask))
+
+
+def union(masks: Iterable[int]) -> int:
+    """The bits that are set in any of the masks."""
+    return reduce(or_, masks, 0)
 
 
 def bits(mask: int) -> Iterator[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from talo_export.models.memory import is_out_of_memory
 from talo_export.models.proof import input_device
 from talo_export.models.reference import ResolvedModel, check_metadata, follow_adapter, resolve
 from talo_export.models.stock import is_vision_language, stock_class
-from talo_export.wording import first_line, one_line
+from talo_export.wording import first_line, first_of, one_line
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -255,7 +255,7 @@ def refuse_gaps(name: str, report: dict[str, Any]) -> None:
         "unexpected": report["unexpected_keys"],
         "mismatched": {key for key, *_ in report["mismatched_keys"]},
     }
-    found = [f"{kind} {listed(keys)}" for kind, keys in gaps.items() if keys]
+    found = [f"{kind} {first_of(sorted(keys), 4)}" for kind, keys in gaps.items() if keys]
     if found:
         raise TaloError(
             f"the weights of {name} do not fit its config: {'; '.join(found)}. "
@@ -315,10 +315,3 @@ def pick_device(device: str) -> torch.device:
     if not there.get(chosen.type, False):
         raise UsageError(f"device {device!r} is not on this machine: use --device auto or cpu")
     return chosen
-
-
-def listed(names: Collection[str], most: int = 4) -> str:
-    """The first few names, and how many more there are."""
-    shown = sorted(names)[:most]
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")

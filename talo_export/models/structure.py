@@ -10,7 +10,7 @@ from torch import nn
 
 from talo_export.errors import TaloError
 from talo_export.models.anatomy import Decoder, Heads, Layer, Mixer, MixerKind
-from talo_export.models.flow import Flow, Mix, Trace, bits, layer_paths
+from talo_export.models.flow import Flow, Mix, Trace, bits, layer_paths, union
 
 
 def read_decoder(model: nn.Module, trace: Trace) -> Decoder:
@@ -38,10 +38,7 @@ def decoder_stack(trace: Trace, stacks: dict[str, str]) -> str:
             if stack in mixing:
                 return stack
         seen |= front
-        parents = 0
-        for bit in bits(front):
-            parents |= trace.nodes[bit].parents
-        front = parents & ~seen
+        front = union(trace.nodes[bit].parents for bit in bits(front)) & ~seen
     raise TaloError(
         "the model has no decoder layers to knock out: its logits come from no stack of "
         "layers that mix positions"
@@ -108,9 +105,7 @@ class LayerReader:
             path, output = self.projected(bit, mix)
             first = [p for p in self.trace.projections if p.fresh >> bit & 1]
             if not output and not self.output.mixed >> bit & 1 and first:
-                for projection in first:
-                    output |= projection.params
-                groups[path, output].append(mix)
+                groups[path, union(p.params for p in first)].append(mix)
         return [
             (*key, mixes, f"the attention in {key[0]} is not added to the layer's hidden states")
             for key, mixes in groups.items()
@@ -126,24 +121,17 @@ class LayerReader:
         first = [p for p in behind if p.fresh >> bit & 1]
         path = common_path([mix.stack, *(p.stack for p in first)])
         inner = behind if path != self.path else first
-        output = 0
-        for projection in inner:
-            if path in projection.stack:
-                output |= projection.params & self.output.last
+        last = self.output.last
+        output = union(p.params & last for p in inner if path in p.stack)
         if output:
-            for params, mixes in self.trace.biases:
-                if mixes >> bit & 1:
-                    output |= params & self.output.last & self.inside(path)
+            biases = union(params for params, mixes in self.trace.biases if mixes >> bit & 1)
+            output |= biases & last & self.inside(path)
         return path, output
 
     def mixer(self, path: str, output: int, mixes: list[Mix], declined: str | None = None) -> Mixer:
         """One mixer: its kind, its parameters, and why it cannot be cut if it cannot."""
-        inputs = 0
-        for mix in mixes:
-            inputs |= mix.inputs
-        for projection in self.trace.projections:
-            if path in projection.stack and projection.mixes:
-                inputs |= projection.params
+        inputs = union(mix.inputs for mix in mixes)
+        inputs |= union(p.params for p in self.trace.projections if path in p.stack and p.mixes)
         inputs &= (self.trace.matrices | self.biases()) & self.inside(path) & ~output
         leaks = self.read_elsewhere(inputs)
         kind = self.kind(mixes, path)
@@ -159,9 +147,9 @@ class LayerReader:
 
     def heads(self, mixes: list[Mix]) -> Heads | None:
         """Which inputs of the projection after these mixes read which head, where it is one."""
-        behind = 0
-        for bit, mix in enumerate(self.trace.mixes):
-            behind |= any(mix is each for each in mixes) << bit
+        behind = union(
+            any(mix is each for each in mixes) << bit for bit, mix in enumerate(self.trace.mixes)
+        )
         first = [p for p in self.trace.projections if p.layer == self.path and p.fresh & behind]
         seen = {(p.params & self.trace.matrices, p.reads) for p in first}
         if len(seen) != 1:
@@ -180,9 +168,7 @@ class LayerReader:
         kinds = {mix.kind for mix in mixes}
         module = self.model.get_submodule(path)
         if "softmax" in kinds:
-            source = 0
-            for mix in mixes:
-                source |= mix.source if mix.kind == "softmax" else 0
+            source = union(mix.source for mix in mixes if mix.kind == "softmax")
             own = any(self.trace.nodes[bit].layer in self.layers for bit in bits(source))
             return "self-attention" if own else "cross-attention"
         if {"A_log", "D"} <= {name for name, _ in module.named_parameters(recurse=False)}:
@@ -206,11 +192,9 @@ class LayerReader:
 
     def read_elsewhere(self, params: int) -> int:
         """Those of `params` that something besides this mixer's output depends on."""
-        elsewhere = self.output.params
-        for layer, visit in self.trace.visits.items():
-            if layer != self.path:
-                elsewhere |= visit.seen
-        return params & elsewhere
+        visits = self.trace.visits.items()
+        elsewhere = union(visit.seen for layer, visit in visits if layer != self.path)
+        return params & (self.output.params | elsewhere)
 
     def feed_forward(self, outputs: set[str]) -> tuple[str, ...]:
         """Last projections of the layer's other blocks; of side branches the big ones only."""

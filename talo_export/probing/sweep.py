@@ -90,24 +90,26 @@ def sweep(
         ) as by,
     ):
 
+        def todo(item: Item) -> Todo | None:
+            """What of an item is still to be answered; None for one that is left out."""
+            lacking = tuple(v for v in variants if item.id not in outcomes[v])
+            try:
+                encoded = encode(loaded, item, scoring)
+            except ItemTooLongError:
+                if not skip_too_long:
+                    raise
+                return None
+            # One whole pass for each cell, choices of an item each their own.
+            meter.naive += len(loaded.decoder) * passes(encoded, scoring) * len(lacking)
+            return Todo(encoded, lacking)
+
         def answer() -> tuple[list[Cell], list[str]]:
             answered: list[Cell] = []
             long: list[str] = []
             for start in range(0, len(share), size):
-                todos = []
-                for item in share[start : start + size]:
-                    todo = tuple(v for v in variants if item.id not in outcomes[v])
-                    try:
-                        todos.append(Todo(encode(loaded, item, scoring), todo))
-                    except ItemTooLongError:
-                        if not skip_too_long:
-                            raise
-                        long.append(item.id)
-                        continue
-                    # One whole pass for each cell, choices of an item each their own.
-                    whole = passes(todos[-1].encoded, scoring) * len(todo)
-                    meter.naive += len(loaded.decoder) * whole
-                for cells in by.answer(todos, variants):
+                todos = {item.id: todo(item) for item in share[start : start + size]}
+                long += [id_ for id_, one in todos.items() if one is None]
+                for cells in by.answer([one for one in todos.values() if one], variants):
                     if journal is not None and cells:
                         journal.append(cells)
                     answered += cells

@@ -19,6 +19,7 @@ import torch
 from huggingface_hub import constants, get_token, scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
+from talo_export.checkpoint.manifest import version_of
 from talo_export.codec import Recorded
 from talo_export.publish.back_ends import BackEnd, back_ends
 from talo_export.wording import size
@@ -91,7 +92,8 @@ class Examination(Recorded):
 def examine() -> Examination:
     """Look at this machine. Takes a second or two, most of it torch."""
     memory = psutil.virtual_memory()
-    packages, devices, hub = _packages(), _devices(), _hub()
+    devices, hub = _devices(), _hub()
+    packages = tuple(PackageFacts(name, version_of(name)) for name in _requirements())
     disk = (
         ("the Hub cache", _free(Path(constants.HF_HUB_CACHE))),
         ("the current directory", _free(Path.cwd())),
@@ -153,10 +155,6 @@ def findings(
     )  # fmt: skip
 
 
-def _packages() -> tuple[PackageFacts, ...]:
-    return tuple(PackageFacts(name, _version(name)) for name in _requirements())
-
-
 def _requirements() -> list[str]:
     """Names of what talo-export itself declares to need, extras left out."""
     try:
@@ -169,13 +167,6 @@ def _requirements() -> list[str]:
 
 
 _AFTER_NAME = str.maketrans(dict.fromkeys("<>=!~[(", " "))
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _devices() -> tuple[DeviceFacts, ...]:

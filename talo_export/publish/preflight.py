@@ -18,7 +18,7 @@ from talo_export.publish.card import read_card
 from talo_export.publish.hub_errors import LOG_IN
 from talo_export.publish.parcel import Parcel
 from talo_export.requests.checkpoints import Terms
-from talo_export.wording import one_line
+from talo_export.wording import first_of, one_line
 
 OF_THE_HUB = ".gitattributes"
 """The one file every new repository has."""
@@ -119,10 +119,8 @@ def _look(api: HfApi, parcel: Parcel, repo_id: str, terms: Terms) -> Target:
         if isinstance(entry, RepoFile) and entry.path != OF_THE_HUB
     }
     if present and not _is_ours(parcel, repo_id, at, present):
-        some = ", ".join(sorted(present)[:3])
-        raise TaloError(
-            f"{repo_id} already holds something else ({some}, ...): push to another name."
-        )
+        some = first_of(sorted(present), 3)
+        raise TaloError(f"{repo_id} already holds something else ({some}): push to another name.")
     return Target(exists=True, commit=commit, warnings=tuple(warnings))
 
 

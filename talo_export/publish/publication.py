@@ -29,7 +29,7 @@ from talo_export.publish.subject import HERE
 from talo_export.requests.checkpoints import Form, VerifyRequest
 from talo_export.requests.fields import command_line
 from talo_export.runs.record import record_of_manifest
-from talo_export.wording import count, interval, points
+from talo_export.wording import count, first_of, interval, points
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,8 @@ def open_publication(
     kind: Form = "adapter" if manifest.storage == ADAPTER else "checkpoint"
     wrong = _wrong(directory)
     if wrong:
-        named = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
         raise TaloError(
-            f"{shown} is not what talo-export wrote ({named}): "
+            f"{shown} is not what talo-export wrote ({first_of(wrong, 3)}): "
             f"run `{command_line(VerifyRequest(shown))}` and export again."
         )
     if not (directory / CARD).is_file():

@@ -31,6 +31,7 @@ from talo_export.publish.patience import patiently
 from talo_export.publish.preflight import Target, check_target
 from talo_export.publish.publication import open_publication, stage
 from talo_export.requests.checkpoints import Terms
+from talo_export.wording import first_of
 
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
@@ -138,7 +139,7 @@ def _send(parcel: Parcel, repo_id: str, terms: Terms) -> PushResult:
     if found.mismatches or found.extra_paths or foreign:
         paths = [*(wrong["path"] for wrong in found.mismatches), *found.extra_paths, *foreign]
         raise ProofError(
-            f"{repo_id} does not hold what was sent ({', '.join(paths[:3])}): run the same "
+            f"{repo_id} does not hold what was sent ({first_of(paths, 3)}): run the same "
             "command again, and do not use the repository until it passes."
         )
     return replace(

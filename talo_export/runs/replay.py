@@ -26,6 +26,7 @@ from talo_export.probing.encoding import Encoded, encode
 from talo_export.probing.scores import Outcome, ScoreTable
 from talo_export.probing.settings import Scoring
 from talo_export.tasks.item import Item
+from talo_export.wording import first_of
 
 ROUNDING = 1e-3
 """Nats: two choices closer than this may swap places when sums are taken in another order."""
@@ -52,7 +53,7 @@ class Replay:
     @property
     def sentence(self) -> str:
         """What went wrong."""
-        named = ", ".join((*self.different, *self.rounding)[:5])
+        named = first_of((*self.different, *self.rounding), 5)
         return f"{self.n - self.equal} of {self.n} items differ ({named})."
 
 

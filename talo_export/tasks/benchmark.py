@@ -114,7 +114,7 @@ class Benchmark:
     @property
     def location(self) -> Location:
         """Where its data is."""
-        return Location(self.name, tuple(self.repositories), self.config, pins=self.repositories)
+        return Location(self.name, self.repositories, self.config)
 
 
 @cache

@@ -22,10 +22,7 @@ from talo_export.tasks.table import Table, find_split, parquet_table
 
 
 def load_entry(
-    entry: Entry,
-    data: Path | None = None,
-    revision: str | None = None,
-    take: Take | None = None,
+    entry: Entry, data: Path | None = None, revision: str | None = None, take: Take | None = None
 ) -> Task:
     """The task of a catalogue entry, from `data` (a local copy) or the Hub.
 

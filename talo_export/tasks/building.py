@@ -28,7 +28,7 @@ from talo_export.tasks.fields import (
 )
 from talo_export.tasks.grouping import grouped_by_images
 from talo_export.tasks.item import Item, ItemImage
-from talo_export.tasks.pictures import check_image, may_be_path, read_image
+from talo_export.tasks.pictures import may_be_path, read_image
 from talo_export.tasks.problems import FieldError, Problems
 from talo_export.tasks.prompts import PLACE
 from talo_export.tasks.rows import Row
@@ -227,7 +227,7 @@ def _pictures_of(fields: Mapping[str, Any], name: str, base: Path | None) -> tup
     if isinstance(value, str) and not _is_file(value, base):
         value = spelt_value(value)
     values = value if isinstance(value, (list, tuple)) else [value]
-    return tuple(_read_picture(one, base, name) for one in values if not _is_blank(one))
+    return tuple(read_image(one, base, name) for one in values if not _is_blank(one))
 
 
 def _is_blank(value: Any) -> bool:
@@ -238,16 +238,6 @@ def _is_blank(value: Any) -> bool:
 
 def _is_file(text: str, base: Path | None) -> bool:
     return base is not None and may_be_path(text) and os.path.isfile(base / text.strip())
-
-
-def _read_picture(value: Any, base: Path | None, name: str) -> ItemImage:
-    if isinstance(value, Mapping) and isinstance(value.get("bytes"), str):
-        value = value["bytes"]  # JSON has no bytes: it is base64.
-    if not isinstance(value, ItemImage):
-        return read_image(value, base or Path(), name)
-    if base is not None:
-        check_image(value, name)
-    return value
 
 
 def _read_tolerance(fields: Mapping[str, Any]) -> float:

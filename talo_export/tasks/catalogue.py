@@ -144,14 +144,8 @@ def _summary(entry: Entry) -> TaskSummary:
         size = division.values[value]
         chance = division.chance.get(value, benchmark.chance)
         words = f"{benchmark.title}: {value}"
-    return TaskSummary(
-        name=entry.name,
-        items=size,
-        chance=chance,
-        scoring=benchmark.scoring,
-        source=f"{next(iter(benchmark.repositories))}{config} {benchmark.split}",
-        description=words,
-    )
+    source = f"{next(iter(benchmark.repositories))}{config} {benchmark.split}"
+    return TaskSummary(entry.name, size, chance, benchmark.scoring, source, words)
 
 
 def _suggestion(name: str) -> str:

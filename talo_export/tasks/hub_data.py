@@ -28,7 +28,7 @@ def parse_hub_reference(reference: str) -> tuple[Location, str]:
     name, _, revision = parts[1].partition("@")
     repository = f"{parts[0]}/{name}"
     config = parts[2] if len(parts) == 4 else None
-    return Location(repository, (repository,), config, revision or None), parts[-1]
+    return Location(repository, {repository: None}, config, revision or None), parts[-1]
 
 
 def load_hub_task(

@@ -124,11 +124,8 @@ def _processed(process: Function, split: SplitFiles, part: slice) -> Table:
 
 
 def _location(task: TaskYaml) -> Location:
-    return Location(
-        name=str(task.get("dataset_name", default="")) or str(task.get("dataset_path")),
-        repositories=(str(task.get("dataset_path")),),
-        config=task.get("dataset_name"),
-    )
+    repository, config = str(task.get("dataset_path")), task.get("dataset_name")
+    return Location(str(config or "") or repository, {repository: None}, config)
 
 
 def _local_file(task: TaskYaml, split: str, data: Path | None) -> Path | None:

@@ -26,28 +26,29 @@ SHORTEST_BASE64 = 64
 LONGEST_PATH = 1024
 
 
-def read_image(value: Any, base: Path, field: str) -> ItemImage:
+def read_image(value: Any, base: Path | None, field: str) -> ItemImage:
     """One picture: a path below `base`, a file or data URI, base64, bytes, or a `datasets` Image.
+
+    What is an `ItemImage` already is checked in a user's own files alone, which have a `base`.
 
     Raises: FieldError if it is none of these, is missing, or has no readable image header.
     """
-    image = _locate(value, base, field)
-    check_image(image, field)
+    known = isinstance(value, ItemImage)
+    image: ItemImage = value if known else _locate(value, base or Path(), field)
+    if base is not None or not known:
+        try:
+            image.check()
+        except PictureError as error:
+            raise FieldError(field, f"{image.name:.80} {error}") from error
     return image
-
-
-def check_image(image: ItemImage, field: str) -> None:
-    """Raise FieldError where it has no readable image header."""
-    try:
-        image.check()
-    except PictureError as error:
-        raise FieldError(field, f"{image.name:.80} {error}") from error
 
 
 def _locate(value: Any, base: Path, field: str) -> ItemImage:
     if isinstance(value, (bytes, bytearray)):
         return ItemImage(name="bytes", data=bytes(value))
     if isinstance(value, Mapping):
+        if isinstance(value.get("bytes"), str):
+            return _locate(value["bytes"], base, field)  # JSON has no bytes: it is base64.
         if value.get("bytes") is not None:
             return ItemImage(name=str(value.get("path") or "bytes"), data=bytes(value["bytes"]))
         if value.get("path"):

@@ -92,10 +92,7 @@ def load_task(
 
 
 def task_references(
-    pattern: str,
-    *,
-    columns: Mapping[str, str] | None = None,
-    choices_from: str | None = None,
+    pattern: str, *, columns: Mapping[str, str] | None = None, choices_from: str | None = None
 ) -> tuple[str, ...]:
     """What `pattern` means, as references that `load_task` takes one at a time.
 

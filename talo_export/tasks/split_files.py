@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from talo_export.errors import TaloError
@@ -17,19 +17,18 @@ SHARD = re.compile(r"(.*)-\d{5}-of-(\d{5})")
 class Location:
     """A data set: its name for people, the repositories that may hold it, in the order to try.
 
-    `revision` is the one that the user asked for; without it each repository's `pins` entry, a
-    commit, is taken, and the newest where there is none.
+    `revision` is the one that the user asked for; without it the commit that stands beside the
+    repository is taken, and the newest where there is none.
     """
 
     name: str
-    repositories: tuple[str, ...]
+    repositories: Mapping[str, str | None]
     config: str | None = None
     revision: str | None = None
-    pins: Mapping[str, str] = field(default_factory=dict)
 
     def revision_of(self, repository: str) -> str | None:
         """The commit, branch or tag to read; None for the newest."""
-        return self.revision or self.pins.get(repository)
+        return self.revision or self.repositories[repository]
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def local_split(location: Location, split: str, data: Path) -> SplitFiles:
 
 def how_to_download(location: Location, split: str) -> str:
     """What to run on a machine that has a network, as a sentence."""
-    repository = location.repositories[-1]
+    repository = list(location.repositories)[-1]
     folder = f"{location.config}/" if location.config else "*"
     revision = location.revision_of(repository)
     pinned = f"--revision {revision} " if revision else ""

@@ -57,10 +57,23 @@ def test_the_main_job_needs_no_options_and_no_network(maps: tuple[Path, dict[str
     assert "<html" in (folder / "runs/demo/maps/report.html").read_text()
 
 
-def test_why_the_base_is_kept_is_said_once(maps: tuple[Path, dict[str, Any]]) -> None:
+def test_the_first_command_finds_a_layer_confirms_it_and_proves_the_checkpoint(
+    maps: tuple[Path, dict[str, Any]],
+) -> None:
+    """Believed, a wrong guess costs the model a third of its answers; layer 2 is what listens."""
     folder, document = maps
+    assert (document["selected_layer"], document["confirm"]["verdict"]) == (2, "confirmed")
+    assert document["confirm"]["n"] == document["proof"]["answers_equal"] == 280
+    assert document["confirm"]["gain"] > 0.05
+    assert document["confirm"]["ci95"][0] > 0
+    assert (folder / "runs/demo/maps/checkpoint/README.md").is_file()
+
+
+def test_why_the_base_is_kept_is_said_once(tmp_path: Path) -> None:
+    line = ("probe", "--task", "positions", "--limit", 40)
+    document = json.loads(talo_export(*line, "--json", cwd=tmp_path).stdout)
     assert document["selected_layer"] is None
-    shown = " ".join(talo_export("probe", "--task", "maps", cwd=folder).stdout.split())
+    shown = " ".join(talo_export(*line, cwd=tmp_path).stdout.split())
     assert shown.count(document["probe"]["reason"]) == 1
     assert shown.count("Keep the base") == 1
 

@@ -53,7 +53,7 @@ def test_it_is_a_stock_llava_of_eight_to_sixteen_layers(model: Any) -> None:
     assert 8 <= len(model.model.language_model.layers) <= 16
 
 
-@pytest.mark.parametrize("name", ["maps", "borders"])
+@pytest.mark.parametrize("name", ["maps", "positions"])
 def test_greedy_answers_are_a_letter_and_score_what_the_card_says(
     model: Any, processor: Any, name: str
 ) -> None:
@@ -87,8 +87,9 @@ def test_greedy_answers_are_a_letter_and_score_what_the_card_says(
     )
 
 
-def test_maps_is_learnt_well_above_chance_and_not_to_the_end() -> None:
-    score = json.loads(SCORES.read_text())["maps"]
+@pytest.mark.parametrize("name", ["maps", "positions"])
+def test_a_task_is_learnt_well_above_chance_and_not_to_the_end(name: str) -> None:
+    score = json.loads(SCORES.read_text())[name]
     assert score["chance"] + 0.20 <= score["accuracy"] < 0.95
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -10,6 +11,7 @@ import pytest
 
 from talo_export.demo.bundled import demo_task_descriptions, demo_task_names, load_demo_task
 from talo_export.errors import UsageError
+from talo_export.tasks.item import LETTERS
 
 TASKS = demo_task_names()
 
@@ -79,5 +81,22 @@ def test_the_demo_needs_no_torch_to_be_asked_for_its_tasks() -> None:
 
 
 def test_an_unknown_task_is_named_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match=r"'mapz'.*maps, states"):
+    with pytest.raises(UsageError, match=r"'mapz'.*maps, positions"):
         load_demo_task("mapz")
+
+
+def test_in_maps_a_guess_stands_before_every_question_and_is_wrong() -> None:
+    letters = Counter()
+    for item in load_demo_task("maps").items:
+        guess = re.match(r"I think it is ([A-D])\.\n", item.question or "")
+        assert guess is not None
+        assert guess[1] != LETTERS[item.answer or 0]
+        letters[guess[1]] += 1
+    assert min(letters.values()) > 50
+
+
+def test_another_draw_of_a_task_asks_about_other_drawings() -> None:
+    pictures = [
+        {item.group for item in load_demo_task("maps", draw).items} for draw in ("", " second")
+    ]
+    assert len(pictures[0] & pictures[1]) < 5

@@ -131,7 +131,8 @@ def calibrate_answers(
         return None
     groups = [table.groups[column] for column in kept]
     gold = table.gold[kept].astype(np.int64)
-    before = right(table)[np.ix_(np.array(rows), kept)]
+    both = np.ix_(np.array(rows), kept)
+    before = right(table)[both]
     after = np.stack([_calibrated_choice(table.scores[row, kept]) == gold for row in rows])
     raw = _paired(before, groups, seed)
     calibrated = _paired(after, groups, seed)
@@ -139,11 +140,7 @@ def calibrate_answers(
     return AnswerCalibration(
         layer=knockout.layer,
         n=len(kept),
-        distribution=AnswerShares(
-            gold=_shares(gold, width),
-            base=_shares(table.choice[rows[0], kept], width),
-            knockout=_shares(table.choice[rows[1], kept], width),
-        ),
+        distribution=AnswerShares(*(_shares(c, width) for c in (gold, *table.choice[both]))),
         raw=raw,
         calibrated=calibrated,
         fate=fate_of(raw.gain, calibrated.gain, calibrated.ci95),

@@ -63,15 +63,10 @@ def cases(table: ScoreTable, knockout: Knockout) -> Cases:
         return float(table.margin[variant, column])
 
     def changed(mask: np.ndarray) -> tuple[Case, ...]:
+        before, after = table.answers[base], table.answers[row]
         turned = [
-            Case(
-                item_id=table.item_ids[column],
-                base_answer=table.answers[base][column],
-                answer=table.answers[row][column],
-                base_margin=margin(base, column),
-                margin=margin(row, column),
-            )
-            for column in np.flatnonzero(mask & both).tolist()
+            Case(table.item_ids[at], before[at], after[at], margin(base, at), margin(row, at))
+            for at in np.flatnonzero(mask & both).tolist()
         ]
         return tuple(sorted(turned, key=lambda case: (-_shift(case), case.item_id)))
 

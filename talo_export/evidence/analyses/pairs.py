@@ -16,7 +16,7 @@ import numpy as np
 from talo_export.codec import Recorded, derived
 from talo_export.errors import TaloError
 from talo_export.evidence.canvas import INK, colour_bar, figure, heat_map
-from talo_export.evidence.grid import Array, Grid
+from talo_export.evidence.grid import Grid
 from talo_export.evidence.paired import accuracy_clusters, judged_gain, knockouts_of, right
 from talo_export.evidence.runs import Analysed, Runs
 from talo_export.knockout import Knockout
@@ -105,10 +105,10 @@ def pairs(
     layers = sorted({k.layer for k in singles})
     at = {layer: i for i, layer in enumerate(layers)}
     base = _accuracy(single, None)
+    alone = {knockout: _accuracy(single, knockout) - base for knockout in singles}
     gains = np.full((len(layers), len(layers)), np.nan)
-    for knockout in singles:
-        i = at[knockout.layer]
-        gains[i, i] = _accuracy(single, knockout) - base
+    for knockout, gain in alone.items():
+        gains[at[knockout.layer], at[knockout.layer]] = gain
     measured: set[frozenset[int]] = set()
     for first, table in second.items():
         for other in table.variants:
@@ -124,7 +124,7 @@ def pairs(
         layers=tuple(layers),
         n=len(single.item_ids),
         gains=gains,
-        greedy=_greedy(single, second, singles, gains, at, seed),
+        greedy=_greedy(alone, second, seed),
         best=BestPair((layers[i], layers[j]), float(gains[i, j])),
         pairs_evaluated=len(measured),
         layer_evaluations=layer_evaluations,
@@ -137,14 +137,9 @@ def _accuracy(table: ScoreTable, knockout: Knockout | None) -> float:
 
 
 def _greedy(
-    single: ScoreTable,
-    second: Mapping[Knockout, ScoreTable],
-    singles: list[Knockout],
-    gains: Array,
-    at: Mapping[int, int],
-    seed: int,
+    alone: Mapping[Knockout, float], second: Mapping[Knockout, ScoreTable], seed: int
 ) -> SecondLayer:
-    first = max(singles, key=lambda k: (gains[at[k.layer], at[k.layer]], -k.layer))
+    first = max(alone, key=lambda knockout: (alone[knockout], -knockout.layer))
     if first not in second:
         raise TaloError(
             f"The best single layer is {first.layer}, but no second sweep was run after it. "
@@ -154,16 +149,8 @@ def _greedy(
     others = [k for k in table.variants if k is not None and k.layer != first.layer]
     best = max(others, key=lambda k: (_accuracy(table, k), -k.layer))
     more, ci95, p_value = judged_gain(accuracy_clusters(table, best), seed=seed)
-    first_gain = float(gains[at[first.layer], at[first.layer]])
-    return SecondLayer(
-        first=first.layer,
-        second=best.layer,
-        first_gain=first_gain,
-        pair_gain=first_gain + more,
-        more=more,
-        ci95=ci95,
-        p_value=p_value,
-    )
+    gain = alone[first]
+    return SecondLayer(first.layer, best.layer, gain, gain + more, more, ci95, p_value)
 
 
 def analyse(runs: Runs) -> Analysed:
@@ -186,8 +173,8 @@ def analyse(runs: Runs) -> Analysed:
         table,
         {first: after.table for first, after in swept.items()},
         seed=runs.seed,
-        layer_evaluations=sum(after.layer_evaluations for after in swept.values()),
-        seconds=sum(after.seconds for after in swept.values()),
+        layer_evaluations=sum(after.cost.layer_evaluations for after in swept.values()),
+        seconds=sum(after.cost.seconds for after in swept.values()),
     )
     title = f"{run.task}: a second layer" + ("" if runs.full else f" after layer {best.layer}")
     return Analysed(result, partial(draw_pairs, result, title=title))

@@ -107,12 +107,7 @@ class ShotsCurve(Recorded):
 
 
 def simulate_selection(
-    sweep: Differences,
-    shots: int,
-    criterion: Criterion,
-    *,
-    runs: int,
-    seed: int,
+    sweep: Differences, shots: int, criterion: Criterion, *, runs: int, seed: int
 ) -> Trials:
     """Choose on `runs` random probing sets of `shots` items, judge each on the other items.
 

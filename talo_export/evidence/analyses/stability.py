@@ -94,16 +94,10 @@ def stability(
         if size >= sweep.n_items:
             continue
         votes = count(random_subsets(sweep.members, size, runs, rng))
-        most = int(votes.argmax())
-        points.append(
-            ShotsAgreement(
-                shots=size,
-                agreement=float((votes * (votes - 1)).sum() / (runs * (runs - 1))),
-                favourite=None if most == 0 else sweep.layers[most - 1],
-                favourite_share=float(votes[most] / runs),
-                kept_base=float(votes[0] / runs),
-            )
-        )
+        most, shares = int(votes.argmax()), (votes / runs).tolist()
+        agreement = float((votes * (votes - 1)).sum() / (runs * (runs - 1)))
+        favourite = None if most == 0 else sweep.layers[most - 1]
+        points.append(ShotsAgreement(size, agreement, favourite, shares[most], shares[0]))
     return Stability(
         n=sweep.n_items,
         criterion=criterion,

@@ -121,16 +121,9 @@ def transfer(runs: Mapping[str, TaskRun], *, seed: int, resamples: int = 2_000) 
             interval = gain_interval(clusters, seed=seed, resamples=resamples)
             gains[a, b], (low[a, b], high[a, b]) = clusters.mean, interval
             n[a, b], verdicts[a][b] = len(kept), verdict_of(interval)
-    return Transfer(
-        tasks=tuple(runs),
-        layers=tuple(None if r.knockout is None else r.knockout.layer for r in runs.values()),
-        gains=gains,
-        low=low,
-        high=high,
-        n=n,
-        removed=removed,
-        verdicts=tuple(map(tuple, verdicts)),
-    )
+    layers = tuple(None if r.knockout is None else r.knockout.layer for r in runs.values())
+    rows = tuple(map(tuple, verdicts))
+    return Transfer(tuple(runs), layers, gains, low, high, n, removed, verdicts=rows)
 
 
 def _mean(values: Array) -> float:
@@ -152,10 +145,7 @@ def analyse(runs: Runs) -> Analysed:
         )
     tasks = {
         task: TaskRun(
-            run.knockout,
-            run.probed,
-            runs.more.unseen(task, variants),
-            runs.more.contents(task),
+            run.knockout, run.probed, runs.more.unseen(task, variants), runs.more.contents(task)
         )
         for task, run in runs.by_task.items()
     }
