@@ -9,7 +9,7 @@ from typing import Annotated
 from scipy.stats import binomtest
 
 from talo_export.codec import Field, Recorded
-from talo_export.commands.many import Failure, SharedModel, each_task, references
+from talo_export.commands.many import Failure, LazyModel, each_task, references
 from talo_export.models.loading import LoadedModel
 from talo_export.models.proof import refuse_broken_weights
 from talo_export.models.reference import parse_reference
@@ -160,7 +160,7 @@ def run_evaluations(request: EvaluateRequest, reporter: Reporter) -> Evaluations
     """Evaluate every task that `request.task` names."""
     wanted = references(request, model_is_demo=request.is_demo)
 
-    def evaluate(reference: str, model: SharedModel) -> EvaluateResult:
+    def evaluate(reference: str, model: LazyModel) -> EvaluateResult:
         return run_evaluate(replace(request, task=reference), reporter, model)
 
     outcomes = each_task(wanted, request, evaluate, reporter)

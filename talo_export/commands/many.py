@@ -64,7 +64,7 @@ def references(choice: TaskChoice, *, model_is_demo: bool) -> tuple[str, ...]:
 
 
 @dataclass
-class SharedModel:
+class LazyModel:
     """Loads the model at the first call, for all tasks; `failure` is what kept it from loading."""
 
     settings: InferenceSettings
@@ -103,12 +103,12 @@ class Outcomes(Generic[T]):
 def each_task(
     wanted: Sequence[str],
     settings: InferenceSettings,
-    do: Callable[[str, SharedModel], T],
+    do: Callable[[str, LazyModel], T],
     reporter: Reporter,
 ) -> Outcomes[T]:
     """Do every task in its turn. Raises only what concerns them all: a model that is not there."""
     resolve(follow_adapter(settings.model_reference)[0])
-    model = SharedModel(settings, reporter)
+    model = LazyModel(settings, reporter)
     outcomes: Outcomes[T] = Outcomes()
     advance = reporter.phase("tasks", len(wanted), "tasks")
     for before, reference in enumerate(wanted):

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import Field, Recorded, to_json
-from talo_export.commands.many import Failure, Outcomes, SharedModel, each_task, references
+from talo_export.commands.many import Failure, LazyModel, Outcomes, each_task, references
 from talo_export.commands.probe_task import run_probe
 from talo_export.commands.side_effects import note_side_effects
 from talo_export.evidence.confirmation import Verdict
@@ -75,7 +75,7 @@ def run_probes(request: ProbeRequest, reporter: Reporter, world: World = ALONE) 
     wanted = references(request, model_is_demo=request.is_demo)
     folder = request.out or default_directory(request.model_name, "any").parent
 
-    def probe(reference: str, model: SharedModel) -> ProbeResult:
+    def probe(reference: str, model: LazyModel) -> ProbeResult:
         run = folder / default_directory("", reference).name
         one = replace(request, task=reference, out=run)
         return run_probe(one, reporter, world, model)

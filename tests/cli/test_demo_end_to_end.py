@@ -70,7 +70,7 @@ def test_the_first_command_finds_a_layer_confirms_it_and_proves_the_checkpoint(
 
 
 def test_why_the_base_is_kept_is_said_once(tmp_path: Path) -> None:
-    line = ("probe", "--task", "positions", "--limit", 40)
+    line = ("probe", "--task", "positions")
     document = json.loads(talo_export(*line, "--json", cwd=tmp_path).stdout)
     assert document["selected_layer"] is None
     shown = " ".join(talo_export(*line, cwd=tmp_path).stdout.split())

@@ -129,7 +129,5 @@ def test_the_readme_starts_with_two_commands() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     lines = text.split("```")[1].strip().splitlines()[1:]
     assert len(lines) == 2
-    # A real model on which a layer is confirmed and cut; the demo, whose base is kept, comes next.
-    assert "talo-export probe --model smollm2" in lines[0]
-    assert "`talo-export probe --task maps`" in text
+    assert "talo-export probe --task maps" in lines[0]
     assert "pytest" in lines[1]
