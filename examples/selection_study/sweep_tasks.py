@@ -10,7 +10,8 @@ twenty items at a time. Without MODEL the numbers of all journals are written to
 `sweeps/families.npz`: the choices' log-shares, which one is right and which are the same, and
 nothing of the tasks' text.
 
---check first holds the scores against the product's plain engine, on two items of two tasks.
+--known begins the journals with the scores of such a file, to go on from them. --check first holds
+the scores against the product's plain engine, on two items of two tasks.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 from cuts import BASE, Cut, of_heads, of_layers, of_pairs
 from journal import Line, append, read
 from numpy.typing import NDArray
-from tables import Scores, labelled, save_scores
+from tables import Scores, labelled, load_scores, save_scores
 
 from talo_export.probing.settings import Scoring
 from talo_export.tasks.files import load_task_file
@@ -116,6 +117,19 @@ def run(model: Path, tasks: Sequence[Task], out: Path, items: int, checked: bool
             print(f"{minutes:6.1f} min  {model.name} {task.name}: to {upto} items", flush=True)
 
 
+def restore(known: Path, out: Path, tasks: Sequence[Task]) -> None:
+    """Begin journals with the scores of a file; a journal that is there stays as it is."""
+    by_name = {task.name: task for task in tasks}
+    for (model, name), scores in load_scores(known).items():
+        path = out / model / f"{name}.jsonl"
+        if path.exists() or name not in by_name:
+            continue
+        for column, item in enumerate(ordered(by_name[name])[: len(scores.gold)]):
+            shares = scores.shares[:, column, : len(item.choices)]
+            rows = np.flatnonzero(np.isfinite(shares).all(axis=1))
+            append(path, Line(item.id, [scores.cuts[row] for row in rows], shares[rows]))
+
+
 def collect(out: Path, tasks: Sequence[Task]) -> dict[tuple[str, str], Scores]:
     """All journals, by model and task."""
     by_name = {task.name: task for task in tasks}
@@ -150,8 +164,11 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100, help="a task, in hash order")
     parser.add_argument("--tasks", type=int, default=len(PLAN), help="how many of the plan's")
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--known", type=Path, help="a families.npz to go on from")
     arguments = parser.parse_args()
     tasks = [load_task_file(arguments.directory / f"{name}.jsonl") for name in PLAN]
+    if arguments.known is not None:
+        restore(arguments.known, arguments.out, tasks)
     if arguments.model is None:
         tables = collect(arguments.out, tasks)
         save_scores(arguments.out / "families.npz", tables)
