@@ -18,11 +18,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-RANK, SCALE, LEARNING_RATE, EPOCHS, BATCH = 8, 16, 2e-4, 20, 4
+RANK, SCALE, LEARNING_RATE, BATCH = 8, 16, 2e-4, 4
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def plain(request: dict[str, Any]) -> dict[str, bool]:
         model=model,
         args=TrainingArguments(
             output_dir=request["out"],
-            num_train_epochs=EPOCHS,
+            num_train_epochs=request["epochs"],
             per_device_train_batch_size=BATCH,
             learning_rate=LEARNING_RATE,
             warmup_steps=0.1,
@@ -115,9 +116,8 @@ def plain(request: dict[str, Any]) -> dict[str, bool]:
     return right
 
 
-def rows(given: argparse.Namespace) -> list[tuple[str, float, int, Cost]]:
+def rows(given: argparse.Namespace) -> Iterator[tuple[str, float, int, Cost]]:
     """(side, accuracy, test items, cost) of both sides and every seed, seed after seed."""
-    found = []
     for seed in range(given.seeds):
         # A comparison of one seed: --seeds N is the seeds from 0 on, and those there are kept.
         out = given.out / "compare"
@@ -126,22 +126,22 @@ def rows(given: argparse.Namespace) -> list[tuple[str, float, int, Cost]]:
                 sys.executable, "-m", "talo_export", "compare", "--model", given.model,
                 "--task", given.task, "--methods", "lora", "--shots", str(given.shots),
                 "--seeds", str(seed + 1), "--test-limit", str(given.test_limit),
-                "--scoring", "likelihood", "--quiet", "--out", str(out),
+                "--scoring", "likelihood", "--epochs", str(given.epochs), "--quiet",
+                "--out", str(out),
             ]
         )  # fmt: skip
         (cell,) = out.rglob(f"lora-{given.shots}-{seed}-*.request.json")
         request = json.loads(cell.read_text())
         result = json.loads(cell.with_name(cell.name.replace(".request.", ".result.")).read_text())
-        found.append(("compare", _share(result["correct"]), len(result["correct"]), ours))
+        yield "compare", _share(result["correct"]), len(result["correct"]), ours
 
         asked = given.out / f"plain-{seed}.json"
         wanted = {name: request[name] for name in ("seed", "train", "test")}
-        paths = {"model": given.model, "task": given.task, "out": str(given.out / "trainer")}
-        asked.write_text(json.dumps({**wanted, **paths}))
+        same = {"model": given.model, "task": given.task, "epochs": given.epochs}
+        asked.write_text(json.dumps({**wanted, **same, "out": str(given.out / "trainer")}))
         theirs = measured([sys.executable, __file__, "--plain", str(asked)])
         right = json.loads(asked.with_suffix(".result.json").read_text())
-        found.append(("plain PEFT script", _share(right), len(right), theirs))
-    return found
+        yield "plain PEFT script", _share(right), len(right), theirs
 
 
 def _share(right: dict[str, bool]) -> float:
@@ -159,6 +159,7 @@ def main() -> None:
     parser.add_argument("task")
     parser.add_argument("--shots", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--test-limit", type=int, default=55)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
@@ -167,7 +168,8 @@ def main() -> None:
     for index, (side, accuracy, n, cost) in enumerate(rows(given)):
         print(
             f"| {index // 2} | {side} | {accuracy:.1%} of {n} | "
-            f"{cost.peak_bytes / 2**20:,.0f} MiB | {cost.cpu_seconds:.0f} |"
+            f"{cost.peak_bytes / 2**20:,.0f} MiB | {cost.cpu_seconds:.0f} |",
+            flush=True,
         )
 
 

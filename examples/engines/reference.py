@@ -45,8 +45,6 @@ class Asked:
 
     inputs: list[dict[str, torch.Tensor]]
     is_vlm: bool
-    text: str | None = None
-    """What a processor was given beside each picture, for engines that have their own."""
 
 
 def directories() -> tuple[Path, Path]:
@@ -73,7 +71,7 @@ def questions(directory: Path) -> Asked:
         [{"role": "user", "content": content}], add_generation_prompt=True
     )
     rows = [processor(text=text, images=picture(colour), return_tensors="pt") for colour in COLOURS]
-    return Asked([_tensors(row) for row in rows], is_vlm=True, text=text)
+    return Asked([_tensors(row) for row in rows], is_vlm=True)
 
 
 def _is_vlm(model: Path) -> bool:

@@ -218,7 +218,8 @@ class Request:
 
 def settings(declared: type) -> tuple[Setting, ...]:
     """The declared fields of a request class, inherited ones first."""
-    hints = get_type_hints(declared, include_extras=True)
+    # To Python 3.10 the marker of dataclasses, itself an annotation, is not one.
+    hints = get_type_hints(declared, include_extras=True, localns={"KW_ONLY": None})
     return tuple(_setting(field, hints[field.name]) for field in fields(declared))
 
 

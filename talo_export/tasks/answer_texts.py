@@ -90,11 +90,16 @@ def choice_of_text(text: str, choices: Sequence[str]) -> int | None:
                 break
     if refused:
         return None
-    number = number_of(text)
-    if number is not None:
-        # A sign or a unit, which the words below are without, makes another choice of it.
-        same = [i for i, choice in enumerate(choices) if number_of(choice) == number]
-        return same[0] if len({keys[0][i] for i in same}) == 1 else None
+    numbers = [number_of(choice) for choice in choices]
+    whole = plain(text)
+    for saying in (whole, *_stated(whole)):
+        number = number_of(written(saying).strip("()"))
+        same = [i for i, value in enumerate(numbers) if value == number is not None]
+        if len({keys[0][i] for i in same}) == 1:
+            return same[0]
+        if number is not None and saying == whole:
+            # A sign or a unit, which the words below are without, makes another choice of it.
+            return None
     words = words_of(text)
     spoken = keys[-1]
     if set(spoken) <= {"yes", "no", "true", "false"}:
@@ -154,11 +159,16 @@ def _sayings(text: str, *, refused: bool) -> list[str]:
         parts += [whole, first_line, sentence]
         # "I cannot tell whether it is Rome" states nothing.
         for piece in () if refused else (whole.rsplit("\n", 1)[-1], sentence):
-            ends = [match.end() for match in STATEMENT.finditer(piece)]
-            parts += [END.split(piece[end:], maxsplit=1)[0] for end in ends[:MOST] + ends[-MOST:]]
+            parts += _stated(piece)
     parts += [HEDGE.sub("", part) for part in parts if len(part) < LONGEST and HEDGE.match(part)]
     sayings = [layer for part in parts for layer in _layers(part.strip()[:LONGEST])]
     return list(dict.fromkeys(sayings))
+
+
+def _stated(text: str) -> list[str]:
+    """What follows "is" and the like, to its end, wherever the text states something."""
+    ends = [match.end() for match in STATEMENT.finditer(text)]
+    return [END.split(text[end:], maxsplit=1)[0] for end in ends[:MOST] + ends[-MOST:]]
 
 
 def _within(text: str, choices: Sequence[str]) -> int | None:

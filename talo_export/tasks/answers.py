@@ -28,7 +28,7 @@ from talo_export.tasks.item import LETTERS, Item
 from talo_export.tasks.plain_text import exact, plain
 from talo_export.tasks.thoughts import up_to_next_question, without_thoughts
 
-RULES = "2"
+RULES = "3"
 """Which rules these are: another number as soon as any text is read otherwise, so that answers read
 by one version are not mixed with those of another."""
 

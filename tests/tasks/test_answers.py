@@ -130,6 +130,15 @@ def test_surrounding_space_and_emphasis_change_nothing(text, item, space, wrappi
     assert read_answer(wrapped, item) == read_answer(text.strip(), item)
 
 
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [("3", 2), ("**3**", 2), ("`3`.", 2), ('"3"', 2), ("(3)", 2), ("The answer is **3**.", 2),
+     ("The answer is not 3.", None), ("1. two", 1), ("**-3**", None)],
+)  # fmt: skip
+def test_digits_say_a_choice_in_words_whatever_stands_around_them(text, index) -> None:
+    assert read_answer(text, ITEMS["nine"]).choice == index
+
+
 @settings(deadline=None)
 @given(st.integers(2, 26), st.data())
 def test_a_bare_letter_is_always_read(count: int, data: st.DataObject) -> None:
