@@ -12,6 +12,14 @@ import numpy as np
 from talo_export.evidence.analyses.shots import MARKERS, SERIES
 from talo_export.evidence.canvas import FAINT, INK, NEUTRAL, figure, zero_line
 
+LEGEND = """Made by `families.py`; [the page](README.md) says what the families are.
+
+*In short*: gain on unseen items in points ± standard error over tasks / runs that lose more than a
+point / runs confirmed / gain of the whole procedure. *By number of shots*: passes a probing item;
+runs that choose a cut; gain on the items that chose; `confirmed on`, tasks with a tenth of their
+runs confirmed; the last two columns are of tasks whose items share their choices. *Task by task*:
+`CUT: GAIN* (AFTER CALIBRATION) / UNSEEN`, the family's best cut on all of its items, * where p < 0.05
+corrected over the family, and what its choice from 20 items gains on the others."""
 MODELS = {"gemma3": "Gemma 3 270M", "smollm2": "SmolLM2-135M-Instruct"}
 """By the names of their directories."""
 
@@ -69,7 +77,7 @@ class Full:
 def write_pages(lines: Sequence[Line], full: Sequence[Full], out: Path) -> None:
     """`families.md`, `families.json` and `families.png`."""
     models = list(dict.fromkeys(line.model for line in lines))
-    parts = [f"### In short\n\n{in_short(lines, models)}"]
+    parts = [LEGEND, f"### In short\n\n{in_short(lines, models)}"]
     for model in models:
         for shots in sorted({line.shots for line in lines}):
             own = [x for x in lines if (x.model, x.shots) == (model, shots)]
