@@ -18,8 +18,8 @@ LEGEND = """Made by `families.py`; [the page](README.md) says what the families 
 point / runs confirmed / gain of the whole procedure. *By number of shots*: passes a probing item;
 runs that choose a cut; gain on the items that chose; `confirmed on`, tasks with a tenth of their
 runs confirmed; the last two columns are of tasks whose items share their choices. *Task by task*:
-`CUT: GAIN* (AFTER CALIBRATION) / UNSEEN`, the family's best cut on all of its items, * where p < 0.05
-corrected over the family, and what its choice from 20 items gains on the others."""
+`CUT: GAIN* (AFTER CALIBRATION) / UNSEEN`, the family's best cut on all of its items, * where
+p < 0.05 corrected over the family, and what its choice from 20 items gains on the others."""
 MODELS = {"gemma3": "Gemma 3 270M", "smollm2": "SmolLM2-135M-Instruct"}
 """By the names of their directories."""
 
