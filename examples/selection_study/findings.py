@@ -1,6 +1,6 @@
 """What the sweeps of many tasks say: is there a layer that helps, how much, and does it travel?
 
-    python examples/selection_study/findings.py scores/scores.npz --out study
+    python examples/selection_study/findings.py examples/selection_study/scores.npz --out study
 
 Reads what `sweep_tasks.py` collected; no forward pass. Writes `findings.json`, the tasks' vectors
 as CSV, and figures: the vectors in the order of their clusters, and the transfer matrix. A choice
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
-from tables import load_tables
+from tables import attention_tables
 
 from talo_export.evidence.analyses.answers import calibrate_answers
 from talo_export.evidence.analyses.clusters import cluster_tasks, draw_clusters
@@ -157,7 +157,7 @@ def main() -> None:
     arguments = parser.parse_args()
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    tables, same = load_tables(arguments.scores)
+    tables, same = attention_tables(arguments.scores)
     sweeps = {task: differences(table) for task, table in tables.items()}
     vectors = interaction_vectors(tables)
     write_vectors(vectors, out / "vectors.csv")

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from left_out import report
-from tables import load_tables
+from tables import attention_tables
 
 from talo_export.evidence.analyses.shots import MARKERS, SERIES, Trials
 from talo_export.evidence.canvas import FAINT, figure, zero_line
@@ -231,7 +231,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1000)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    tables, _ = load_tables(arguments.scores)
+    tables, _ = attention_tables(arguments.scores)
     sweeps = {name: differences(one) for name, one in tables.items()}
     found = simulate(sweeps, arguments.runs)
     lines = summarise(found | leave_threshold_out(found, FAMILY))

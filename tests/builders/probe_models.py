@@ -10,7 +10,12 @@ import torch
 from PIL import Image
 from tiny_models import byte_tokenizer, llava_config, llava_processor, text_config
 from torch import nn
-from transformers import LlamaForCausalLM, LlavaForConditionalGeneration
+from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaForCausalLM,
+    LlavaForConditionalGeneration,
+)
 
 from talo_export.models.finding import find_decoder
 from talo_export.models.loading import LoadedModel
@@ -22,6 +27,19 @@ def loaded_llama(layers: int = 4, tokenizer: Any = None, **changes: Any) -> Load
     torch.manual_seed(layers)
     tokenizer = tokenizer or byte_tokenizer()
     return as_loaded(LlamaForCausalLM(text_config(layers, **changes)), tokenizer, tokenizer)
+
+
+def loaded_gemma3(layers: int = 4) -> LoadedModel:
+    """A random text model whose norms stand behind attention and feed-forward too."""
+    torch.manual_seed(layers)
+    tokenizer = byte_tokenizer()
+    kinds = ["sliding_attention", "full_attention"] * (layers // 2)
+    config = Gemma3TextConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, head_dim=16,
+        num_hidden_layers=layers, num_attention_heads=2, num_key_value_heads=1, layer_types=kinds,
+        sliding_window=512, query_pre_attn_scalar=16, initializer_range=0.2,
+    )  # fmt: skip
+    return as_loaded(Gemma3ForCausalLM(config), tokenizer, tokenizer)
 
 
 def loaded_llava(layers: int = 3) -> LoadedModel:

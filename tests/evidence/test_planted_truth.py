@@ -23,6 +23,7 @@ from talo_export.knockout import Knockout
 
 RUNS, PROBED, UNSEEN, CHANGED = 4000, 20, 60, 0.2
 NOTHING = (0.0,) * 20
+HEADS = (0.0,) * 72
 MOSTLY_HARM = tuple(np.linspace(-0.15, 0.05, 20))
 ONE_HELPS = (0.2, *(0.0,) * 19)
 RULES = sorted({"accuracy", "gain-t", WITH_SCORES})
@@ -103,6 +104,12 @@ def test_where_no_layer_does_anything_at_most_one_run_in_forty_is_confirmed(rule
     assert len(found.unseen) > RUNS / 4  # the rule is lucky often enough to be judged
     assert share(found.unseen, "confirmed") <= above(0.025)
     assert share(found.unseen, "harmful") <= above(0.025)
+
+
+def test_among_as_many_heads_there_is_more_luck_and_it_is_confirmed_as_rarely():
+    layers, heads = simulate(NOTHING, WITH_SCORES), simulate(HEADS, WITH_SCORES)
+    assert len(heads.truth) > len(layers.truth)
+    assert share(heads.unseen, "confirmed") <= above(0.025)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -1,4 +1,4 @@
-"""The selection study's scripts: its sweep is the product's, and its analyses run on any scores."""
+"""The study's scripts: its scores are the product's, its analyses find what is planted."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(STUDY))
 
 
-def test_one_pass_gives_the_plain_engines_scores(scripts: None) -> None:
-    from one_pass import check
-    from probe_models import loaded_llama
+@pytest.mark.parametrize("kind", ["llama", "gemma3"])
+def test_one_pass_gives_the_plain_engines_scores_for_every_family(scripts: None, kind: str) -> None:
+    from check import check
+    from cuts import of_heads, of_layers, of_pairs
+    from probe_models import loaded_gemma3, loaded_llama
 
     from talo_export.probing.settings import Scoring
     from talo_export.tasks.item import Item
@@ -35,25 +37,54 @@ def test_one_pass_gives_the_plain_engines_scores(scripts: None) -> None:
             choices=("a red one", "blue", "not any of the others"),
             answer=n % 3,
         )
-        for n in range(3)
+        for n in range(2)
     ]
-    apart = check(loaded_llama(4), items, Scoring("likelihood", choice_text=True))
-    assert apart < 1e-3
+    loaded = loaded_llama(4) if kind == "llama" else loaded_gemma3(4)
+    cuts = [*of_layers(4), *of_heads([1, 3], 2), *of_pairs([0, 2, 3])]
+    assert check(loaded, items, Scoring("likelihood", choice_text=True), cuts) < 1e-3
+
+
+def test_a_journal_cut_off_in_a_line_loses_that_item_alone(scripts: None, tmp_path: Path) -> None:
+    from cuts import BASE, Cut
+    from journal import Line, append, read
+
+    path, cuts = tmp_path / "task.jsonl", [BASE, Cut("heads", 3, 1)]
+    for item in ("first", "second"):
+        append(path, Line(item, cuts, np.log([[0.5, 0.5], [0.9, 0.1]])))
+    path.write_bytes(path.read_bytes()[:-9])
+    append(path, Line("third", cuts, np.log([[0.5, 0.5], [0.2, 0.8]])))
+    lines = read(path)
+    assert [line.item for line in lines] == ["first", "third"]
+    assert lines[1].cuts == cuts
+    assert lines[1].shares[1] == pytest.approx(np.log([0.2, 0.8]), abs=1e-4)
+
+
+def shares_of(margin: np.ndarray, gold: np.ndarray) -> np.ndarray:
+    """(cuts, items, 2) log-shares with these margins of the right choice."""
+    right = -np.logaddexp(0, -margin)
+    pair = np.stack([right, right - margin], axis=2)
+    return np.where(gold[:, None] == 0, pair, pair[:, :, ::-1]).astype(np.float32)
 
 
 @pytest.fixture
-def scores(scripts: None, tmp_path: Path, make_table) -> Path:
-    """Four tasks of 50 items in which layer 1 helps and layer 2 harms."""
-    from tables import save_tables
+def scores(scripts: None, tmp_path: Path) -> Path:
+    """Four tasks of 90 items: attention layer 1 helps and 2 harms; the model prefers answer 0."""
+    from cuts import of_layers
+    from tables import Scores, save_scores
 
-    tables = {}
+    tables, cuts = {}, of_layers(4)
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        base = rng.normal(0, 1, 50)
-        margins = np.stack([base, base + 0.1 * rng.normal(size=50), base + 1.0, base - 1.0])
-        values = np.stack([margins, np.zeros_like(margins)], axis=2)
-        tables[f"task-{seed}"] = make_table(margins[0] > 0, margins[1:] > 0, scores=values)
-    save_tables(tmp_path / "scores.npz", tables)
+        gold = rng.integers(0, 2, 90).astype(np.int16)
+        base = rng.normal(1, 1, 90) + np.where(gold == 0, 1.0, -1.0)
+        margin = base + 0.1 * rng.normal(size=(len(cuts), 90))
+        margin[0] = base
+        for at, cut in enumerate(cuts):
+            if cut.family == "attention":
+                margin[at] += {1: 1.0, 2: -1.0}.get(cut.layer, 0.0)
+        labels = np.tile(np.arange(2, dtype=np.int16), (90, 1))
+        tables["tiny", f"task-{seed}"] = Scores(tuple(cuts), shares_of(margin, gold), gold, labels)
+    save_scores(tmp_path / "scores.npz", tables)
     return tmp_path / "scores.npz"
 
 
@@ -80,3 +111,50 @@ def test_the_findings_are_found_on_any_scores(scores: Path, tmp_path: Path) -> N
     assert found["sweeps"]["discovered"] == 4
     assert found["verdicts"]["default"]["shares"].get("harmful", 0) == 0
     assert found["transfer"]["abroad"] > 0.1
+
+
+def test_a_family_that_helps_is_confirmed_and_calibration_is_told_apart(
+    scores: Path, tmp_path: Path
+) -> None:
+    run("families.py", scores, "--out", tmp_path / "out", "--runs", 40)
+    facts = json.loads((tmp_path / "out" / "families.json").read_text())
+    mean = {
+        (family, name): np.mean([x[name] for x in facts["lines"] if x["family"] == family])
+        for family in ("attention", "mlp", "half", "answer calibration")
+        for name in ("gain", "confirmed", "whole", "whole_hurts")
+    }
+    assert mean["attention", "gain"] > 10
+    assert mean["attention", "confirmed"] > 50
+    assert mean["attention", "whole"] > 3
+    assert mean["attention", "whole_hurts"] <= 2.5
+    assert mean["mlp", "confirmed"] <= 2.5
+    assert mean["half", "confirmed"] <= 2.5
+    assert mean["answer calibration", "gain"] > 5
+    assert (tmp_path / "out" / "families.png").is_file()
+
+
+def test_calibration_in_the_study_is_the_products(scripts: None, scores: Path) -> None:
+    from families import answers_of, calibrated_right
+    from tables import load_scores
+
+    from talo_export.baselines.calibration import fit_prior, recalibrate
+    from talo_export.probing.scores import Outcome, ScoreTable
+    from talo_export.probing.settings import Scoring
+    from talo_export.tasks.item import Item
+
+    sweep = load_scores(scores)["tiny", "task-0"]
+    scoring = Scoring("likelihood", choice_text=True)
+    items, outcomes = [], {}
+    for number, gold in enumerate(sweep.gold.tolist()):
+        items.append(Item(id=str(number), group=str(number), question=None, prompt="Which?",
+                          choices=("no", "yes"), answer=gold))  # fmt: skip
+        shares = tuple(map(float, sweep.shares[0, number]))
+        best = int(np.argmax(shares))
+        outcomes[str(number)] = Outcome(best == gold, True, str(best), best, shares)
+    table = ScoreTable.build(items, {None: outcomes})
+    prior = fit_prior(table.take_items(range(30)), items[:30], scoring)
+    product = recalibrate(table, items, {None: prior}, scoring).correct[0]
+    drawn = np.r_[np.ones(30), np.zeros(60)][None]
+    ours = calibrated_right(answers_of(sweep, ()), drawn, np.zeros(1, dtype=np.int64))
+    assert ours is not None
+    assert ours[0].astype(bool).tolist() == product.tolist()
