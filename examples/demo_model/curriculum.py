@@ -163,11 +163,7 @@ def lesson(
     """The picture and the conversations of training example `number`, always the same."""
     rng = random.Random(f"talo-export demo lesson {seed} {number}")
     most_marks = most_marks or marks_at(number)
-    while True:
-        scene = training_scene(rng, most_marks)
-        turns = tuple(itertools.islice(turns_about(rng, scene, kinds or KINDS, exercises), TURNS))
-        if turns:
-            return scene, turns
+    return scene_and_turns(rng, most_marks, kinds or KINDS, exercises)
 
 
 def guessed_lesson(seed: int, number: int) -> tuple[Scene, tuple[Turn, ...], bool]:
@@ -175,8 +171,20 @@ def guessed_lesson(seed: int, number: int) -> tuple[Scene, tuple[Turn, ...], boo
     rng = random.Random(f"talo-export demo guessed lesson {seed} {number}")
     guessed = rng.random() < GUESS_SHARE
     seen = not guessed or rng.random() >= UNSEEN_SHARE
+    return *scene_and_turns(rng, MOST_MARKS, KINDS, EXERCISES, guessed), seen
+
+
+def scene_and_turns(
+    rng: random.Random,
+    most_marks: int,
+    kinds: tuple[Kind, ...],
+    exercises: int,
+    guessed: bool = False,
+) -> tuple[Scene, tuple[Turn, ...]]:
+    """A drawing of which there is something to ask, and what is asked."""
     while True:
-        scene = training_scene(rng)
-        turns = tuple(itertools.islice(turns_about(rng, scene, KINDS, EXERCISES, guessed), TURNS))
-        if turns:
-            return scene, turns, seen
+        scene = training_scene(rng, most_marks)
+        turns = turns_about(rng, scene, kinds, exercises, guessed)
+        taken = tuple(itertools.islice(turns, TURNS))
+        if taken:
+            return scene, taken

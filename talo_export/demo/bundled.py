@@ -113,7 +113,7 @@ def held_out_questions(name: str, draw: str = "") -> Iterator[tuple[Scene, Quest
     twice.
     """
     recipe = RECIPES[name]
-    rng = random.Random(f"talo-export demo task {name}{draw}")
+    rng = random.Random(f"talo-export demo task {name} {draw}".rstrip())
     seen: set[str] = set()
     while True:
         kind = rng.choice(recipe.kinds)
@@ -139,7 +139,7 @@ def load_demo_task(name: str, draw: str = "") -> Task:
         known = ", ".join(RECIPES)
         raise UsageError(f"There is no bundled task {name!r}; there are {known}.")
     questions = held_out_questions(name, draw)
-    rng = random.Random(f"talo-export demo choices {name}{draw}")
+    rng = random.Random(f"talo-export demo choices {name} {draw}".rstrip())
     items = tuple(_item(name, index, *next(questions), rng) for index in range(ITEMS))
     return Task(name, items, "bundled demo")
 

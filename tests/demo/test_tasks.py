@@ -97,6 +97,6 @@ def test_in_maps_a_guess_stands_before_every_question_and_is_wrong() -> None:
 
 def test_another_draw_of_a_task_asks_about_other_drawings() -> None:
     pictures = [
-        {item.group for item in load_demo_task("maps", draw).items} for draw in ("", " second")
+        {item.group for item in load_demo_task("maps", draw).items} for draw in ("", "second")
     ]
     assert len(pictures[0] & pictures[1]) < 5
