@@ -30,7 +30,8 @@ from talo_export.baselines.work import do_cell, out_of_memory
 from talo_export.checkpoint.staging import write_atomically
 from talo_export.codec import from_json
 from talo_export.errors import TaloError
-from talo_export.models.loading import load_model, pick_device
+from talo_export.models.devices import pick_device
+from talo_export.models.loading import load_model
 from talo_export.models.memory import (
     PeakMemory,
     is_out_of_memory,

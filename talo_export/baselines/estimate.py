@@ -26,15 +26,18 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import PreTrainedConfig
 
 from talo_export.baselines.adapters import ADAPTERS, attach, trainable_parameters
+from talo_export.baselines.footprint import Footprint
 from talo_export.baselines.image_tokens import image_tokens
 from talo_export.baselines.live_bytes import LiveBytes
 from talo_export.baselines.settings import Training
 from talo_export.baselines.sites import find_sites
 from talo_export.baselines.training import training_mode
 from talo_export.errors import TaloError, UsageError
+from talo_export.models.configs import read_config
+from talo_export.models.dtypes import DTYPES
 from talo_export.models.finding import find_decoder
 from talo_export.models.last_logits import at_last
-from talo_export.models.loading import DTYPES, LoadedModel, read_config
+from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import ResolvedModel, parse_reference
 from talo_export.models.stock import build_empty, is_vision_language
 from talo_export.probing.engines.passes import SharedModel
@@ -46,34 +49,6 @@ from talo_export.wording import first_line
 NF4_BITS = 4.127
 """Bits a weight under NF4 with double quantisation: 4, 8/64 for the scales, 32/(64 x 256) for
 theirs (Dettmers et al. 2023, arXiv 2305.14314, section 3)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """Predicted bytes for one prompt length and number of items a pass."""
-
-    parameters: int
-    weights: int
-    inference: int
-    """Peak of one forward pass without gradients, weights included."""
-    probing: int
-    """Peak of knockout probing: one item at a time, all its variants together. Where memory is
-    short the sweep takes fewer variants at once, down to what `inference` takes."""
-    training: int
-    """Peak of training the adapter."""
-    trainable_parameters: int
-    gradients: int
-    optimizer: int
-    activations: int
-    """What training keeps for the backward pass, at its peak."""
-    tokens: int
-    """Of the prompt's text."""
-    image_tokens: int
-    """Of one picture beside it, in a vision-language model."""
-    batch: int
-    dtype: str
-    adapter: str
-    four_bit: bool
 
 
 def estimate(

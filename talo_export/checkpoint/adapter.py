@@ -75,7 +75,7 @@ def plan_adapter(
     """
     from transformers.pytorch_utils import Conv1D
 
-    from talo_export.models.loading import read_config
+    from talo_export.models.configs import read_config
     from talo_export.models.stock import build_empty, is_vision_language
 
     check_text(directory)

@@ -84,8 +84,8 @@ def _read(layout: Layout, trust_remote_code: bool) -> Decoder:
 def _by_code(layout: Layout, trust_remote_code: bool) -> Decoder:
     """As the model's code, built without weights, computes."""
     from talo_export.checkpoint.naming import name_parameters, named_on_disk
+    from talo_export.models.configs import read_config
     from talo_export.models.finding import find_decoder
-    from talo_export.models.loading import read_config
     from talo_export.models.stock import build_empty
 
     directory = layout.directory

@@ -1,4 +1,7 @@
-"""The comparison: every method on the same items, each cell in a process of its own."""
+"""The comparison: every method on the same items, each cell in a process of its own.
+
+The cells' process imports what trains; this one does without, and finds finished cells sooner.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,15 @@ from typing import TYPE_CHECKING
 
 from talo_export.baselines.break_even import break_even
 from talo_export.baselines.curves import draw_curves
-from talo_export.baselines.estimate import Footprint, config_of, estimate
+from talo_export.baselines.footprint import Estimate
 from talo_export.baselines.methods import draw, plan_cells
 from talo_export.baselines.request import CellRequest, ModelSource, write_items
 from talo_export.baselines.runner import run_cells
 from talo_export.baselines.summary import Row, summarise, to_csv
 from talo_export.baselines.verdict import verdicts
 from talo_export.checkpoint.staging import write_atomically
-from talo_export.codec import Recorded
 from talo_export.commands.tables import table_of
 from talo_export.evidence.criteria import DEFAULT_CRITERION
-from talo_export.models.four_bit import require_bitsandbytes
 from talo_export.models.identity import model_fingerprint
 from talo_export.models.reference import resolve
 from talo_export.reporting import SILENT, Reporter
@@ -41,6 +42,8 @@ def run_compare(request: CompareRequest, reporter: Reporter) -> Comparison:
     Raises `TaloError` and its kinds; what was finished until then stays in the journal.
     """
     if request.load_in_4bit:
+        from talo_export.models.four_bit import require_bitsandbytes
+
         require_bitsandbytes()
     task = load_chosen(request, model_is_demo=request.is_demo)
     draws = [draw(task, request.shots, seed, request.test_limit) for seed in range(request.seeds)]
@@ -122,20 +125,14 @@ def run_compare(request: CompareRequest, reporter: Reporter) -> Comparison:
     return comparison
 
 
-@dataclass(frozen=True)
-class Estimate(Recorded):
-    """Predicted memory, one footprint a batch: the document of `compare --estimate --json`."""
-
-    model: str
-    footprints: tuple[Footprint, ...]
-
-
 def run_estimate(request: CompareRequest) -> Estimate:
     """Predict memory from the config alone: nothing else is read or downloaded.
 
     For each adapter among the methods one footprint for our own training, which passes one item
     at a time, and one for the usual batch of 4.
     """
+    from talo_export.baselines.estimate import config_of, estimate
+
     config = config_of(request.model_reference, trust_remote_code=request.trust_remote_code)
     adapters = [method.adapter for method in request.to_methods() if method.adapter]
     footprints = estimate(

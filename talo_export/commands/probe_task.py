@@ -18,8 +18,9 @@ from talo_export.commands import report
 from talo_export.errors import ProofError
 from talo_export.evidence.layer_plot import draw_layers
 from talo_export.evidence.power import power_of
+from talo_export.models.devices import pick_device
 from talo_export.models.identity import model_fingerprint
-from talo_export.models.loading import LoadedModel, pick_device
+from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import parse_reference, resolve
 from talo_export.probing.distributed import ALONE, World
 from talo_export.probing.journal import Journal

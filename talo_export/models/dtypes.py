@@ -15,9 +15,12 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from talo_export.models.loading import DTYPES, pick_device, read_config
+from talo_export.models.configs import read_config
+from talo_export.models.devices import pick_device
 from talo_export.models.reference import ResolvedModel, follow_adapter, resolve
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""The formats as `--dtype` spells them."""
 INSTRUCTIONS = {
     torch.bfloat16: ("avx512_bf16", "amx_bf16", "avx10_2"),
     torch.float16: ("avx512_fp16", "amx_fp16", "avx10_2"),

@@ -20,9 +20,10 @@ from torch import Tensor
 from talo_export.codec import from_json
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
+from talo_export.models.configs import read_config
 from talo_export.models.dtypes import settled_dtype
 from talo_export.models.finding import find_decoder
-from talo_export.models.loading import load_reported, read_config
+from talo_export.models.loading import load_reported
 from talo_export.models.proof import BaseAnswer, logits_of
 from talo_export.models.reference import resolve
 from talo_export.models.switching import knocked_out

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoProcessor,
-    AutoTokenizer,
-    PreTrainedConfig,
-)
+from transformers import AutoProcessor, AutoTokenizer, PreTrainedConfig
 
 from talo_export.errors import NotEnoughMemoryError, TaloError, UsageError
 from talo_export.models.anatomy import Decoder
+from talo_export.models.configs import MISREAD, read_config
+from talo_export.models.devices import pick_device
+from talo_export.models.dtypes import DTYPES
 from talo_export.models.finding import find_decoder
 from talo_export.models.four_bit import keep_trainable, nf4_settings
 from talo_export.models.memory import is_out_of_memory
 from talo_export.models.proof import input_device
 from talo_export.models.reference import ResolvedModel, check_metadata, follow_adapter, resolve
 from talo_export.models.stock import is_vision_language, stock_class
-from talo_export.wording import first_line, first_of, one_line
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+from talo_export.wording import first_line, first_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,36 +139,6 @@ def merge_adapter(model: Any, adapter: Path) -> nn.Module:
             f"the adapter {adapter} does not fit its base: {first_line(str(error))}"
         ) from error
     return merged.eval().requires_grad_(False)
-
-
-MISREAD = (ValueError, OSError, KeyError, TypeError, AttributeError)
-"""What transformers raises on JSON that is broken, or no object where it wants one."""
-
-
-def read_config(resolved: ResolvedModel, trust_remote_code: bool = False) -> PreTrainedConfig:
-    """The model's config. Raises TaloError where it is unreadable or of an unknown type."""
-    try:
-        return AutoConfig.from_pretrained(
-            resolved.directory,
-            trust_remote_code=trust_remote_code,
-            **resolved.gguf_options,
-        )
-    except (*MISREAD, StrictDataclassError) as error:
-        # Its first line only says that there is something.
-        text = one_line(str(error)) if isinstance(error, StrictDataclassError) else str(error)
-        if "trust_remote_code" in text:
-            raise TaloError(
-                f"{resolved.name} brings its own model code: read it, then pass "
-                "--trust-remote-code to let it run"
-            ) from error
-        if "model type" in text or "model_type" in text:
-            raise TaloError(
-                f"{resolved.name} is of a model type this transformers does not know: "
-                f"upgrade transformers ({first_line(text)})"
-            ) from error
-        raise TaloError(
-            f"the config of {resolved.name} cannot be read: {first_line(text)}"
-        ) from error
 
 
 def load_reported(
@@ -293,25 +257,3 @@ def load_processor(
         revision=resolved.revision,
         is_vlm=is_vlm,
     )
-
-
-def pick_device(device: str) -> torch.device:
-    """`auto` is the first of cuda, mps, cpu that is there. Raises UsageError for an absent one."""
-    if device == "auto":
-        if torch.cuda.is_available():
-            # A launcher of several processes on one host gives each its own number.
-            mine = int(os.environ.get("LOCAL_RANK", "0"))
-            return torch.device("cuda", mine % torch.cuda.device_count())
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise UsageError(f"device {device!r} is none of auto, cpu, cuda, cuda:N, mps") from None
-    there = {
-        "cpu": True,
-        "cuda": (chosen.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not there.get(chosen.type, False):
-        raise UsageError(f"device {device!r} is not on this machine: use --device auto or cpu")
-    return chosen

@@ -18,7 +18,7 @@ from talo_export.checkpoint.proof import prove_export
 from talo_export.checkpoint.writer import write_export
 from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Knockout
-from talo_export.models.loading import read_config
+from talo_export.models.configs import read_config
 from talo_export.models.reference import ResolvedModel
 
 CODE = """

@@ -51,3 +51,13 @@ def test_a_checkpoint_is_verified_by_one_process_that_alone_imports_torch(tmp_pa
     loaded, started = run("verify", out, cache=tmp_path)
     assert not loaded & {*MODELS, *RARE}
     assert started == 1
+
+
+def test_a_comparison_leaves_training_to_its_one_worker_and_finished_cells_start_none(
+    tmp_path: Path,
+) -> None:
+    words = ["compare", "--methods", "base", "--shots", "8", "--seeds", "1", "--test-limit", "1"]
+    for workers in (1, 0):
+        loaded, started = run(*words, "--out", str(tmp_path / "out"), cache=tmp_path)
+        assert started == workers
+        assert "peft" not in loaded
