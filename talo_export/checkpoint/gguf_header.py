@@ -17,14 +17,13 @@ import numpy as np
 
 from talo_export.checkpoint.header import Header, TensorEntry
 from talo_export.errors import TaloError
+from talo_export.models.reference import NO_GGUF
 
 try:
     from gguf.constants import GGML_QUANT_SIZES, GGUFValueType
     from gguf.gguf_reader import GGUFReader
 except ModuleNotFoundError as missing:
-    raise TaloError(
-        "GGUF files need the package gguf: pip install 'talo-export[gguf]'."
-    ) from missing
+    raise TaloError(NO_GGUF) from missing
 
 MAX_WORK = 1 << 21
 """More than the header of any real file costs, at 1 for a text that is passed over, of which a

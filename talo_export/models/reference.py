@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from talo_export.errors import TaloError, UsageError
@@ -21,6 +22,7 @@ OTHER_FORMATS = (
 
 
 ADAPTER_CONFIG = "adapter_config.json"
+NO_GGUF = "GGUF files need the package gguf: pip install 'talo-export[gguf]'."
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ def resolve(text: str, *, weights: bool = True) -> ResolvedModel:
     reference = parse_reference(text)
     if reference.path is not None:
         if reference.path.suffix == ".gguf" and reference.path.is_file():
+            if find_spec("gguf") is None:
+                raise TaloError(NO_GGUF)
             return ResolvedModel(
                 reference.path.parent, reference.name, None, gguf_file=reference.path.name
             )

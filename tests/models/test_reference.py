@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,15 @@ def test_a_gguf_file_is_a_model_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "small.gguf").write_bytes(b"GGUF")
     resolved = resolve(str(tmp_path / "small.gguf"))
     assert (resolved.directory, resolved.gguf_file) == (tmp_path, "small.gguf")
+
+
+def test_a_gguf_file_without_its_package_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model.gguf").touch()
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(TaloError, match=r"pip install 'talo-export\[gguf\]'"):
+        resolve(str(tmp_path / "model.gguf"))
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
