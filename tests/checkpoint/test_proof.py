@@ -10,7 +10,7 @@ import pytest
 import torch
 from proving import make_subject
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, AutoModelForImageTextToText
 
 from talo_export.checkpoint.anatomy import checkpoint_anatomy
 from talo_export.checkpoint.plan import plan_export
@@ -134,6 +134,8 @@ def test_files_and_memory_agree_for_every_scope_and_fill(
 def test_files_and_memory_agree_where_loading_splits_or_joins_tensors(
     tmp_path: Path, kind: str, scope: str, fill: str
 ) -> None:
+    if kind not in CONFIG_MAPPING:
+        pytest.skip(f"this transformers has no {kind}")
     base = tmp_path / "base"
     sees = "_vl_" in kind
     live = make_subject("image-text-to-text" if sees else "causal-lm", kind, base)
