@@ -142,6 +142,8 @@ def version_of(package: str) -> str | None:
 def _no_export(directory: Path) -> str:
     if not directory.exists():
         return f"{directory} does not exist: name the directory of an export."
+    if directory.is_file():
+        return f"{directory} is a file: name the directory of an export."
     why = f"{directory} has no {MANIFEST}: it was not written by talo-export."
     inside = directory / "checkpoint"
     # A run is what a probe printed last; its export lies in it.
@@ -153,7 +155,7 @@ def read_manifest(directory: Path) -> Manifest:
     path = directory / MANIFEST
     try:
         document = json.loads(path.read_bytes().decode("utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise TaloError(_no_export(directory)) from error
     except OSError as error:
         raise TaloError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -90,6 +90,12 @@ def test_a_directory_without_one_is_not_ours(tmp_path: Path) -> None:
         read_manifest(tmp_path / "nowhere")
 
 
+def test_a_file_is_no_directory_of_an_export(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").touch()
+    with pytest.raises(TaloError, match=r"model\.gguf is a file: name the directory"):
+        read_manifest(tmp_path / "model.gguf")
+
+
 def test_of_a_run_its_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / MANIFEST).write_text("{}")
