@@ -4,10 +4,11 @@
 
 The plain script is what one writes after PEFT's quick tour: transformers' Trainer, padded batches,
 labels on the answer alone, `LoraConfig` with rank, scale, targets, learning rate, schedule and
-epochs as `compare` has them. Each side answers the items that `compare` kept for testing: which
-choice is likeliest after the prompt. TASK holds verbatim prompts with choices. Peak memory is the
-operating system's figure of a side's whole process tree, its libraries and the model's loading
-included. Prints the table.
+epochs as `compare` has them. Each side answers the items that `compare` kept for testing, before
+training and after: which choice is likeliest after the prompt. TASK holds verbatim prompts with
+choices. Peak memory is the operating system's figure of the largest process of a side, its
+libraries and the model's loading included. Prints the table, and the paired difference. What a
+killed run had finished in FOLDER is not run again.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,8 @@ def measured(command: list[str]) -> Cost:
     )
 
 
-def plain(request: dict[str, Any]) -> dict[str, bool]:
-    """Train on some items and answer others; nothing here is of talo-export."""
+def plain(request: dict[str, Any]) -> tuple[dict[str, bool], dict[str, bool]]:
+    """Which test items are right before and after training; nothing here is of talo-export."""
     import torch
     from datasets import Dataset
     from peft import LoraConfig, get_peft_model
@@ -65,11 +66,8 @@ def plain(request: dict[str, Any]) -> dict[str, bool]:
     set_seed(request["seed"])
     tokenizer = AutoTokenizer.from_pretrained(request["model"])
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    model = AutoModelForCausalLM.from_pretrained(request["model"], dtype="auto")
-    config = LoraConfig(
-        task_type="CAUSAL_LM", r=RANK, lora_alpha=SCALE, target_modules="all-linear"
-    )
-    model = get_peft_model(model, config)
+    model = AutoModelForCausalLM.from_pretrained(request["model"], dtype=request["dtype"])
+    collate = DataCollatorForSeq2Seq(tokenizer)
 
     def encode(item: dict[str, Any], choice: str) -> dict[str, list[int]]:
         prompt = tokenizer(item["prompt"])["input_ids"]
@@ -77,10 +75,27 @@ def plain(request: dict[str, Any]) -> dict[str, bool]:
         labels = [-100] * len(prompt) + whole[len(prompt) :]
         return {"input_ids": whole, "attention_mask": [1] * len(whole), "labels": labels}
 
+    def right_answers() -> dict[str, bool]:
+        right = {}
+        for name in request["test"]:
+            item = items[name]
+            batch = collate([encode(item, choice) for choice in item["choices"]]).to(model.device)
+            labels = batch.pop("labels")[:, 1:]
+            with torch.inference_mode():
+                scores = model(**batch).logits[:, :-1].log_softmax(-1)
+            answered = labels != -100
+            picked = scores.gather(-1, labels.where(answered, 0)[..., None])[..., 0]
+            right[name] = int((picked * answered).sum(1).argmax()) == item["answer"]
+        return right
+
     rows = Path(request["task"]).read_text(encoding="utf-8").splitlines()
     items = {item["id"]: item for item in map(json.loads, rows)}
     train = [items[name] for name in request["train"]]
-    collate = DataCollatorForSeq2Seq(tokenizer)
+    before = right_answers()
+    config = LoraConfig(
+        task_type="CAUSAL_LM", r=RANK, lora_alpha=SCALE, target_modules="all-linear"
+    )
+    model = get_peft_model(model, config)
     Trainer(
         model=model,
         args=TrainingArguments(
@@ -103,74 +118,109 @@ def plain(request: dict[str, Any]) -> dict[str, bool]:
     ).train()
 
     model.eval()
-    right = {}
-    for name in request["test"]:
-        item = items[name]
-        batch = collate([encode(item, choice) for choice in item["choices"]]).to(model.device)
-        labels = batch.pop("labels")[:, 1:]
-        with torch.inference_mode():
-            scores = model(**batch).logits[:, :-1].log_softmax(-1)
-        answered = labels != -100
-        picked = scores.gather(-1, labels.where(answered, 0)[..., None])[..., 0]
-        right[name] = int((picked * answered).sum(1).argmax()) == item["answer"]
-    return right
+    return before, right_answers()
 
 
-def rows(given: argparse.Namespace) -> Iterator[tuple[str, float, int, Cost]]:
-    """(side, accuracy, test items, cost) of both sides and every seed, seed after seed."""
-    for seed in range(given.seeds):
-        # A comparison of one seed: --seeds N is the seeds from 0 on, and those there are kept.
-        out = given.out / "compare"
-        ours = measured(
-            [
-                sys.executable, "-m", "talo_export", "compare", "--model", given.model,
-                "--task", given.task, "--methods", "lora", "--shots", str(given.shots),
-                "--seeds", str(seed + 1), "--test-limit", str(given.test_limit),
-                "--scoring", "likelihood", "--epochs", str(given.epochs), "--quiet",
-                "--out", str(out),
-            ]
-        )  # fmt: skip
-        (cell,) = out.rglob(f"lora-{given.shots}-{seed}-*.request.json")
-        request = json.loads(cell.read_text())
-        result = json.loads(cell.with_name(cell.name.replace(".request.", ".result.")).read_text())
-        yield "compare", _share(result["correct"]), len(result["correct"]), ours
+@dataclass(frozen=True)
+class Side:
+    """One side's answers for one seed, by item, and what they took."""
 
-        asked = given.out / f"plain-{seed}.json"
-        wanted = {name: request[name] for name in ("seed", "train", "test")}
-        same = {"model": given.model, "task": given.task, "epochs": given.epochs}
-        asked.write_text(json.dumps({**wanted, **same, "out": str(given.out / "trainer")}))
-        theirs = measured([sys.executable, __file__, "--plain", str(asked)])
-        right = json.loads(asked.with_suffix(".result.json").read_text())
-        yield "plain PEFT script", _share(right), len(right), theirs
+    base: dict[str, bool]
+    lora: dict[str, bool]
+    cost: Cost
 
 
-def _share(right: dict[str, bool]) -> float:
-    return sum(right.values()) / len(right)
+def by_compare(given: argparse.Namespace, seed: int) -> tuple[Side, dict[str, Any]]:
+    """What `compare` answers, and the request of its LoRA cell."""
+    # A comparison of one seed: --seeds N is the seeds from 0 on, and those there are kept.
+    out = given.out / "compare"
+    cost = measured(
+        [
+            sys.executable, "-m", "talo_export", "compare", "--model", given.model,
+            "--task", given.task, "--methods", "lora", "--shots", str(given.shots),
+            "--seeds", str(seed + 1), "--test-limit", str(given.test_limit),
+            "--scoring", "likelihood", "--epochs", str(given.epochs), "--quiet",
+            "--out", str(out),
+        ]
+    )  # fmt: skip
+    (base,) = out.rglob(f"base-0-{seed}-*.result.json")
+    (lora,) = out.rglob(f"lora-{given.shots}-{seed}-*.result.json")
+    request = lora.with_name(lora.name.replace(".result.", ".request."))
+    right = (json.loads(path.read_text())["correct"] for path in (base, lora))
+    return Side(*right, cost), json.loads(request.read_text())
+
+
+def by_hand(given: argparse.Namespace, seed: int, like: dict[str, Any]) -> Side:
+    """What the plain script answers, on the items of the request `like`."""
+    asked = given.out / f"asked-{seed}.json"
+    wanted = {name: like[name] for name in ("seed", "train", "test")}
+    same = {"model": given.model, "task": given.task, "epochs": given.epochs}
+    same |= {"dtype": like["model"]["dtype"], "out": str(given.out / "trainer")}
+    asked.write_text(json.dumps(wanted | same))
+    cost = measured([sys.executable, __file__, "--plain", str(asked)])
+    return Side(*json.loads(asked.with_suffix(".result.json").read_text()), cost)
+
+
+def sides(given: argparse.Namespace, seed: int) -> dict[str, Side]:
+    """Both sides of one seed, by name; read where they are there already."""
+    kept = given.out / f"seed-{seed}.json"
+    if not kept.exists():
+        ours, request = by_compare(given, seed)
+        both = (ours, by_hand(given, seed, request))
+        kept.write_text(json.dumps([asdict(side) for side in both]))
+    read = (Side(**row | {"cost": Cost(**row["cost"])}) for row in json.loads(kept.read_text()))
+    return dict(zip(("compare", "plain PEFT script"), read, strict=True))
+
+
+def difference(seeds: Sequence[dict[str, Side]]) -> str:
+    """Ours less theirs over all items and seeds, with its interval, items clustered over seeds."""
+    import numpy as np
+
+    from talo_export.evidence.paired import cluster, gain_interval
+
+    changes, names = [], []
+    for both in seeds:
+        ours, theirs = (side.lora for side in both.values())
+        changes += [int(ours[name]) - int(theirs[name]) for name in ours]
+        names += ours
+    low, high = gain_interval(cluster(np.array(changes), names), seed=0)
+    return (
+        f"`compare` less the plain script: {100 * sum(changes) / len(changes):+.1f} points, paired "
+        f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}, {len(changes)} answers to "
+        f"{len(set(names))} items, {sum(map(bool, changes))} of them differ"
+    )
 
 
 def main() -> None:
     if sys.argv[1:2] == ["--plain"]:
         asked = Path(sys.argv[2])
-        right = plain(json.loads(asked.read_text()))
-        asked.with_suffix(".result.json").write_text(json.dumps(right))
+        answers = plain(json.loads(asked.read_text()))
+        asked.with_suffix(".result.json").write_text(json.dumps(answers))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("task")
     parser.add_argument("--shots", type=int, default=20)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--test-limit", type=int, default=55)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    print("| seed | LoRA by | accuracy | peak memory | CPU seconds |\n|---:|---|---:|---:|---:|")
-    for index, (side, accuracy, n, cost) in enumerate(rows(given)):
-        print(
-            f"| {index // 2} | {side} | {accuracy:.1%} of {n} | "
-            f"{cost.peak_bytes / 2**20:,.0f} MiB | {cost.cpu_seconds:.0f} |",
-            flush=True,
-        )
+    print("| seed | LoRA by | base | with LoRA | peak memory | CPU seconds |")
+    print("|---:|---|---:|---:|---:|---:|")
+    seeds = []
+    for seed in range(given.seeds):
+        seeds.append(sides(given, seed))
+        for name, side in seeds[-1].items():
+            n = len(side.lora)
+            print(
+                f"| {seed} | {name} | {sum(side.base.values())} of {n} | "
+                f"{sum(side.lora.values())} of {n} | {side.cost.peak_bytes / 2**20:,.0f} MiB | "
+                f"{side.cost.cpu_seconds:.0f} |",
+                flush=True,
+            )
+    print(f"\n{difference(seeds)}")
 
 
 if __name__ == "__main__":
