@@ -25,12 +25,13 @@ from talo_export.evidence.analyses.shots import HURTS
 from talo_export.evidence.layer_tests import correct_over_layers
 
 SHOTS = 20
-LEGEND = """Made by `generated.py`; [the page](README.md) says how it was asked. *Base*: right answers,
-and in brackets those of which anything could be read. *Best layer*: the one that gains most on all
-items, which also chose it; * where p < 0.05, corrected over all layers; in brackets what could be
-read with it. *Unseen*: mean gain in points of what accuracy chooses from 20 items, on the others;
-then runs that lose more than a point, runs in which the others confirm the choice, and the gain of
-the whole procedure, in which half of the others confirm and half judge, with its runs that lose."""
+LEGEND = """Made by `generated.py`; [the page](README.md) says how it was asked. *Base*: right
+answers, in brackets those of which anything could be read. *Best layer*: the one that gains most
+on all items, which also chose it; * where p < 0.05, corrected over all layers; in brackets what
+could be read with it. *Unseen*: mean gain in points of what accuracy chooses from 20 items, on
+the others; then runs that lose more than a point, runs in which the others confirm the choice,
+and the gain of the whole procedure, in which half of the others confirm and half judge, with its
+runs that lose."""
 
 
 @dataclass(frozen=True)
