@@ -42,7 +42,7 @@ def expected(content: bytes, edits: list[Edit]) -> bytes:
     chunk=st.integers(1, 64),
     way=st.sampled_from(["kernel", "plain loop", "kernel gives up", "reflink"]),
 )
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 def test_a_copy_has_exactly_the_edits_and_the_hashes_say_so(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -28,7 +28,7 @@ def in_torch(value: float, dtype: torch.dtype) -> bytes:
 @example(65504.0)
 @example(5.960464477539063e-08)
 @example(-0.0)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_number_is_encoded_as_torch_fills_a_tensor_with_it(value: float) -> None:
     for name, dtype in DTYPES.items():
         assert fills.encode(value, name) == in_torch(value, dtype), name
@@ -36,9 +36,7 @@ def test_a_number_is_encoded_as_torch_fills_a_tensor_with_it(value: float) -> No
 
 @pytest.mark.parametrize("name", DTYPES)
 @given(seed=st.integers(0, 1000), rows=st.integers(1, 40))
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_mean_of_a_tensor_on_disk_is_torchs(
     tmp_path: Path, name: str, seed: int, rows: int
 ) -> None:

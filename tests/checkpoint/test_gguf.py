@@ -208,7 +208,7 @@ def test_a_type_without_a_public_decoder_is_refused() -> None:
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 def test_damage_to_the_header_is_refused_or_stays_inside_the_file(
     tiny: Path, tmp_path: Path, data: st.DataObject
 ) -> None:
@@ -231,7 +231,7 @@ def test_damage_to_the_header_is_refused_or_stays_inside_the_file(
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 def test_any_truncation_is_refused(tiny: Path, tmp_path: Path, data: st.DataObject) -> None:
     whole = tiny.read_bytes()
     path = tmp_path / "x.gguf"

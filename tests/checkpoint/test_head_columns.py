@@ -57,7 +57,7 @@ def expected(content: bytes, edit: Edit) -> bytes:
 
 
 @given(given=strided(), chunk=st.integers(1, 40))
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, suppress_health_check=list(HealthCheck))
 def test_in_pieces_of_any_size_copy_hash_and_check_mean_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: tuple[bytes, Edit], chunk: int
 ) -> None:
@@ -116,7 +116,7 @@ def with_heads(heads: int, suffix: str = ".weight", axis: int = 1, of: int = IN)
     cut=st.sets(st.integers(0, 5), min_size=1),
     dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16]),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 def test_exactly_the_columns_of_a_plain_matrix_become_zero_and_come_back(
     tmp_path_factory: pytest.TempPathFactory, heads: int, size: int, out: int, axis: int,
     cut: set[int], dtype: torch.dtype,

@@ -18,9 +18,7 @@ from safetensors.numpy import save
 from talo_export.checkpoint.header import DTYPE_BITS, MAX_HEADER_BYTES, read_header
 from talo_export.errors import TaloError
 
-SHARED = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+SHARED = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def library_accepts(path: Path) -> bool:

@@ -72,7 +72,7 @@ def test_nothing_outside_the_output_is_ever_opened_for_writing(
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 def test_a_damaged_base_is_refused_or_exported_as_it_is(
     built: dict[str, tuple[Path, Decoder]], tmp_path: Path, data: st.DataObject
 ) -> None:

@@ -105,7 +105,7 @@ JSON = st.recursive(
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 def test_any_other_document_is_sound_or_refused_in_one_sentence(
     tmp_path: Path, data: st.DataObject
 ) -> None:

@@ -75,7 +75,7 @@ def test_groups_that_move_together_widen_the_interval():
     assert together[1] - together[0] > 1.5 * (alone[1] - alone[0])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
 def test_the_interval_of_right_and_wrong_swapped_is_the_mirror_image(up, down, same):
     if up + down + same == 0:

@@ -236,7 +236,7 @@ def test_eval_results_of_a_local_task_say_that_it_is_no_hub_data_set() -> None:
 HEADINGS = [line for line in body(FULL).splitlines() if line.startswith("## ")]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(name=st.text(min_size=1, max_size=40), source=st.text(min_size=1, max_size=40))
 def test_no_task_name_breaks_the_card(name: str, source: str) -> None:
     shown = subject(task=replace(TASK, task=name, task_source=source))

@@ -182,7 +182,7 @@ def test_no_path_of_this_machine_is_shown() -> None:
     assert "/home/someone" not in render_report([run()])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(text=st.text(max_size=30), more=st.sampled_from(["<script>x</script>", '"><i>', "{{ 7 }}"]))
 def test_text_from_a_task_or_a_model_is_only_ever_text(text: str, more: str) -> None:
     said = text + more

@@ -116,7 +116,7 @@ def parsed(declared: type[Request], words: list[str]) -> Any:
 
 
 @pytest.mark.parametrize("declared", REQUESTS, ids=verb_of)
-@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_command_line_asks_for_the_request_it_was_made_from(
     declared: type[Request], data: st.DataObject

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from talo_export.tasks.answers import UNPARSED, Reading, read_answer
@@ -105,7 +105,6 @@ WORDS = st.lists(
 ).map(" ".join)  # fmt: skip
 
 
-@settings(deadline=None)
 @given(st.text() | WORDS, ANY_ITEM)
 def test_no_text_crashes_and_no_reading_is_a_choice_that_is_not_there(
     text: str, item: Item
@@ -119,7 +118,6 @@ def test_no_text_crashes_and_no_reading_is_a_choice_that_is_not_there(
     assert result.parsed or not result.correct
 
 
-@settings(deadline=None)
 @given(WORDS, ANY_ITEM, st.text(" \t\n", max_size=4), st.sampled_from(["{}", "**{}**", "`{}`"]))
 def test_surrounding_space_and_emphasis_change_nothing(text, item, space, wrapping) -> None:
     if "\n" in text and wrapping != "{}":
@@ -139,7 +137,6 @@ def test_digits_say_a_choice_in_words_whatever_stands_around_them(text, index) -
     assert read_answer(text, ITEMS["nine"]).choice == index
 
 
-@settings(deadline=None)
 @given(st.integers(2, 26), st.data())
 def test_a_bare_letter_is_always_read(count: int, data: st.DataObject) -> None:
     item = choosing(*(f"choice number {n}" for n in range(count)))
