@@ -81,13 +81,13 @@ class Confirmation(Recorded):
 
     @property
     def _reading(self) -> str | None:
-        """A model may gain by answering at all, which another prompt may bring about as well."""
+        """A model may gain by giving one of the choices, as another prompt may make it do."""
         if self.gain is None or self.gain <= 0 or 2 * self.turned_right_unread < self.turned_right:
             return None
         return (
-            f"Of {self.turned_right} answers that turned right, {self.turned_right_unread} could "
-            "not be read before: the gain may lie in answering at all, more than in knowing. "
-            "--scoring likelihood compares the choices alone."
+            f"Of {self.turned_right} answers that turned right, {self.turned_right_unread} gave "
+            "none of the choices before: the gain may lie in giving one at all, more than in "
+            "knowing which. --scoring likelihood compares the choices alone."
         )
 
 

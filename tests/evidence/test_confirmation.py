@@ -112,7 +112,7 @@ def test_a_gain_in_answering_at_all_is_called_one(make_table, unread, gained, ca
     found = confirm(table, Knockout(0), seed=0)
     assert len(found.caveats) == caveats
     for caveat in found.caveats:
-        assert f"Of 15 answers that turned right, {unread} could not be read before" in caveat
+        assert f"Of 15 answers that turned right, {unread} gave none of the choices" in caveat
 
 
 def test_the_sentence_names_its_interval_and_its_test(make_table):
