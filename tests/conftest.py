@@ -7,6 +7,7 @@ import tempfile
 from fnmatch import fnmatch
 from pathlib import Path
 
+import hypothesis
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -36,6 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.TemporaryDirectory(prefix="talo-export-tests-")
     os.environ["TALO_EXPORT_CACHE"] = folder.name
     config.add_cleanup(folder.cleanup)
+    # The same examples on every run, and no verdict by the clock: a first one pays for imports.
+    hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
+    hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -57,8 +57,8 @@ class Answers:
     cuts: tuple[Cut, ...]
     right: NDArray[np.bool_]
     """(cuts, items)"""
-    margin: Array
-    """(cuts, items), nats."""
+    margin: Array | None
+    """(cuts, items), nats; None where only text was generated."""
     by_label: Array | None
     """(cuts, items, labels) log-shares; None where the items' choices are not the same."""
     gold: NDArray[np.int64]
@@ -73,7 +73,7 @@ class Answers:
             base=self.right[0],
             accuracy=(right[1:] - right[0]).T,
             probability=None,
-            margin=(self.margin[1:] - self.margin[0]).T,
+            margin=None if self.margin is None else (self.margin[1:] - self.margin[0]).T,
         )
 
 
@@ -124,7 +124,7 @@ def answers_of(scores: Scores, families: tuple[str, ...]) -> Answers:
 
 def default_rule(moments: LayerMoments) -> NDArray[np.int64]:
     """(runs,) what the product chooses, -1 for the base."""
-    return choose(CRITERIA[WITH_SCORES], moments)
+    return choose(CRITERIA["accuracy" if moments.margin is None else WITH_SCORES], moments)
 
 
 def shrunk_rule(moments: LayerMoments) -> NDArray[np.int64]:

@@ -52,7 +52,7 @@ def run(model: Path, tasks: Sequence[Task], out: Path, count: int) -> None:
     from talo_export.probing.sweep import sweep
 
     loaded, started = load_model(str(model), dtype="float32"), time.monotonic()
-    variants = (None, *map(Knockout, range(len(loaded.decoder.layers))))
+    variants = (None, *map(Knockout, range(len(loaded.decoder))))
     for task in tasks:
         for way in WAYS:
             path = out / model.name / f"{task.name}.{way}.sqlite"

@@ -61,8 +61,8 @@ def show_probe(result: ProbeResult, to: Console) -> None:
             f"{percent(confirmation.accuracy)}, {points(confirmation.gain)}, "
             f"paired {interval(confirmation.ci95)}, exact p {p_value(confirmation.p_value)}",
         )
-        if confirmation.edge is not None:
-            _row(to, "", confirmation.edge)
+        for caveat in confirmation.caveats:
+            _row(to, "", caveat)
     evidence = result.evidence or Evidence()
     for part in (evidence.calibration, evidence.cross_validation):
         if part is not None:

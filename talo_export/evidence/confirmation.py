@@ -36,6 +36,8 @@ class Confirmation(Recorded):
     """Independent groups among the items (items sharing an image are one)."""
     turned_right: int = 0
     turned_wrong: int = 0
+    turned_right_unread: int = 0
+    """Of those turned right, the ones where the base's answer could not be read."""
     knockout: Annotated[Knockout | None, Field(exclude=True)] = None
 
     @property
@@ -60,11 +62,13 @@ class Confirmation(Recorded):
         )
 
     @property
-    def edge(self) -> str | None:
-        """A sentence where the interval and the exact test fall on two sides; None else.
+    def caveats(self) -> tuple[str, ...]:
+        """Sentences on what else the numbers may mean; none where they speak for themselves."""
+        return tuple(text for text in (self._edge, self._reading) if text is not None)
 
-        One is a bootstrap, the other exact: near 5 % they may differ.
-        """
+    @property
+    def _edge(self) -> str | None:
+        """The interval is a bootstrap, the test exact: near 5 % they may fall on two sides."""
         if self.ci95 is None or self.p_value is None:
             return None
         includes = self.ci95[0] <= 0 <= self.ci95[1]
@@ -73,6 +77,17 @@ class Confirmation(Recorded):
         return (
             f"The paired interval {'includes' if includes else 'excludes'} 0 and the exact test "
             f"says p {p_value(self.p_value)}: this is at the edge of what so many items can show."
+        )
+
+    @property
+    def _reading(self) -> str | None:
+        """A model may gain by giving one of the choices, as another prompt may make it do."""
+        if self.gain is None or self.gain <= 0 or 2 * self.turned_right_unread < self.turned_right:
+            return None
+        return (
+            f"Of {self.turned_right} answers that turned right, {self.turned_right_unread} gave "
+            "none of the choices before: the gain may lie in giving one at all, more than in "
+            "knowing which. --scoring likelihood compares the choices alone."
         )
 
 
@@ -105,6 +120,7 @@ def confirm(table: ScoreTable, knockout: Knockout | None, *, seed: int) -> Confi
     both = seen_by_both(table, knockout)
     clusters = accuracy_clusters(table, knockout)
     before, after = answers[base][both], answers[table.row(knockout)][both]
+    turned_right = after & ~before
     gain, interval, p = judged_gain(clusters, seed=seed)
     return Confirmation(
         n=len(before),
@@ -116,8 +132,9 @@ def confirm(table: ScoreTable, knockout: Knockout | None, *, seed: int) -> Confi
         verdict=verdict_of(interval),
         level=LEVEL,
         groups=len(clusters),
-        turned_right=int((after & ~before).sum()),
+        turned_right=int(turned_right.sum()),
         turned_wrong=int((before & ~after).sum()),
+        turned_right_unread=int((turned_right & ~table.parsed[base][both]).sum()),
         knockout=knockout,
     )
 

@@ -232,8 +232,8 @@ def load_processor(
 ) -> LoadedProcessor:
     """Processor and tokenizer, the tokenizer itself twice for a text model. Raises TaloError.
 
-    The tokenizer pads on the left, and pads with its end token where it has no pad token: on our
-    copy alone, which is never saved.
+    The tokenizer pads with its end token where it has no pad token: on our copy alone, which is
+    never saved.
     """
     loader = AutoProcessor if is_vlm else AutoTokenizer
     try:
@@ -246,7 +246,6 @@ def load_processor(
             f"the {part} of {resolved.name} cannot be loaded: {first_line(str(error))}"
         ) from error
     tokenizer = getattr(processor, "tokenizer", processor)
-    tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     return LoadedProcessor(

@@ -18,7 +18,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from talo_export.tasks.decoding import PictureError
 from talo_export.tasks.item import ItemImage
-from talo_export.tasks.problems import FieldError
+from talo_export.tasks.problems import FieldError, brief
 
 # Shorter text that is no file is a misspelt path rather than base64: the smallest PNG and GIF
 # there are take 92 and 36 characters, and anything a model can be asked about far more.
@@ -55,7 +55,7 @@ def _locate(value: Any, base: Path, field: str) -> ItemImage:
             return _locate(value["path"], base, field)
         raise FieldError(field, "an image object without 'bytes' or 'path'")
     if not isinstance(value, str):
-        raise FieldError(field, f"an image is a path, a data URI or base64, not {value!r:.60}")
+        raise FieldError(field, f"an image is a path, a data URI or base64, not {brief(value)}")
     text = value.strip()
     if text[:5].lower() == "data:":
         return ItemImage(name="data URI", data=_data_uri(text, field))

@@ -37,7 +37,8 @@ def json_lines(path: Path) -> Records:
             if not isinstance(record, dict):
                 raise FieldError(None, "not a JSON object: one item is {...} on one line")
         except json.JSONDecodeError as error:
-            cause = f"not valid JSON ({_cause(error)}, column {error.colno})"
+            told = _in_our_words(error)
+            cause = f"not valid JSON ({told.msg}, column {told.colno})"
             problems.add(f"line {number}", FieldError(None, cause))
         except FieldError as error:
             problems.add(f"line {number}", error)
@@ -56,8 +57,9 @@ def json_list(path: Path) -> Records:
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and text.lstrip()[:1] == "{":
             raise TaloError(f"{path} holds an object a line: name it .jsonl.") from None
+        told = _in_our_words(error)
         raise TaloError(
-            f"{path}, line {error.lineno}: not valid JSON ({_cause(error)}, column {error.colno})"
+            f"{path}, line {told.lineno}: not valid JSON ({told.msg}, column {told.colno})"
         ) from error
     except FieldError as error:
         place = f", field '{error.field}'" if error.field else ""
@@ -171,14 +173,21 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def _cause(error: json.JSONDecodeError) -> str:
-    """The parser's words, or that a comma before a closing bracket is one too many."""
-    closing = error.doc[error.pos : error.pos + 1]
-    if closing == "," and error.msg == "Extra data":
-        return "a comma after the object"
-    if closing in ("}", "]") and error.doc[: error.pos].rstrip().endswith(","):
-        return f"a comma before '{closing}'"
-    return error.msg
+def _in_our_words(error: json.JSONDecodeError) -> json.JSONDecodeError:
+    """The parser's error, but a comma too many named as such, where it stands.
+
+    Python 3.13 points at a comma before a closing bracket, older ones at the bracket.
+    """
+    doc = error.doc
+    comma = error.pos if doc[error.pos :].startswith(",") else len(doc[: error.pos].rstrip()) - 1
+    behind = doc[comma + 1 :].lstrip()[:1]
+    if doc[comma : comma + 1] != ",":
+        return error
+    if error.msg == "Extra data":
+        return json.JSONDecodeError("a comma after the object", doc, comma)
+    if behind and behind in "}]":
+        return json.JSONDecodeError(f"a comma before '{behind}'", doc, comma)
+    return error
 
 
 def _is_list_of_objects(text: str) -> bool:

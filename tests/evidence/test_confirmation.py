@@ -92,13 +92,27 @@ def test_an_interval_and_an_exact_test_that_disagree_are_said_to_be_at_the_edge(
     judged = confirm(make_table([0] * 20, [[1] * 20]), Knockout(0), seed=0)
 
     def edge(ci95, p_value):
-        return dataclasses.replace(judged, ci95=ci95, p_value=p_value).edge
+        return " ".join(dataclasses.replace(judged, ci95=ci95, p_value=p_value).caveats)
 
-    assert edge((0.01, 0.09), 0.012) is None
-    assert edge((-0.01, 0.09), 0.12) is None
+    assert edge((0.01, 0.09), 0.012) == ""
+    assert edge((-0.01, 0.09), 0.12) == ""
     excludes = "The paired interval excludes 0 and the exact test says p 0.065"
     assert edge((0.01, 0.2), 0.065).startswith(excludes)
     assert edge((-0.01, 0.2), 0.04).startswith("The paired interval includes 0")
+
+
+@pytest.mark.parametrize(
+    ("unread", "gained", "caveats"),
+    [(10, 15, 1), (8, 15, 1), (7, 15, 0), (0, 15, 0), (10, -5, 0), (10, 0, 0)],
+)
+def test_a_gain_in_answering_at_all_is_called_one(make_table, unread, gained, caveats):
+    """The base answers 10 of 40, and of its 30 wrong answers some could not be read."""
+    table = make_table(answers(10), [answers(10 + gained)])
+    table.parsed[0, 10 : 10 + unread] = False
+    found = confirm(table, Knockout(0), seed=0)
+    assert len(found.caveats) == caveats
+    for caveat in found.caveats:
+        assert f"Of 15 answers that turned right, {unread} gave none of the choices" in caveat
 
 
 def test_the_sentence_names_its_interval_and_its_test(make_table):

@@ -158,3 +158,22 @@ def test_calibration_in_the_study_is_the_products(scripts: None, scores: Path) -
     ours = calibrated_right(answers_of(sweep, ()), drawn, np.zeros(1, dtype=np.int64))
     assert ours is not None
     assert ours[0].astype(bool).tolist() == product.tolist()
+
+
+def test_generated_answers_are_judged_by_items_that_did_not_choose(
+    scripts: None, tmp_path: Path
+) -> None:
+    """Layer 1 turns 40 of 60 wrong answers right, and layer 0 nothing."""
+    from sweep_generation import Generated, load_generated, save_generated
+
+    right = np.zeros((3, 60), dtype=bool)
+    right[2, :40] = True
+    table = Generated(right, np.ones_like(right))
+    save_generated(tmp_path / "generated.npz", {("tiny", "capitals", "texts"): table})
+    (key,) = load_generated(tmp_path / "generated.npz")
+    assert key == ("tiny", "capitals", "texts")
+    run("generated.py", tmp_path / "generated.npz", "--out", tmp_path / "out", "--runs", 20)
+    (row,) = json.loads((tmp_path / "out" / "generated.json").read_text())
+    assert (row["layer"], row["hurts"], row["confirmed"]) == (1, 0, 100)
+    assert row["gain"] == pytest.approx(200 / 3, abs=5)
+    assert row["whole"] == pytest.approx(200 / 3, abs=5)
