@@ -7,13 +7,8 @@ import tempfile
 from fnmatch import fnmatch
 from pathlib import Path
 
-import hypothesis
 import pytest
 from hypothesis import HealthCheck, settings
-
-# On a machine that is busy otherwise, time says nothing of the code.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
 
 HERE = Path(__file__).parent
 FAST = (
@@ -37,9 +32,15 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.TemporaryDirectory(prefix="talo-export-tests-")
     os.environ["TALO_EXPORT_CACHE"] = folder.name
     config.add_cleanup(folder.cleanup)
-    # The same examples on every run, and no verdict by the clock: a first one pays for imports.
-    hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
-    hypothesis.settings.load_profile("repeatable")
+    # The same examples on every run, and no verdict by the clock: a first one pays for imports, and
+    # the machine may be busy otherwise.
+    settings.register_profile(
+        "repeatable",
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("repeatable")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
