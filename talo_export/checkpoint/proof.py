@@ -152,6 +152,7 @@ def run_stock(
     adapter: Path | None = None,
     dtype: str = "auto",
     device: str = "cpu",
+    threads: int | None = None,
     new_tokens: int | None = None,
     pad_token: int | None = None,
     trust_remote_code: bool = False,
@@ -165,6 +166,7 @@ def run_stock(
     """
     options = ["--dtype", dtype, "--device", device]
     options += ["--adapter", str(adapter)] if adapter else []
+    options += [] if threads is None else ["--threads", str(threads)]
     options += [] if new_tokens is None else ["--new-tokens", str(new_tokens)]
     options += [] if pad_token is None else ["--pad-token", str(pad_token)]
     options += ["--trust-remote-code"] if trust_remote_code else []

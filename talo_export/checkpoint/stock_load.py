@@ -4,7 +4,7 @@ A stand-alone script, run by its path in an isolated interpreter: it never impor
 what it sees is what anyone's engine sees. Usage:
 
     python -I stock_load.py CHECKPOINT OUT [--inputs INPUTS] [--adapter DIRECTORY] [--dtype NAME]
-                            [--device NAME] [--new-tokens N --pad-token ID]
+                            [--device NAME] [--threads N] [--new-tokens N --pad-token ID]
                             [--trust-remote-code] [--first REQUEST]
 
 CHECKPOINT is a directory or one `.gguf` file. INPUTS is a safetensors file whose tensors are named
@@ -201,11 +201,14 @@ def main() -> None:
     parser.add_argument("--adapter")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--new-tokens", type=int)
     parser.add_argument("--pad-token", type=int)
     parser.add_argument("--trust-remote-code", action="store_true")
     parser.add_argument("--first", type=json.loads)
     arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     if arguments.checkpoint.endswith(GGUF):
         name_tensors_once()
     if arguments.first:

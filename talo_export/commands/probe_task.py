@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from talo_export.checkpoint.layout import read_layout
 from talo_export.checkpoint.proof import place_of
 from talo_export.checkpoint.staging import write_atomically
@@ -22,6 +20,7 @@ from talo_export.models.devices import pick_device
 from talo_export.models.identity import model_fingerprint
 from talo_export.models.loading import LoadedModel
 from talo_export.models.reference import parse_reference, resolve
+from talo_export.models.threads import threads_for
 from talo_export.probing.distributed import ALONE, World
 from talo_export.probing.journal import Journal
 from talo_export.publish.patched import plan_on, write_patched
@@ -169,7 +168,7 @@ def _result(
         next_command=None
         if confirmation is not None and confirmation.verdict == "confirmed"
         else command_worth_trying(request, len(task), run.path),
-        cost=RunCost.of(findings.cost, torch.get_num_threads()),
+        cost=RunCost.of(findings.cost, threads_for(loaded.model)),
     )
 
 

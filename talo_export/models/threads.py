@@ -1,9 +1,10 @@
-"""As many threads as there are processors for them.
+"""As many threads as there are processors for them, and work for them.
 
 torch counts the processors that the process may run on (its affinity, `taskset`), but not what a
 container may have of their time: with 2 of 64 it starts 64 threads, which wait for each other. And
 its threads wait by computing, some milliseconds each time, which on a processor that something else
-needs as well was measured to make all of it 30 times slower: here they wait asleep.
+needs as well was measured to make all of it 30 times slower: here they wait asleep. A small model
+runs faster on one thread: handing out its work takes longer than doing it.
 """
 
 from __future__ import annotations
@@ -11,13 +12,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from math import ceil
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
 
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 VARIABLE = "OMP_NUM_THREADS"
+SMALL = 10_000_000
+"""Parameters below which one thread was the faster (`examples/benchmarks/threads.md`)."""
 
 
 def share_processors() -> None:
@@ -36,6 +43,27 @@ def share_processors() -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(min(torch.get_num_threads(), allowed))
+
+
+def threads_for(model: nn.Module) -> int:
+    """How many threads to run a model on: torch's own number, one for a small model."""
+    import torch
+
+    small = sum(parameter.numel() for parameter in model.parameters()) < SMALL
+    return 1 if small else torch.get_num_threads()
+
+
+@contextmanager
+def on_threads(count: int) -> Iterator[None]:
+    """Run what is inside on so many threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def quota(membership: str, cgroups: Path) -> int | None:

@@ -16,6 +16,7 @@ from talo_export.errors import TaloError, UsageError
 from talo_export.knockout import Fill, Knockout, Scope
 from talo_export.models.anatomy import Decoder
 from talo_export.models.loading import LoadedModel
+from talo_export.models.threads import on_threads, threads_for
 from talo_export.probing.cost import Cost, metered, side_by_side
 from talo_export.probing.distributed import ALONE, World
 from talo_export.probing.encoding import ItemTooLongError, encode
@@ -77,6 +78,7 @@ def sweep(
     too_long = set[str]()
 
     with (
+        on_threads(threads_for(loaded.model)),
         metered(loaded.model, loaded.decoder) as meter,
         CheckedEngine(
             loaded,

@@ -21,6 +21,7 @@ from talo_export.checkpoint.proof import run_stock
 from talo_export.errors import ProofError
 from talo_export.knockout import Knockout
 from talo_export.models.loading import LoadedModel
+from talo_export.models.threads import threads_for
 from talo_export.probing.answers import by_likelihood, by_tokens
 from talo_export.probing.encoding import Encoded, encode
 from talo_export.probing.scores import Outcome, ScoreTable
@@ -79,6 +80,7 @@ def replay(
             inputs,
             dtype=loaded.dtype,
             device=str(loaded.device),
+            threads=threads_for(loaded.model),
             new_tokens=max(map(scoring.new_tokens, items)) if scoring.kind == "generate" else None,
             pad_token=loaded.tokenizer.pad_token_id,
         )

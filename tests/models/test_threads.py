@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from talo_export.models import threads
-from talo_export.models.threads import quota, share_processors
+from talo_export.models.threads import on_threads, quota, share_processors, threads_for
 
 
 def group(folder: Path, **files: str) -> None:
@@ -104,3 +104,26 @@ def test_a_torch_that_was_imported_before_is_held_to_it_as_well() -> None:
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_small_model_runs_on_one_thread_and_a_large_one_on_all() -> None:
+    import torch
+
+    with on_threads(2), torch.device("meta"):
+        assert threads_for(torch.nn.Linear(999, 9_999)) == 1
+        assert threads_for(torch.nn.Linear(1_000, 10_000)) == 2
+
+
+def test_torchs_own_number_is_back_afterwards_even_from_an_error() -> None:
+    import torch
+
+    before = torch.get_num_threads()
+
+    def fail() -> None:
+        with on_threads(before + 1):
+            assert torch.get_num_threads() == before + 1
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert torch.get_num_threads() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from heard import Heard
 
 from talo_export.cli.progress import standing
@@ -187,3 +188,17 @@ def test_requests_without_sense_are_refused(text_model, make_items):
         sweep(text_model, make_items(1), (Knockout(0),), LIKELIHOOD)
     with pytest.raises(UsageError, match="batch of 0"):
         sweep(text_model, make_items(1), (None,), LIKELIHOOD, batch_size=0)
+
+
+def test_a_small_model_is_swept_on_one_thread(text_model, make_items):
+    seen = set()
+    hook = text_model.model.register_forward_hook(lambda *_: seen.add(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        sweep(text_model, make_items(1), (None,), LIKELIHOOD)
+        assert seen == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        hook.remove()
+        torch.set_num_threads(before)
