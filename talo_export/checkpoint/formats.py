@@ -21,6 +21,7 @@ from talo_export.checkpoint.layout import Layout, Located
 from talo_export.checkpoint.packings import (
     COMPONENTS,
     FOUR_BIT,
+    FOUR_BIT_TABLE,
     KNOWN_METHODS,
     PACKINGS,
     RUNTIME,
@@ -44,15 +45,20 @@ class Filling:
     parts: tuple[tuple[int, int], ...] = ()
 
 
+def declared_quantisation(config: Mapping[str, Any]) -> Any:
+    """What `config.json` says of it, of any shape; empty or None where it says nothing."""
+    text = config.get("text_config")
+    return config.get("quantization_config") or (
+        text.get("quantization_config") if isinstance(text, Mapping) else None
+    )
+
+
 def storage_format(config: Mapping[str, Any]) -> str:
     """The `quant_method` that `config.json` declares, `plain` where it declares none.
 
     Raises `TaloError` naming a method whose bytes of zero are not known.
     """
-    text = config.get("text_config")
-    declared = config.get("quantization_config") or (
-        text.get("quantization_config") if isinstance(text, Mapping) else None
-    )
+    declared = declared_quantisation(config)
     if not declared:
         return "plain"
     method = declared.get("quant_method") if isinstance(declared, Mapping) else declared
@@ -81,17 +87,14 @@ def fillings(
     located = layout.tensors.get(name)
     if storage == "gguf":
         return (_gguf(layout, name, located, fill),)
-    is_weight = storage == "plain" or not is_component(name)
-    if located is not None and located.entry.dtype in fills.FLOATS and is_weight:
+    stem = parameter_stem(name)
+    found = components(layout, stem)
+    if located is not None and is_plain(located, storage, found):
         if fill != "zero" and any(one.name == name for one in altered):
             return (Filling(located, *moved_pattern(layout, name, fill, altered)),)
         return (_plain(layout, name, located, fill),)
-    stem = parameter_stem(name)
-    found = components(layout, stem)
     packing = recognise(found, storage)
     if packing is None:
-        if located is not None and storage == "plain" and located.entry.dtype in ZERO_BYTES:
-            return (_plain(layout, name, located, fill),)
         raise unknown_storage(layout, name, found, storage)
     if fill != "zero":
         raise UsageError(
@@ -102,7 +105,7 @@ def fillings(
     bias = layout.tensors.get(stem + ".bias")
     biases = () if bias is None else (_plain(layout, stem + ".bias", bias, fill),)
     if packing is FOUR_BIT:
-        zero = four_bit_zero(layout, found[".weight.quant_map"])
+        zero = four_bit_zero(layout, found[FOUR_BIT_TABLE])
         return (Filling(found[".weight"], zero), *biases)
     zeroed = [Filling(found[part], b"\x00") for part in packing.zeroed if part in found]
     return (*zeroed, *biases)
@@ -134,9 +137,17 @@ def components(layout: Layout, stem: str) -> dict[str, Located]:
     }
 
 
-def is_component(name: str) -> bool:
-    """A scale, not a weight: `.weight` itself is what plain storage and codes have in common."""
-    return any(name.endswith(part) for part in COMPONENTS if part != ".weight")
+def is_plain(located: Located, storage: str, found: Mapping[str, Located]) -> bool:
+    """Whether its numbers are the weights: no scales, and no codes in the dtype of floats.
+
+    `.weight` itself is what plain storage and codes have in common.
+    """
+    if FOUR_BIT_TABLE in found:
+        return False
+    if storage == "plain":
+        return located.entry.dtype in ZERO_BYTES
+    is_scale = located.entry.name.endswith(tuple(part for part in COMPONENTS if part != ".weight"))
+    return located.entry.dtype in fills.FLOATS and not is_scale
 
 
 def recognise(found: Mapping[str, Located], storage: str) -> Packing | None:

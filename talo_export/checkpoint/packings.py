@@ -35,6 +35,12 @@ class Packing:
     """Components that may be there and stay."""
     inputs_axis: int = 1
     """Which dimension of what is zeroed counts inputs, or groups of them."""
+    codes: str = ""
+    """Where scales are zeroed: the codes that they scale."""
+    zero_points: str = ""
+    """Beside them: the codes that stand for zero; the one in the middle where there are none."""
+    layouts: tuple[str, ...] = ()
+    """What `config.json` may call a layout in which inputs lie so; the first where it says none."""
 
 
 PACKINGS = (
@@ -70,6 +76,9 @@ PACKINGS = (
         zeroed=(".scales",),
         kept=(".qweight", ".qzeros", ".g_idx"),
         inputs_axis=0,
+        layouts=("gptq", "gptq_v2"),
+        codes=".qweight",
+        zero_points=".qzeros",
     ),
     Packing(
         "AWQ",
@@ -78,6 +87,9 @@ PACKINGS = (
         zeroed=(".scales",),
         kept=(".qweight", ".qzeros"),
         inputs_axis=0,
+        layouts=("gemm",),
+        codes=".qweight",
+        zero_points=".qzeros",
     ),
     Packing(
         "pack-quantized",
@@ -89,6 +101,8 @@ PACKINGS = (
         },
         zeroed=(".weight_scale",),
         kept=(".weight_packed", ".weight_shape", ".weight_zero_point", ".weight_g_idx"),
+        codes=".weight_packed",
+        zero_points=".weight_zero_point",
     ),
     # Small floating-point codes times block scales that may have no zero: the code 0 is 0.0.
     # https://www.opencompute.org/documents/ocp-microscaling-formats-mx-v1-0-spec-final-pdf
@@ -115,15 +129,25 @@ PACKINGS = (
     ),
 )
 
+FOUR_BIT_TABLE = ".weight.quant_map"
 FOUR_BIT = Packing(
     "bitsandbytes 4 bit",
     ("bitsandbytes",),
-    {".weight": ("U8",), ".weight.quant_map": ("F32",), ".weight.absmax": ("F32", "U8")},
+    {
+        ".weight": ("U8", "I8", *fills.FLOATS),
+        FOUR_BIT_TABLE: ("F32",),
+        ".weight.absmax": ("F32", "U8"),
+    },
     zeroed=(),
-    kept=(".weight.nested_absmax", ".weight.nested_quant_map",
-          ".weight.quant_state.bitsandbytes__nf4", ".weight.quant_state.bitsandbytes__fp4"),
-)  # fmt: skip
+    kept=(
+        ".weight.nested_absmax",
+        ".weight.nested_quant_map",
+        ".weight.quant_state.bitsandbytes__nf4",
+        ".weight.quant_state.bitsandbytes__fp4",
+    ),
+)
 """Codes into a table of sixteen values, which lies beside them: https://arxiv.org/abs/2305.14314.
+Two codes a byte, whatever dtype is declared for them (`bnb_4bit_quant_storage`).
 The code of 0.0 is read from that table (7 in NF4, 0 in FP4)."""
 
 KNOWN_METHODS = tuple(

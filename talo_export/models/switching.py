@@ -175,7 +175,8 @@ def _takes_fill(parameter: nn.Parameter, columns: Columns | None) -> bool:
     """Floats in memory; for columns also codes of a byte each, of which 0 is zero: their kernels
     round what a projection reads by the largest of all heads, so that to silence a head would not
     be the same to the last bit."""
-    if parameter.device.type == "meta":
+    if parameter.device.type == "meta" or hasattr(parameter, "quant_state"):
+        # bitsandbytes may keep its 4-bit codes in the dtype of floats.
         return False
     is_float = parameter.is_floating_point() and parameter.element_size() > 1
     if columns is None:

@@ -193,8 +193,10 @@ def _advice(subject: Subject) -> tuple[str, ...]:
     manifest, knockout = subject.manifest, subject.knockout
     if manifest.storage != "plain" or knockout.fill != "zero":
         return ()
-    zeroed = [edit.tensor for edit in manifest.edits]
-    return advice(zeroed, revives=knockout.scope in ("o_proj", "mlp"))
+    in_part = [edit.tensor for edit in manifest.edits if edit.overwritten < edit.nbytes]
+    zeroed = [edit.tensor for edit in manifest.edits if edit.tensor not in in_part]
+    revives = bool(knockout.heads) or knockout.scope in ("o_proj", "mlp")
+    return advice(zeroed, revives=revives, in_part=in_part)
 
 
 def _scoring(subject: Subject) -> str:

@@ -1,4 +1,4 @@
-"""What whoever builds on a checkpoint with all-zero tensors must know: one sentence each.
+"""What whoever builds on a checkpoint with zeroed tensors must know: one sentence each.
 
 Held by `tests/publish/test_next_hand.py` with the libraries themselves: torchao and quanto
 quantise, peft trains.
@@ -27,13 +27,28 @@ def modules_to_leave_out(zeroed: Collection[str]) -> tuple[str, ...]:
     return tuple(".*" + commonpath(modules).replace("/", ".") for modules in layers.values())
 
 
-def advice(zeroed: Collection[str], *, revives: bool) -> tuple[str, ...]:
-    """For unquantised weights in which the tensors named `zeroed` are all zero.
+def advice(
+    zeroed: Collection[str], *, revives: bool, in_part: Collection[str] = ()
+) -> tuple[str, ...]:
+    """For unquantised weights in which the tensors named `zeroed` are all zero, and of those
+    named `in_part` the inputs of some attention heads.
 
-    `revives`: what feeds the zeroed output projection is left, so that gradients reach it (scopes
-    `o_proj` and `mlp`).
+    `revives`: what feeds the zeros is left, so that gradients reach them (heads, scopes `o_proj`
+    and `mlp`).
     """
-    left_out = ", ".join(f'"{pattern}"' for pattern in modules_to_leave_out(zeroed))
+    sentences = []
+    if zeroed:
+        sentences.append(
+            "Quantising to float8 (torchao, quanto) makes every logit NaN, because the scale of an "
+            f"all-zero tensor is 0: give it {_leave_out(zeroed)}. Integer and 4-bit formats keep "
+            "the zeros."
+        )
+    if in_part:
+        sentences.append(
+            "Quantising to int8 or float8 (torchao, quanto) keeps the cut heads at exactly 0; "
+            "quanto's int4 brings back a little of those that share a group with others: give it "
+            f"{_leave_out(in_part)}."
+        )
     tuning = (
         "Tuning on top switches the cut part on again with the first step: exclude the layer to "
         "keep it off."
@@ -41,13 +56,13 @@ def advice(zeroed: Collection[str], *, revives: bool) -> tuple[str, ...]:
         else "Tuning on top never reaches the cut attention: every gradient in it stays 0. Where "
         "it should learn again export with `--scope o_proj`, or tune the base and cut afterwards."
     )
-    return (
-        "Quantising to float8 (torchao, quanto) makes every logit NaN, because the scale of an "
-        f"all-zero tensor is 0: give it {code(f'modules_to_not_convert=[{left_out}]')}. Integer "
-        "and 4-bit formats keep the zeros.",
-        tuning,
-        "Merging with other weights puts part of it back: merge first, cut afterwards.",
-    )
+    merging = "Merging with other weights puts part of it back: merge first, cut afterwards."
+    return (*sentences, tuning, merging)
+
+
+def _leave_out(names: Collection[str]) -> str:
+    patterns = ", ".join(f'"{pattern}"' for pattern in modules_to_leave_out(names))
+    return code(f"modules_to_not_convert=[{patterns}]")
 
 
 def rope_advice(config: Mapping[str, object]) -> tuple[str, ...]:

@@ -12,14 +12,17 @@ from asking import LIKELIHOOD, QUICK, run
 from bitsandbytes.nn import Linear4bit
 from peft import PeftModel
 from small_models import learnable_task, picture_task, write_llama, write_llava
-from transformers import BitsAndBytesConfig, LlamaConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig
 from typer.testing import CliRunner
 
 from talo_export.baselines.adapters import ADAPTERS, attach
 from talo_export.baselines.examples import answer_loss, make_example
 from talo_export.cli.app import app
 from talo_export.errors import TaloError
+from talo_export.knockout import Knockout, knockout_of
+from talo_export.models.finding import find_decoder
 from talo_export.models.loading import load_model
+from talo_export.models.switching import knocked_out
 
 
 @pytest.fixture
@@ -118,3 +121,20 @@ def test_a_checkpoint_that_is_quantised_already_is_refused(directory: Path) -> N
     (directory / "llama" / "config.json").write_text(json.dumps(config))
     with pytest.raises(TaloError, match=r"quantised already \(gptq\)"):
         load_model(str(directory / "llama"), device="cpu", load_in_4bit=True)
+
+
+@pytest.mark.parametrize("storage", ["uint8", "bfloat16"])
+@pytest.mark.parametrize("knockout", [Knockout(1), knockout_of(heads={1: (2,)})], ids=str)
+def test_four_bit_codes_are_knocked_out_whatever_dtype_they_are_kept_in(
+    knockout: Knockout, storage: str, directory: Path
+) -> None:
+    write_llama(directory / "llama")
+    how = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_storage=storage)
+    model = AutoModelForCausalLM.from_pretrained(
+        directory / "llama", quantization_config=how, device_map="cpu"
+    )
+    with knocked_out(model, find_decoder(model), knockout):
+        pass
+    uniform = knocked_out(model, find_decoder(model), Knockout(1, fill="uniform"))
+    with pytest.raises(TaloError, match="quantised"), uniform:
+        pass

@@ -17,6 +17,10 @@ from torch import Tensor
 OUT, IN, GROUP = 16, 32, 16
 E2M1 = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0])
 E2M1 = torch.cat([E2M1, -E2M1])
+E2M3 = torch.tensor(
+    [m / 8 for m in range(8)] + [(1 + m / 8) * 2**e for e in range(3) for m in range(8)]
+)
+E2M3 = torch.cat([E2M3, -E2M3])
 NF4 = torch.tensor(
     [-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
      -0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725,
@@ -92,6 +96,11 @@ def int8_asymmetric(generator: torch.Generator) -> dict[str, Tensor]:
     }
 
 
+def int8_with_zeros(generator: torch.Generator) -> dict[str, Tensor]:
+    tensors = int8_asymmetric(generator)
+    return tensors | {".weight_zero_point": torch.zeros_like(tensors[".weight_zero_point"])}
+
+
 def decode_int8_asymmetric(tensors: Tensors) -> Tensor:
     shifted = tensors[".weight"].float() - tensors[".weight_zero_point"].float()
     return shifted * tensors[".weight_scale"].float()
@@ -121,9 +130,15 @@ def bnb_four_bit(table: Tensor, kind: str) -> Callable[[torch.Generator], dict[s
     return encode
 
 
+def bnb_in_bfloat16(generator: torch.Generator) -> dict[str, Tensor]:
+    """The same bytes declared as another dtype, as FSDP wants them."""
+    tensors = bnb_four_bit(NF4, "nf4")(generator)
+    return tensors | {".weight": tensors[".weight"].flatten().view(torch.bfloat16)[:, None]}
+
+
 def decode_bnb_four_bit(tensors: Tensors) -> Tensor:
     """The high nibble comes first; 64 values share a scale."""
-    packed = tensors[".weight"].long().flatten()
+    packed = tensors[".weight"].flatten().view(torch.uint8).long()
     values = torch.stack([packed >> 4, packed & 15], -1).flatten()
     decoded = tensors[".weight.quant_map"][values]
     return (decoded * tensors[".weight.absmax"].repeat_interleave(64)).reshape(OUT, IN)
@@ -138,11 +153,22 @@ def gptq(generator: torch.Generator) -> dict[str, Tensor]:
     }
 
 
-def decode_gptq(tensors: Tensors) -> Tensor:
+def gptq_symmetric(stored_zero: int) -> Callable[[torch.Generator], dict[str, Tensor]]:
+    """8 is zero everywhere; inputs are grouped in the order of their activations."""
+
+    def encode(generator: torch.Generator) -> dict[str, Tensor]:
+        zeros = torch.full((IN // GROUP, OUT), stored_zero)
+        order = torch.randperm(IN, generator=generator) // GROUP
+        return gptq(generator) | {".qzeros": pack_rows(zeros), ".g_idx": order.int()}
+
+    return encode
+
+
+def decode_gptq(tensors: Tensors, added: int = 1) -> Tensor:
     """(code - (zero + 1)) * scale, by the group of the input feature."""
     groups = tensors[".g_idx"].long()
     quantised = unpack_rows(tensors[".qweight"].T)
-    zeros = unpack_rows(tensors[".qzeros"])[groups].T + 1
+    zeros = unpack_rows(tensors[".qzeros"])[groups].T + added
     return (quantised - zeros).float() * tensors[".scales"].float()[groups].T
 
 
@@ -152,6 +178,11 @@ def awq(generator: torch.Generator) -> dict[str, Tensor]:
         ".qzeros": pack_rows(codes((IN // GROUP, OUT), 16, generator), AWQ_ORDER),
         ".scales": scales((IN // GROUP, OUT), generator).half(),
     }
+
+
+def awq_symmetric(generator: torch.Generator) -> dict[str, Tensor]:
+    zeros = torch.full((IN // GROUP, OUT), 8)
+    return awq(generator) | {".qzeros": pack_rows(zeros, AWQ_ORDER)}
 
 
 def decode_awq(tensors: Tensors) -> Tensor:
@@ -167,6 +198,30 @@ def pack_quantized(generator: torch.Generator) -> dict[str, Tensor]:
         ".weight_scale": scales((OUT, IN // GROUP), generator).bfloat16(),
         ".weight_shape": torch.tensor([OUT, IN]),
     }
+
+
+def pack_quantized_asymmetric(generator: torch.Generator) -> dict[str, Tensor]:
+    zeros = codes((OUT, IN // GROUP), 16, generator)
+    return pack_quantized(generator) | {".weight_zero_point": pack_rows(zeros.T).T.contiguous()}
+
+
+def decode_pack_quantized_asymmetric(tensors: Tensors) -> Tensor:
+    """Zero points are packed over the outputs, with 8 added too."""
+    zeros = unpack_rows(tensors[".weight_zero_point"].T).T.repeat_interleave(GROUP, 1)
+    widened = tensors[".weight_scale"].float().repeat_interleave(GROUP, 1)
+    return (unpack_rows(tensors[".weight_packed"]) - zeros).float() * widened
+
+
+def pack_quantized_channels(generator: torch.Generator) -> dict[str, Tensor]:
+    """8 bit, a scale for each output."""
+    packed = codes((OUT, IN), 256, generator).to(torch.uint8).view(torch.int32)
+    scale = scales((OUT, 1), generator).bfloat16()
+    return pack_quantized(generator) | {".weight_packed": packed, ".weight_scale": scale}
+
+
+def decode_pack_quantized_channels(tensors: Tensors) -> Tensor:
+    signed = tensors[".weight_packed"].view(torch.uint8).float() - 128
+    return signed * tensors[".weight_scale"].float()
 
 
 def decode_pack_quantized(tensors: Tensors) -> Tensor:
@@ -204,6 +259,21 @@ def decode_modelopt_nvfp4(tensors: Tensors) -> Tensor:
     return E2M1[nibbles(tensors[".weight"])] * widened * tensors[".weight_scale_2"]
 
 
+def mxfp6(generator: torch.Generator) -> dict[str, Tensor]:
+    """Four codes in three bytes."""
+    return {
+        ".weight_packed": codes((OUT, IN * 3 // 4), 256, generator).to(torch.uint8),
+        ".weight_scale": codes((OUT, IN // 32), 20, generator).to(torch.uint8) + 115,
+    }
+
+
+def decode_mxfp6(tensors: Tensors) -> Tensor:
+    low, middle, high = tensors[".weight_packed"].long().reshape(OUT, -1, 3).unbind(-1)
+    words = (low | middle << 8 | high << 16).unsqueeze(-1)
+    values = E2M3[(words >> torch.arange(0, 24, 6)) & 63].reshape(OUT, IN)
+    return values * torch.exp2(tensors[".weight_scale"].float() - 127)
+
+
 def mxfp4(generator: torch.Generator) -> dict[str, Tensor]:
     return {
         "_blocks": codes((OUT, 1, 16), 256, generator).to(torch.uint8),
@@ -225,12 +295,24 @@ STORAGES = {
         decode_int8_asymmetric,
         (".weight_scale",),
     ),
+    "int8 with zeros": Storage(
+        {"quant_method": "compressed-tensors", "format": "int-quantized"},
+        int8_with_zeros,
+        decode_int8_asymmetric,
+        (".weight_scale",),
+    ),
     "bitsandbytes int8": Storage(
         {"quant_method": "bitsandbytes"}, bnb_int8, decode_bnb_int8, (".SCB", ".weight_format")
     ),
     "nf4": Storage(
         {"load_in_4bit": True},
         bnb_four_bit(NF4, "nf4"),
+        decode_bnb_four_bit,
+        (".weight.absmax", ".weight.quant_map", ".weight.quant_state.bitsandbytes__nf4"),
+    ),
+    "nf4 in bfloat16": Storage(
+        {"quant_method": "bitsandbytes", "bnb_4bit_quant_storage": "bfloat16"},
+        bnb_in_bfloat16,
         decode_bnb_four_bit,
         (".weight.absmax", ".weight.quant_map", ".weight.quant_state.bitsandbytes__nf4"),
     ),
@@ -241,7 +323,31 @@ STORAGES = {
         (".weight.absmax", ".weight.quant_map", ".weight.quant_state.bitsandbytes__fp4"),
     ),
     "gptq": Storage({"quant_method": "gptq"}, gptq, decode_gptq, (".qweight", ".qzeros", ".g_idx")),
+    "gptq act-order": Storage(
+        {"quant_method": "gptq"}, gptq_symmetric(7), decode_gptq, (".qzeros", ".g_idx")
+    ),
+    "gptq_v2 act-order": Storage(
+        {"quant_method": "gptq", "checkpoint_format": "gptq_v2"},
+        gptq_symmetric(8),
+        lambda tensors: decode_gptq(tensors, added=0),
+        (".qzeros", ".g_idx"),
+    ),
     "awq": Storage({"quant_method": "awq"}, awq, decode_awq, (".qweight", ".qzeros")),
+    "awq symmetric": Storage(
+        {"quant_method": "awq"}, awq_symmetric, decode_awq, (".qweight", ".qzeros")
+    ),
+    "pack-quantized asymmetric": Storage(
+        {"quant_method": "compressed-tensors", "format": "pack-quantized"},
+        pack_quantized_asymmetric,
+        decode_pack_quantized_asymmetric,
+        (".weight_packed", ".weight_shape", ".weight_zero_point"),
+    ),
+    "pack-quantized, channels": Storage(
+        {"quant_method": "compressed-tensors", "format": "pack-quantized"},
+        pack_quantized_channels,
+        decode_pack_quantized_channels,
+        (".weight_packed", ".weight_shape"),
+    ),
     "pack-quantized": Storage(
         {"quant_method": "compressed-tensors", "format": "pack-quantized"},
         pack_quantized,
@@ -259,6 +365,12 @@ STORAGES = {
         modelopt_nvfp4,
         decode_modelopt_nvfp4,
         (".weight_scale", ".weight_scale_2", ".input_scale"),
+    ),
+    "mxfp6": Storage(
+        {"quant_method": "compressed-tensors", "format": "mxfp6-pack-quantized"},
+        mxfp6,
+        decode_mxfp6,
+        (".weight_scale",),
     ),
     "mxfp4": Storage({"quant_method": "mxfp4"}, mxfp4, decode_mxfp4, ("_scales",), suffix=""),
 }

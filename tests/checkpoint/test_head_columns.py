@@ -13,7 +13,7 @@ import torch
 from gguf.constants import GGMLQuantizationType
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from quantised import GROUP, IN, OUT, STORAGES
+from quantised import GROUP, IN, OUT, STORAGES, gptq_symmetric
 from safetensors.torch import load_file, save_file
 from test_formats import decoder, module, parts, quantised_base
 from test_gguf import IDS, decoded, write_gguf
@@ -32,6 +32,8 @@ from talo_export.knockout import knockout_of
 from talo_export.models.anatomy import Decoder, Heads
 from talo_export.models.finding import find_decoder
 from talo_export.models.switching import knocked_out
+
+SEED = torch.Generator().manual_seed(0)
 
 
 @st.composite
@@ -146,12 +148,18 @@ def cut_heads(base: Path, out: Path, heads: int, cut: Sequence[int], suffix: str
     write_export(plan, out, base="base")
 
 
-@pytest.mark.parametrize("name", [name for name in STORAGES if name not in ("mxfp4", "int8")])
-def test_in_every_packing_whose_groups_lie_in_a_head_its_columns_decode_to_zero(
-    tmp_path: Path, name: str
+@pytest.mark.parametrize("heads", [IN // GROUP, 2 * IN // GROUP])
+@pytest.mark.parametrize("name", STORAGES)
+def test_a_heads_columns_decode_to_zero_and_no_other_or_are_refused_by_name(
+    tmp_path: Path, name: str, heads: int
 ) -> None:
-    storage, heads = STORAGES[name], IN // GROUP
+    storage = STORAGES[name]
     base = quantised_base(tmp_path / "base", storage)
+    if refusal := REFUSED.get((name, heads)):
+        with pytest.raises(TaloError, match=f"{refusal}, in which no one byte stands for zero"):
+            cut_heads(base, tmp_path / "out", heads, [1], storage.suffix)
+        assert not (tmp_path / "out").exists()
+        return
     cut_heads(base, tmp_path / "out", heads, [1], storage.suffix)
     before = load_file(base / "model.safetensors")
     after = load_file(tmp_path / "out" / "model.safetensors")
@@ -161,37 +169,53 @@ def test_in_every_packing_whose_groups_lie_in_a_head_its_columns_decode_to_zero(
             new = storage.decode(parts(after, module(layer, projection)))
             wanted = old.clone()
             if (layer, projection) == (1, "o_proj"):
-                wanted[:, IN // 2 :] = 0
+                wanted[:, IN // heads : 2 * IN // heads] = 0
             assert torch.equal(new, wanted)
             assert old.shape == (OUT, IN)
     assert after[module(1, "o_proj") + ".bias"].all()
     assert verify_files(tmp_path / "out", base).ok
 
 
-@pytest.mark.parametrize("name", STORAGES)
-def test_where_heads_share_a_number_they_are_refused_by_name_and_nothing_is_written(
-    tmp_path: Path, name: str
+REFUSED = {
+    ("gptq", 4): "GPTQ with zero points, scales shared by several heads",
+    ("awq", 4): "AWQ with zero points, scales shared by several heads",
+    (
+        "pack-quantized asymmetric",
+        4,
+    ): "pack-quantized with zero points, scales shared by several heads",
+    ("int8", 2): "int8 with zero points",
+    ("int8", 4): "int8 with zero points",
+}
+"""Storage and number of heads: where each row of codes has a zero of its own."""
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "refusal"),
+    [
+        ("gptq", {".g_idx": torch.arange(IN).remainder(2).int()}, "in another order"),
+        ("gptq_v2 act-order", {".qzeros": gptq_symmetric(7)(SEED)[".qzeros"]}, "zero points"),
+        ("gptq", {".qweight": torch.zeros(IN, IN, dtype=torch.int32)}, "layout"),
+        ("nvfp4", {".weight_packed": torch.zeros(2, OUT, IN, dtype=torch.uint8)}, "shape"),
+    ],
+)
+def test_heads_are_refused_where_it_is_not_sure_which_bytes_are_theirs(
+    tmp_path: Path, name: str, changes: dict[str, torch.Tensor], refusal: str
 ) -> None:
-    storage = STORAGES[name]
-    base = quantised_base(tmp_path / "base", storage)
-    if name in ("gptq", "awq", "pack-quantized"):
-        with pytest.raises(TaloError, match="16 inputs together"):
-            cut_heads(base, tmp_path / "out", 4, [1], storage.suffix)
-    elif name in ("mxfp4", "int8"):
-        with pytest.raises(TaloError, match="these heads alone cannot be zero"):
-            cut_heads(base, tmp_path / "out", 2, [1], storage.suffix)
-    else:
-        cut_heads(base, tmp_path / "out", 4, [1], storage.suffix)
-        return
-    assert not (tmp_path / "out").exists()
-
-
-def test_groups_in_another_order_than_the_heads_are_refused(tmp_path: Path) -> None:
-    base = quantised_base(tmp_path / "base", STORAGES["gptq"])
+    base = quantised_base(tmp_path / "base", STORAGES[name])
     tensors = load_file(base / "model.safetensors")
-    tensors[module(1, "o_proj") + ".g_idx"] = torch.arange(IN).remainder(2).int()
+    tensors |= {module(1, "o_proj") + part: tensor for part, tensor in changes.items()}
     save_file(tensors, base / "model.safetensors")
-    with pytest.raises(TaloError, match="another order"):
+    with pytest.raises(TaloError, match=refusal):
+        cut_heads(base, tmp_path / "out", 2, [1], ".weight")
+
+
+@pytest.mark.parametrize("declared", [{"version": "GEMV"}, {"format": "gemv_fast"}], ids=str)
+def test_heads_are_refused_where_the_rows_of_codes_are_outputs(
+    tmp_path: Path, declared: dict[str, str]
+) -> None:
+    storage = replace(STORAGES["awq"], declared={"quant_method": "awq"} | declared)
+    base = quantised_base(tmp_path / "base", storage)
+    with pytest.raises(TaloError, match="AWQ in the layout 'gemv"):
         cut_heads(base, tmp_path / "out", 2, [1], ".weight")
 
 

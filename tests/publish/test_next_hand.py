@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from exports import export
+from optimum.quanto import QLinear, qint4, qint8, qtype
 from peft import LoraConfig, get_peft_model
 from torchao.quantization import Float8WeightOnlyConfig
 from transformers import AutoModelForCausalLM, QuantoConfig, TorchAoConfig
@@ -44,13 +46,49 @@ def test_float8_needs_the_modules_left_out_that_the_card_names(library: str, cut
         assert bool(model(IDS).logits.isnan().any()) is broken
 
 
-@pytest.mark.parametrize(("scope", "revives"), [("attention", False), ("o_proj", True)])
-def test_a_gradient_reaches_the_cut_attention_under_o_proj_alone(
-    scope: str, revives: bool, language_model: Path, tmp_path: Path
+@pytest.mark.parametrize("library", ["torchao", "quanto"])
+@pytest.mark.parametrize(("heads", "broken"), [((1,), False), ((0, 1, 2, 3), True)], ids=str)
+def test_float8_keeps_a_cut_head_at_zero_and_breaks_where_all_are_cut_as_the_card_says(
+    heads: tuple[int, ...], broken: bool, library: str, language_model: Path, tmp_path: Path
 ) -> None:
-    export_command.run(
-        ExportRequest(model=str(language_model), layer=1, scope=scope, out=tmp_path / "out")
+    out = tmp_path / "out"
+    export_command.run(ExportRequest(model=str(language_model), heads={1: heads}, out=out))
+    assert ("makes every logit NaN" in (out / "README.md").read_text()) is broken
+    assert ("quanto's int4 brings back" in (out / "README.md").read_text()) is not broken
+    model = AutoModelForCausalLM.from_pretrained(
+        out, quantization_config=float8(library, None), dtype=torch.float32
     )
+    assert bool(model(IDS).logits.isnan().any()) is broken
+    read = torch.ones(1, model.config.hidden_size)
+    read[:, : model.config.head_dim] = read[:, 2 * model.config.head_dim :] = 0
+    assert broken or not model.model.layers[1].self_attn.o_proj(read).any()
+
+
+@pytest.mark.parametrize(("bits", "exact"), [(qint4, False), (qint8, True)], ids=str)
+def test_a_head_that_shares_a_group_does_not_stay_at_zero_in_quantos_int4(
+    bits: qtype, exact: bool
+) -> None:
+    linear = torch.nn.Linear(256, 256, bias=False, dtype=torch.bfloat16)
+    torch.nn.init.uniform_(linear.weight, -0.02, 0.1, torch.Generator().manual_seed(0))
+    linear.weight.data[:, :32] = 0
+    quantised = QLinear.from_module(linear, weights=bits)
+    quantised.freeze()
+    assert bool(quantised(torch.eye(256, dtype=torch.bfloat16)[:32]).any()) is not exact
+
+
+@pytest.mark.parametrize(
+    ("cut", "revives"),
+    [
+        ({"layer": 1}, False),
+        ({"layer": 1, "scope": "o_proj"}, True),
+        ({"heads": {1: (1,)}}, True),
+    ],
+    ids=str,
+)
+def test_a_gradient_reaches_what_is_cut_of_the_output_projection_alone(
+    cut: dict[str, Any], revives: bool, language_model: Path, tmp_path: Path
+) -> None:
+    export_command.run(ExportRequest(model=str(language_model), **cut, out=tmp_path / "out"))
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     sites = [f"model.layers.1.self_attn.{name}_proj" for name in "qkvo"]
     tuned = get_peft_model(model, LoraConfig(r=2, target_modules=sites))
