@@ -38,6 +38,8 @@ class Confirmation(Recorded):
     turned_wrong: int = 0
     turned_right_unread: int = 0
     """Of those turned right, the ones where the base's answer could not be read."""
+    chance: float | None = None
+    """What a blind guess gets on these items, as a share; None where some have no choices."""
     knockout: Annotated[Knockout | None, Field(exclude=True)] = None
 
     @property
@@ -67,6 +69,23 @@ class Confirmation(Recorded):
         return tuple(text for text in (self._edge, self._reading) if text is not None)
 
     @property
+    def no_better_than_guessing(self) -> bool:
+        """Whether the base mostly gave none of the choices, and the knockout's are worth no more
+        than guesses: exact, one-sided, 2.5 %."""
+        if self.chance is None or self.accuracy is None or not self._gives_choices_at_all:
+            return False
+        from scipy.special import bdtrc
+
+        right = round(self.accuracy * self.n)
+        return bool(bdtrc(right - 1, self.n, self.chance) > (1 - self.level) / 2)
+
+    @property
+    def _gives_choices_at_all(self) -> bool:
+        """Whether most of what turned right had given none of the choices before."""
+        gains = self.gain is not None and self.gain > 0
+        return gains and 2 * self.turned_right_unread >= self.turned_right
+
+    @property
     def _edge(self) -> str | None:
         """The interval is a bootstrap, the test exact: near 5 % they may fall on two sides."""
         if self.ci95 is None or self.p_value is None:
@@ -82,12 +101,13 @@ class Confirmation(Recorded):
     @property
     def _reading(self) -> str | None:
         """A model may gain by giving one of the choices, as another prompt may make it do."""
-        if self.gain is None or self.gain <= 0 or 2 * self.turned_right_unread < self.turned_right:
+        if not self._gives_choices_at_all:
             return None
+        guess = "" if self.chance is None else f"; a blind guess gets {percent(self.chance, 0)}"
         return (
             f"Of {self.turned_right} answers that turned right, {self.turned_right_unread} gave "
             "none of the choices before: the gain may lie in giving one at all, more than in "
-            "knowing which. --scoring likelihood compares the choices alone."
+            f"knowing which{guess}. --scoring likelihood compares the choices alone."
         )
 
 
@@ -121,6 +141,7 @@ def confirm(table: ScoreTable, knockout: Knockout | None, *, seed: int) -> Confi
     clusters = accuracy_clusters(table, knockout)
     before, after = answers[base][both], answers[table.row(knockout)][both]
     turned_right = after & ~before
+    choices = table.n_choices[both]
     gain, interval, p = judged_gain(clusters, seed=seed)
     return Confirmation(
         n=len(before),
@@ -135,6 +156,7 @@ def confirm(table: ScoreTable, knockout: Knockout | None, *, seed: int) -> Confi
         turned_right=int(turned_right.sum()),
         turned_wrong=int((before & ~after).sum()),
         turned_right_unread=int((turned_right & ~table.parsed[base][both]).sum()),
+        chance=float((1 / choices).mean()) if choices.all() else None,
         knockout=knockout,
     )
 

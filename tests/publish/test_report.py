@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from results import CONFIRMED
+from results import CONFIRMED, GUESSED
 from run_examples import case, item, run
 
 from talo_export.evidence.analyses.cases import Cases
@@ -103,6 +103,10 @@ def test_an_interval_and_an_exact_test_that_disagree_are_explained() -> None:
     assert "p, exact test" in page(run()).text
     assert "at the edge" not in page(run()).text
     assert "at the edge" in page(run(confirm=replace(CONFIRMED, p_value=0.07))).text
+
+
+def test_a_gain_that_guessing_gets_too_says_so_in_its_first_sentence() -> None:
+    assert "it never saw, no more than guessing gets: confirmed." in page(run(confirm=GUESSED)).text
 
 
 def test_what_was_not_measured_is_said_to_be_so() -> None:
