@@ -25,13 +25,13 @@ from talo_export.evidence.analyses.shots import HURTS
 from talo_export.evidence.layer_tests import correct_over_layers
 
 SHOTS = 20
-LEGEND = """Made by `generated.py`; [the page](README.md) says how it was asked. *Base*: right
-answers, in brackets those of which anything could be read. *Best layer*: the one that gains most
-on all items, which also chose it; * where p < 0.05, corrected over all layers; in brackets what
-could be read with it. *Unseen*: mean gain in points of what accuracy chooses from 20 items, on
-the others; then runs that lose more than a point, runs in which the others confirm the choice,
-and the gain of the whole procedure, in which half of the others confirm and half judge, with its
-runs that lose."""
+LEGEND = """Made by `generated.py`; [the page](README.md) says how it was asked. *Same*: what the
+same choice everywhere gets at best. *Base*: right answers, in brackets those of which anything
+could be read. *Best layer*: the one that gains most on all items, which also chose it; * where p
+< 0.05, corrected over all layers; in brackets what could be read with it. *Unseen*: mean gain in
+points of what accuracy chooses from 20 items, on the others; then runs that lose more than a
+point, runs in which the others confirm the choice, and the gain of the whole procedure, in which
+half of the others confirm and half judge, with its runs that lose."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Row:
     task: str
     way: str
     items: int
+    constant: float
     base: float
     base_parsed: float
     layer: int
@@ -66,6 +67,7 @@ def row_of(model: str, task: str, way: str, answers: Generated, runs: int) -> Ro
     seen = trials(own, "attention", SHOTS, runs)
     return Row(
         model=model, task=task, way=way, items=n_items,
+        constant=100 * float(np.bincount(answers.gold).max() / n_items),
         base=points(answers.right[0]), base_parsed=points(answers.parsed[0]),
         layer=top, best=100 * tests[top].gain, best_parsed=points(answers.parsed[1 + top]),
         p_gain=min(test.p_gain for test in tests),
@@ -77,13 +79,15 @@ def row_of(model: str, task: str, way: str, answers: Generated, runs: int) -> Ro
 def table(rows: Sequence[Row]) -> str:
     """Markdown: a task and way a row, and their means."""
     lines = [
-        "| task | way | items | base | best layer | unseen | harms | confirmed | whole | harms |",
-        "|---|---|" + "---:|" * 8,
+        "| task | way | items | same | base | best layer "
+        "| unseen | harms | confirmed | whole | harms |",
+        "|---|---|" + "---:|" * 9,
     ]
     for row in rows:
         star = "*" if row.p_gain < 0.05 else ""
         lines.append(
-            f"| {row.task} | {row.way} | {row.items} | {row.base:.0f} % ({row.base_parsed:.0f}) "
+            f"| {row.task} | {row.way} | {row.items} | {row.constant:.0f} % "
+            f"| {row.base:.0f} % ({row.base_parsed:.0f}) "
             f"| {row.layer}: {row.best:+.0f}{star} ({row.best_parsed:.0f}) | {row.gain:+.1f} "
             f"| {row.hurts:.0f} % | {row.confirmed:.1f} % | {row.whole:+.2f} "
             f"| {row.whole_hurts:.1f} % |"
@@ -95,7 +99,7 @@ def table(rows: Sequence[Row]) -> str:
             for name in ("hurts", "confirmed", "whole", "whole_hurts")
         }
         lines.append(
-            f"| *mean of {len(own)}* | {way} | | | | {with_error([row.gain for row in own])} "
+            f"| *mean of {len(own)}* | {way} | | | | | {with_error([row.gain for row in own])} "
             f"| {means['hurts']:.0f} % | {means['confirmed']:.1f} % | {means['whole']:+.2f} "
             f"| {means['whole_hurts']:.1f} % |"
         )

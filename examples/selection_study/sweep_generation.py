@@ -29,6 +29,7 @@ from talo_export.tasks.item import Item, Task
 
 WAYS = ("texts", "letters")
 SCORING = Scoring()
+FIELDS = ("right", "parsed", "gold")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,8 @@ class Generated:
     right: NDArray[np.bool_]
     parsed: NDArray[np.bool_]
     """Whether an answer could be read out of the text."""
+    gold: NDArray[np.int64]
+    """(items,) number of the right choice."""
 
 
 def asked(task: Task, way: str, count: int) -> list[Item]:
@@ -73,13 +76,16 @@ def collect(out: Path, tasks: Sequence[Task]) -> dict[tuple[str, str, str], Gene
         name, way = path.stem.split(".")
         with Journal.read(path) as journal:
             outcomes = journal.outcomes()
+        if not outcomes:  # just begun
+            continue
         rows = [outcomes[v] for v in (None, *sorted(v for v in outcomes if v is not None))]
         seen = [i.id for i in ordered(by_name[name]) if all(i.id in row for row in rows)]
         right, parsed = (
             np.array([[getattr(row[item], field) for item in seen] for row in rows], dtype=bool)
             for field in ("correct", "parsed")
         )
-        tables[path.parent.name, name, way] = Generated(right, parsed)
+        gold = np.array([i.answer for i in ordered(by_name[name]) if i.id in seen])
+        tables[path.parent.name, name, way] = Generated(right, parsed, gold)
     return tables
 
 
@@ -88,7 +94,7 @@ def save_generated(path: Path, tables: Mapping[tuple[str, str, str], Generated])
     arrays = {
         f"{'/'.join(key)}/{field}": getattr(table, field)
         for key, table in tables.items()
-        for field in ("right", "parsed")
+        for field in FIELDS
     }
     np.savez_compressed(path, **arrays)
 
@@ -99,7 +105,7 @@ def load_generated(path: Path) -> dict[tuple[str, str, str], Generated]:
         names = sorted({key.rsplit("/", 1)[0] for key in arrays.files})
         return {
             (model, task, way): Generated(
-                *(arrays[f"{model}/{task}/{way}/{field}"] for field in ("right", "parsed"))
+                *(arrays[f"{model}/{task}/{way}/{field}"] for field in FIELDS)
             )
             for model, task, way in (name.split("/") for name in names)
         }

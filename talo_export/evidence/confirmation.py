@@ -38,8 +38,9 @@ class Confirmation(Recorded):
     turned_wrong: int = 0
     turned_right_unread: int = 0
     """Of those turned right, the ones where the base's answer could not be read."""
-    chance: float | None = None
-    """What a blind guess gets on these items, as a share; None where some have no choices."""
+    constant_accuracy: float | None = None
+    """What giving the same choice (A, B, ...) everywhere gets at best, as a share; None where some
+    items have no choices."""
     knockout: Annotated[Knockout | None, Field(exclude=True)] = None
 
     @property
@@ -69,15 +70,16 @@ class Confirmation(Recorded):
         return tuple(text for text in (self._edge, self._reading) if text is not None)
 
     @property
-    def no_better_than_guessing(self) -> bool:
+    def no_better_than_constant(self) -> bool:
         """Whether the base mostly gave none of the choices, and the knockout's are worth no more
-        than guesses: exact, one-sided, 2.5 %."""
-        if self.chance is None or self.accuracy is None or not self._gives_choices_at_all:
+        than the same one everywhere: exact, one-sided, 2.5 %."""
+        constant = self.constant_accuracy
+        if constant is None or self.accuracy is None or not self._gives_choices_at_all:
             return False
         from scipy.special import bdtrc
 
         right = round(self.accuracy * self.n)
-        return bool(bdtrc(right - 1, self.n, self.chance) > (1 - self.level) / 2)
+        return bool(bdtrc(right - 1, self.n, constant) > (1 - self.level) / 2)
 
     @property
     def _gives_choices_at_all(self) -> bool:
@@ -103,11 +105,12 @@ class Confirmation(Recorded):
         """A model may gain by giving one of the choices, as another prompt may make it do."""
         if not self._gives_choices_at_all:
             return None
-        guess = "" if self.chance is None else f"; a blind guess gets {percent(self.chance, 0)}"
+        constant = self.constant_accuracy
+        same = "" if constant is None else f"; the same everywhere gets {percent(constant, 0)}"
         return (
             f"Of {self.turned_right} answers that turned right, {self.turned_right_unread} gave "
             "none of the choices before: the gain may lie in giving one at all, more than in "
-            f"knowing which{guess}. --scoring likelihood compares the choices alone."
+            f"knowing which{same}. --scoring likelihood compares the choices alone."
         )
 
 
@@ -141,7 +144,6 @@ def confirm(table: ScoreTable, knockout: Knockout | None, *, seed: int) -> Confi
     clusters = accuracy_clusters(table, knockout)
     before, after = answers[base][both], answers[table.row(knockout)][both]
     turned_right = after & ~before
-    choices = table.n_choices[both]
     gain, interval, p = judged_gain(clusters, seed=seed)
     return Confirmation(
         n=len(before),
@@ -156,7 +158,9 @@ def confirm(table: ScoreTable, knockout: Knockout | None, *, seed: int) -> Confi
         turned_right=int(turned_right.sum()),
         turned_wrong=int((before & ~after).sum()),
         turned_right_unread=int((turned_right & ~table.parsed[base][both]).sum()),
-        chance=float((1 / choices).mean()) if choices.all() else None,
+        constant_accuracy=float(np.bincount(table.gold[both]).max() / len(before))
+        if table.n_choices[both].all()
+        else None,
         knockout=knockout,
     )
 

@@ -23,9 +23,9 @@ def finding(selection: Selection, confirmation: Confirmation | None) -> str:
     # Whole per cents, unless they would hide the difference.
     digits = 0 if abs(after - before) >= 0.02 or after == before else 1
     becomes = "stay" if after == before else "become"
-    guessed = ", no more than guessing gets" if confirmation.no_better_than_guessing else ""
+    same = ", no more than one choice everywhere gets" * confirmation.no_better_than_constant
     verdict = {"unconfirmed": ": not confirmed", "harmful": ": it harms"}
-    tail = guessed + verdict.get(confirmation.verdict, "")
+    tail = same + verdict.get(confirmation.verdict, "")
     return (
         f"{what} {percent(before, digits)} {becomes} {percent(after, digits)} "
         f"on {count(confirmation.n, 'item')} it never saw{tail}"

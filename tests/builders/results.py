@@ -35,9 +35,9 @@ CONFIRMED = LayerConfirmation(
     turned_right=15,
     turned_wrong=6,
 )
-GUESSED = replace(
+CONSTANT = replace(
     CONFIRMED, base_accuracy=0.0, accuracy=0.25, gain=0.25, ci95=(0.19, 0.32), turned_right=45,
-    turned_wrong=0, turned_right_unread=45, chance=0.25,
+    turned_wrong=0, turned_right_unread=45, constant_accuracy=0.25,
 )  # fmt: skip
 NOTHING = Confirmation(
     n=0,

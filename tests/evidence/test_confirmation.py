@@ -109,24 +109,28 @@ def test_a_gain_in_answering_at_all_is_called_one(make_table, unread, gained, ca
     """The base answers 10 of 40, and of its 30 wrong answers some could not be read."""
     table = make_table(answers(10), [answers(10 + gained)])
     table.parsed[0, 10 : 10 + unread] = False
+    table.gold[::2] = 1
     found = confirm(table, Knockout(0), seed=0)
     assert len(found.caveats) == caveats
     for caveat in found.caveats:
         assert f"Of 15 answers that turned right, {unread} gave none of the choices" in caveat
-        assert "a blind guess gets 50 %" in caveat
+        assert "the same everywhere gets 50 %" in caveat
 
 
 @pytest.mark.parametrize(
-    ("right", "unread", "guesses"),
+    ("right", "unread", "constant"),
     [(20, 40, True), (26, 40, True), (27, 40, False), (20, 5, False)],
 )
-def test_answers_that_are_worth_no_more_than_guesses_are_told(make_table, right, unread, guesses):
-    """40 items of two choices: 26 right or more have a chance of 4 % by guessing, 27 of 2 %."""
+def test_answers_worth_no_more_than_one_choice_everywhere_are_told(
+    make_table, right, unread, constant
+):
+    """Of 40 guesses among two choices 26 or more are right with 4 %, 27 or more with 2 %."""
     table = make_table(answers(0), [answers(right)])
+    table.gold[::2] = 1
     table.parsed[0, :unread] = False
     found = confirm(table, Knockout(0), seed=0)
-    assert (found.chance, found.verdict) == (0.5, "confirmed")
-    assert found.no_better_than_guessing == guesses
+    assert (found.constant_accuracy, found.verdict) == (0.5, "confirmed")
+    assert found.no_better_than_constant == constant
 
 
 def test_the_sentence_names_its_interval_and_its_test(make_table):

@@ -9,7 +9,7 @@ import yaml
 from huggingface_hub import ModelCard, parse_eval_result_entries
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from results import BASE, CONFIRMED, GUESSED, TASK, subject
+from results import BASE, CONFIRMED, CONSTANT, TASK, subject
 
 from talo_export.checkpoint.layout import UNDO_FILE
 from talo_export.errors import TaloError
@@ -100,11 +100,13 @@ def test_the_confirmed_gain_stands_with_its_n_and_interval_in_the_first_paragrap
     assert "95 % interval +1.0 to +9.0" in first
 
 
-def test_a_gain_that_guessing_gets_too_is_not_the_first_thing_a_card_says() -> None:
-    card = body(subject(confirmation=GUESSED))
-    assert card.index("**No better than guessing.**") < card.index("never probed it answers 25.0 %")
-    assert "a blind guess gets 25.0 %" in card
-    assert "No better than guessing" not in body(FULL)
+def test_a_gain_that_one_choice_everywhere_gets_too_is_not_the_first_thing_a_card_says() -> None:
+    card = body(subject(confirmation=CONSTANT))
+    assert card.index("**No better than one choice everywhere.**") < card.index(
+        "never probed it answers 25.0 %"
+    )
+    assert "the same everywhere gets 25.0 %" in card
+    assert "No better than" not in body(FULL)
 
 
 def test_an_interval_and_an_exact_test_that_disagree_are_explained() -> None:

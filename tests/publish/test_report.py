@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from results import CONFIRMED, GUESSED
+from results import CONFIRMED, CONSTANT
 from run_examples import case, item, run
 
 from talo_export.evidence.analyses.cases import Cases
@@ -105,8 +105,11 @@ def test_an_interval_and_an_exact_test_that_disagree_are_explained() -> None:
     assert "at the edge" in page(run(confirm=replace(CONFIRMED, p_value=0.07))).text
 
 
-def test_a_gain_that_guessing_gets_too_says_so_in_its_first_sentence() -> None:
-    assert "it never saw, no more than guessing gets: confirmed." in page(run(confirm=GUESSED)).text
+def test_a_gain_that_one_choice_everywhere_gets_too_says_so_in_its_first_sentence() -> None:
+    assert (
+        "it never saw, no more than one choice everywhere gets: confirmed."
+        in page(run(confirm=CONSTANT)).text
+    )
 
 
 def test_what_was_not_measured_is_said_to_be_so() -> None:
