@@ -32,7 +32,7 @@ from talo_export.evidence.paired import cluster, gain_interval
 from talo_export.knockout import Knockout
 
 Array = NDArray[np.float64]
-SHOTS = (20, 50)
+SHOTS = (20, 50, 100)
 LEAST_UNSEEN = 20
 """Items left to confirm and to judge; a task with fewer has no say at that number of shots."""
 RUNS = 500

@@ -3,8 +3,9 @@
     python examples/selection_study/generated.py examples/selection_study/generated.npz --out study
 
 Reads what `sweep_generation.py` wrote; no forward pass. Probing sets of 20 items are drawn at
-random, accuracy chooses as in the product, and the other items confirm and judge as in
-`families.py`. Writes `generated.md` and `generated.json`.
+random, the product's default rule chooses (by the margin of the letters, by accuracy where the
+answers are texts), and the other items confirm and judge as in `families.py`. Writes `generated.md`
+and `generated.json`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +30,10 @@ LEGEND = """Made by `generated.py`; [the page](README.md) says how it was asked.
 same choice everywhere gets at best. *Base*: right answers, in brackets those of which anything
 could be read. *Best layer*: the one that gains most on all items, which also chose it; * where p
 < 0.05, corrected over all layers; in brackets what could be read with it. *Unseen*: mean gain in
-points of what accuracy chooses from 20 items, on the others; then runs that lose more than a
-point, runs in which the others confirm the choice, and the gain of the whole procedure, in which
-half of the others confirm and half judge, with its runs that lose."""
+points of what the default rule chooses from 20 items, on the others; then runs that lose more
+than a point, runs in which the others confirm the choice, and the gain of the whole procedure, in
+which half of the others confirm and half judge, with its runs that lose. The last two columns:
+where accuracy chooses, as it does of texts anyway."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,21 @@ class Row:
     confirmed: float
     whole: float
     whole_hurts: float
+    accuracy_gain: float
+    """Where accuracy chooses instead of the default rule, and below: runs confirmed then."""
+    accuracy_confirmed: float
 
 
 def row_of(model: str, task: str, way: str, answers: Generated, runs: int) -> Row:
     """Draw, choose, confirm and judge."""
     n_layers, n_items = len(answers.right) - 1, answers.right.shape[1]
     cuts = (BASE, *(Cut("attention", layer) for layer in range(n_layers)))
-    own = Answers(cuts, answers.right, None, None, np.zeros(n_items, dtype=np.int64))
+    margin = answers.margin.astype(np.float64) if answers.margin.size else None
+    own = Answers(cuts, answers.right, margin, None, np.zeros(n_items, dtype=np.int64))
     tests = correct_over_layers(own.differences(), seed=0, permutations=2000).layers
     top = int(np.argmax([test.gain for test in tests]))
     seen = trials(own, "attention", SHOTS, runs)
+    by_accuracy = trials(replace(own, margin=None), "attention", SHOTS, runs)
     return Row(
         model=model, task=task, way=way, items=n_items,
         constant=100 * float(np.bincount(answers.gold).max() / n_items),
@@ -73,6 +80,8 @@ def row_of(model: str, task: str, way: str, answers: Generated, runs: int) -> Ro
         p_gain=min(test.p_gain for test in tests),
         gain=points(seen.gain), hurts=points(seen.gain < HURTS), confirmed=points(seen.confirmed),
         whole=points(seen.whole), whole_hurts=points(seen.whole < HURTS),
+        accuracy_gain=points(by_accuracy.gain),
+        accuracy_confirmed=points(by_accuracy.confirmed),
     )  # fmt: skip
 
 
@@ -80,8 +89,8 @@ def table(rows: Sequence[Row]) -> str:
     """Markdown: a task and way a row, and their means."""
     lines = [
         "| task | way | items | same | base | best layer "
-        "| unseen | harms | confirmed | whole | harms |",
-        "|---|---|" + "---:|" * 9,
+        "| unseen | harms | confirmed | whole | harms | by accuracy: unseen | confirmed |",
+        "|---|---|" + "---:|" * 11,
     ]
     for row in rows:
         star = "*" if row.p_gain < 0.05 else ""
@@ -90,18 +99,20 @@ def table(rows: Sequence[Row]) -> str:
             f"| {row.base:.0f} % ({row.base_parsed:.0f}) "
             f"| {row.layer}: {row.best:+.0f}{star} ({row.best_parsed:.0f}) | {row.gain:+.1f} "
             f"| {row.hurts:.0f} % | {row.confirmed:.1f} % | {row.whole:+.2f} "
-            f"| {row.whole_hurts:.1f} % |"
+            f"| {row.whole_hurts:.1f} % | {row.accuracy_gain:+.1f} "
+            f"| {row.accuracy_confirmed:.1f} % |"
         )
     for way in dict.fromkeys(row.way for row in rows):
         own = [row for row in rows if row.way == way]
         means = {
             name: float(np.mean([getattr(row, name) for row in own]))
-            for name in ("hurts", "confirmed", "whole", "whole_hurts")
+            for name in ("hurts", "confirmed", "whole", "whole_hurts", "accuracy_confirmed")
         }
         lines.append(
             f"| *mean of {len(own)}* | {way} | | | | | {with_error([row.gain for row in own])} "
             f"| {means['hurts']:.0f} % | {means['confirmed']:.1f} % | {means['whole']:+.2f} "
-            f"| {means['whole_hurts']:.1f} % |"
+            f"| {means['whole_hurts']:.1f} % | {with_error([row.accuracy_gain for row in own])} "
+            f"| {means['accuracy_confirmed']:.1f} % |"
         )
     return "\n".join(lines)
 

@@ -23,13 +23,14 @@ from sweep_tasks import PLAN, ordered
 
 from talo_export.knockout import Knockout
 from talo_export.probing.journal import Journal
+from talo_export.probing.scores import ScoreTable
 from talo_export.probing.settings import Scoring
 from talo_export.tasks.files import load_task_file
 from talo_export.tasks.item import Item, Task
 
 WAYS = ("texts", "letters")
 SCORING = Scoring()
-FIELDS = ("right", "parsed", "gold")
+FIELDS = ("right", "parsed", "gold", "margin")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,8 @@ class Generated:
     """Whether an answer could be read out of the text."""
     gold: NDArray[np.int64]
     """(items,) number of the right choice."""
+    margin: NDArray[np.float32]
+    """Of the right letter where letters were answered, nats; empty where texts were."""
 
 
 def asked(task: Task, way: str, count: int) -> list[Item]:
@@ -78,14 +81,12 @@ def collect(out: Path, tasks: Sequence[Task]) -> dict[tuple[str, str, str], Gene
             outcomes = journal.outcomes()
         if not outcomes:  # just begun
             continue
-        rows = [outcomes[v] for v in (None, *sorted(v for v in outcomes if v is not None))]
-        seen = [i.id for i in ordered(by_name[name]) if all(i.id in row for row in rows)]
-        right, parsed = (
-            np.array([[getattr(row[item], field) for item in seen] for row in rows], dtype=bool)
-            for field in ("correct", "parsed")
+        items = [i for i in ordered(by_name[name]) if all(i.id in o for o in outcomes.values())]
+        table = ScoreTable.build(items, outcomes)
+        margin = np.zeros((0, 0)) if table.margin is None else table.margin
+        tables[path.parent.name, name, way] = Generated(
+            table.correct, table.parsed, table.gold.astype(np.int64), margin.astype(np.float32)
         )
-        gold = np.array([i.answer for i in ordered(by_name[name]) if i.id in seen])
-        tables[path.parent.name, name, way] = Generated(right, parsed, gold)
     return tables
 
 

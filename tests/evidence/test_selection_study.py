@@ -168,7 +168,7 @@ def test_generated_answers_are_judged_by_items_that_did_not_choose(
 
     right = np.zeros((3, 60), dtype=bool)
     right[2, :40] = True
-    table = Generated(right, np.ones_like(right), np.arange(60) % 4)
+    table = Generated(right, np.ones_like(right), np.arange(60) % 4, np.zeros((0, 0)))
     save_generated(tmp_path / "generated.npz", {("tiny", "capitals", "texts"): table})
     (key,) = load_generated(tmp_path / "generated.npz")
     assert key == ("tiny", "capitals", "texts")
