@@ -85,7 +85,8 @@ class Confirmation(Recorded):
     def _gives_choices_at_all(self) -> bool:
         """Whether most of what turned right had given none of the choices before."""
         gains = self.gain is not None and self.gain > 0
-        return gains and 2 * self.turned_right_unread >= self.turned_right
+        # Runs of an earlier version did not count them.
+        return gains and 2 * self.turned_right_unread >= max(self.turned_right, 1)
 
     @property
     def _edge(self) -> str | None:

@@ -117,6 +117,13 @@ def test_a_gain_in_answering_at_all_is_called_one(make_table, unread, gained, ca
         assert "the same everywhere gets 50 %" in caveat
 
 
+def test_a_result_that_did_not_count_unread_answers_has_no_word_on_them(make_table):
+    found = confirm(make_table(answers(10), [answers(25)]), Knockout(0), seed=0)
+    old = dataclasses.replace(found, turned_right=0, turned_right_unread=0)
+    assert old.caveats == ()
+    assert not old.no_better_than_constant
+
+
 @pytest.mark.parametrize(
     ("right", "unread", "constant"),
     [(20, 40, True), (26, 40, True), (27, 40, False), (20, 5, False)],
