@@ -148,7 +148,7 @@ def test_a_generated_id_depends_on_content_alone(write_rows) -> None:
         ("quiz.csv", b"question,answer\n", "is empty"),
         ("quiz.jsonl", b'{"question": "?"\n', "line 1: not valid JSON"),
         ("quiz.jsonl", b"[1]\n", "line 1: not a JSON object"),
-        ("quiz.json", b'[{"question": "?",\n}]', "line 2: not valid JSON"),
+        ("quiz.json", b'[{"question": "?"\n"answer": 1}]', "line 2: not valid JSON"),
         ("quiz.json", b'{"question": "?"}', "holds no list"),
         ("quiz.csv", b"question,answer\n?,x,y\n", "line 2: 3 cells, but the header has 2"),
         ("quiz.csv", b"answer,answer\n?,x\n", "column 'answer' twice"),
