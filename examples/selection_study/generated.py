@@ -67,11 +67,13 @@ def row_of(model: str, task: str, way: str, answers: Generated, runs: int) -> Ro
     n_layers, n_items = len(answers.right) - 1, answers.right.shape[1]
     cuts = (BASE, *(Cut("attention", layer) for layer in range(n_layers)))
     margin = answers.margin.astype(np.float64) if answers.margin.size else None
-    own = Answers(cuts, answers.right, margin, None, np.zeros(n_items, dtype=np.int64))
+    own = Answers(cuts, answers.right, margin, by_label=None, gold=answers.gold)
     tests = correct_over_layers(own.differences(), seed=0, permutations=2000).layers
     top = int(np.argmax([test.gain for test in tests]))
     seen = trials(own, "attention", SHOTS, runs)
-    by_accuracy = trials(replace(own, margin=None), "attention", SHOTS, runs)
+    by_accuracy = (
+        seen if margin is None else trials(replace(own, margin=None), "attention", SHOTS, runs)
+    )
     return Row(
         model=model, task=task, way=way, items=n_items,
         constant=100 * float(np.bincount(answers.gold).max() / n_items),

@@ -138,13 +138,8 @@ def _parts(
     located: Located, pattern: bytes, columns: Columns, units: int, every: int, how: str
 ) -> Filling:
     """`every` so many bytes the inputs come again, stored as so many equal `units`."""
-    if (
-        not units
-        or columns.of % units
-        or not every
-        or every % units
-        or located.entry.nbytes % every
-    ):
+    fits = units and every and not (columns.of % units or every % units)
+    if not fits or located.entry.nbytes % every:
         raise _no_columns(columns, how)
     inputs, width = columns.of // units, every // units
     if any(run.start % inputs or run.stop % inputs for run in columns.inputs):
